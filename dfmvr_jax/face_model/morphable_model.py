@@ -1,0 +1,91 @@
+"""The 3D morphable face model (paper, equation 1), whichever file it came from."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from render.array_types import Array, Float, Int
+
+PARTS = (
+    "background",
+    "face skin",
+    "left brow",
+    "right brow",
+    "left eye",
+    "right eye",
+    "nose",
+    "mouth",
+    "upper lip",
+    "lower lip",
+)
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class MorphableModel:
+    """Linear model of face shape and albedo, with the marks on it that losses and metrics need.
+
+    Axes, unit and part numbers are those of `docs/conventions.md`. Bases are scaled so that
+    coefficient 1 is one standard deviation.
+    """
+
+    mean_shape: Float[Array, "vertices 3"]  # model units
+    identity_basis: Float[Array, "vertices 3 identity"]
+    expression_basis: Float[Array, "vertices 3 expression"]
+    mean_albedo: Float[Array, "vertices 3"]  # colours in [0, 1]
+    albedo_basis: Float[Array, "vertices 3 albedo"]
+    triangles: Int[Array, "triangles 3"]  # counter-clockwise seen from outside
+    vertex_triangles: Int[Array, "vertices ring"]  # one-ring of each vertex, padded with the triangle count
+    landmarks: Int[Array, "68"]  # vertices of the 68 iBUG points
+    landmarks_3d: Int[Array, "101"]  # vertices of the 101 points of the 3D landmark loss
+    alignment_rows: Int[Array, "7"]  # rows of `landmarks_3d` that align two faces (eye corners, nose base, mouth corners)
+    part_labels: Int[Array, "vertices"]  # 1..9, see PARTS
+    skin_mask: Float[Array, "vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
+    name: str = dataclasses.field(metadata={"static": True})
+    unit_mm: float = dataclasses.field(metadata={"static": True})  # millimetres per model unit
+
+    @property
+    def num_vertices(self) -> int:
+        return self.mean_shape.shape[0]
+
+    @property
+    def dimensions(self) -> tuple[int, int, int]:
+        """Number of identity, expression and albedo coefficients."""
+        return (
+            self.identity_basis.shape[-1],
+            self.expression_basis.shape[-1],
+            self.albedo_basis.shape[-1],
+        )
+
+
+def face_shape(
+    model: MorphableModel, identity: Float[Array, "identity"], expression: Float[Array, "expression"]
+) -> Float[Array, "vertices 3"]:
+    """Vertices in model space: mean + B_id identity + B_exp expression (paper, equation 1)."""
+    return model.mean_shape + model.identity_basis @ identity + model.expression_basis @ expression
+
+
+def face_albedo(model: MorphableModel, albedo: Float[Array, "albedo"]) -> Float[Array, "vertices 3"]:
+    """Colour of every vertex under white light, not clipped: mean + B_tex albedo (paper, equation 1)."""
+    return model.mean_albedo + model.albedo_basis @ albedo
+
+
+def vertex_normals(
+    vertices: Float[Array, "vertices 3"], model: MorphableModel
+) -> Float[Array, "vertices 3"]:
+    """Unit normals: area-unweighted mean of the unit normals of the one-ring (SPEC section 3).
+
+    A degenerate triangle counts as a zero normal; a vertex with no proper triangle gets a zero normal.
+    """
+    corners = vertices[model.triangles]
+    triangle_normals = _unit(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
+    padded = jnp.concatenate([triangle_normals, jnp.zeros_like(triangle_normals[:1])])
+    return _unit(padded[model.vertex_triangles].sum(axis=1))
+
+
+def _unit(vectors: Float[Array, "*n 3"]) -> Float[Array, "*n 3"]:
+    """Vectors of length one; zero stays zero and its gradient is zero."""
+    squared = jnp.sum(vectors**2, axis=-1, keepdims=True)
+    is_zero = squared == 0
+    return jnp.where(is_zero, 0.0, vectors / jnp.sqrt(jnp.where(is_zero, 1.0, squared)))

@@ -1,0 +1,65 @@
+"""The perspective camera: model space to clip space and to pixels (docs/conventions.md)."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from render.array_types import Array, Float
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Camera:
+    """A pinhole camera on the +z axis that looks along -z; y is up in space and down in the image."""
+
+    focal: float | Float[Array, ""]  # pixels
+    principal_point: tuple[float, float] | Float[Array, "2"]  # (x, y) in pixels
+    distance: float | Float[Array, ""]  # of the camera from the origin, in units of the points
+    image_size: tuple[int, int] = dataclasses.field(metadata={"static": True})  # (height, width)
+    near: float = dataclasses.field(default=0.01, metadata={"static": True})
+    far: float = dataclasses.field(default=50.0, metadata={"static": True})
+
+
+def face_camera(image_size: int = 224, distance: float = 10.0) -> Camera:
+    """The camera of BFM-based face work: 1015 px focal length for a 224 px image (12.59 degrees)."""
+    return Camera(
+        focal=1015.0 * image_size / 224,
+        principal_point=(image_size / 2, image_size / 2),
+        distance=distance,
+        image_size=(image_size, image_size),
+    )
+
+
+def project(camera: Camera, points: Float[Array, "*n 3"]) -> Float[Array, "*n 2"]:
+    """Pixel positions (x, y) of points in front of the camera.
+
+    The origin of space falls on the principal point: with `face_camera(224)`, (0, 0, 0) projects to
+    (112, 112), and (0.1, 0, 0) to (112 + 1015 * 0.1 / 10, 112) = (122.15, 112).
+    """
+    depth = camera.distance - points[..., 2]
+    centre_x, centre_y = camera.principal_point
+    return jnp.stack(
+        [
+            centre_x + camera.focal * points[..., 0] / depth,
+            centre_y - camera.focal * points[..., 1] / depth,
+        ],
+        axis=-1,
+    )
+
+
+def clip_positions(camera: Camera, points: Float[Array, "*n 3"]) -> Float[Array, "*n 4"]:
+    """Homogeneous clip coordinates of points; w is the depth in front of the camera."""
+    height, width = camera.image_size
+    centre_x, centre_y = camera.principal_point
+    near, far = camera.near, camera.far
+    x, y, depth = points[..., 0], points[..., 1], camera.distance - points[..., 2]
+    return jnp.stack(
+        [
+            (2 * camera.focal / width) * x + (2 * centre_x / width - 1) * depth,
+            (2 * camera.focal / height) * y + (1 - 2 * centre_y / height) * depth,
+            ((far + near) * depth - 2 * far * near) / (far - near),
+            depth,
+        ],
+        axis=-1,
+    )
