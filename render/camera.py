@@ -7,15 +7,17 @@ import jax.numpy as jnp
 
 from render.array_types import Array, Float
 
+Number = float | Float[Array, "*batch"]  # a leaf of a camera, or of a batch of cameras for `jax.vmap`
+
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Camera:
     """A pinhole camera on the +z axis that looks along -z; y is up in space and down in the image."""
 
-    focal: float | Float[Array, ""]  # pixels
-    principal_point: tuple[float, float] | Float[Array, "2"]  # (x, y) in pixels
-    distance: float | Float[Array, ""]  # of the camera from the origin, in units of the points
+    focal: Number  # pixels
+    principal_point: tuple[Number, Number]  # (x, y) in pixels
+    distance: Number  # of the camera from the origin, in units of the points
     image_size: tuple[int, int] = dataclasses.field(metadata={"static": True})  # (height, width)
     near: float = dataclasses.field(default=0.01, metadata={"static": True})
     far: float = dataclasses.field(default=50.0, metadata={"static": True})

@@ -4,6 +4,7 @@ import dataclasses
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from render.array_types import Array, Float, Int
 
@@ -82,6 +83,17 @@ def vertex_normals(
     triangle_normals = _unit(jnp.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]))
     padded = jnp.concatenate([triangle_normals, jnp.zeros_like(triangle_normals[:1])])
     return _unit(padded[model.vertex_triangles].sum(axis=1))
+
+
+def vertex_rings(triangles: np.ndarray, num_vertices: int) -> np.ndarray:
+    """`MorphableModel.vertex_triangles` of a mesh: [vertices, ring], padded with the triangle count."""
+    corner_vertex = triangles.ravel()
+    order = np.argsort(corner_vertex, kind="stable")
+    count = np.bincount(corner_vertex, minlength=num_vertices)
+    slot = np.arange(len(order)) - np.repeat(np.cumsum(count) - count, count)
+    rings = np.full((num_vertices, count.max()), len(triangles), np.int32)
+    rings[corner_vertex[order], slot] = order // 3
+    return rings
 
 
 def _unit(vectors: Float[Array, "*n 3"]) -> Float[Array, "*n 3"]:

@@ -1,0 +1,54 @@
+"""Command lines from dataclasses: every flag typed, with its comment as help and its default shown.
+
+A mistake of the user's ends in a message and exit code 2, never in a traceback.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from dfmvr_jax.config import Config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.presets import PRESETS
+
+# no separate --no-x flags: a bool takes True or False
+_STYLE = (tyro.conf.FlagConversionOff,)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainCommand:
+    workdir: Path  # folder of the run: config, checkpoints, logs; a run in it goes on where it stopped
+    config: Annotated[Config, tyro.conf.arg(name="")]
+    preset: Literal[tuple(PRESETS)] = "paper"  # gives the defaults of all flags below; see dfmvr_jax/presets.py
+
+
+def parse_train_command(description: str) -> TrainCommand:
+    """The command of train.py: `--preset` supplies the default of every other flag."""
+    first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first_look.add_argument("--preset", default="paper")
+    name = first_look.parse_known_args()[0].preset
+    if name not in PRESETS:
+        raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}")
+    default = TrainCommand(workdir=tyro.MISSING, config=PRESETS[name](), preset=name)
+    return tyro.cli(TrainCommand, default=default, description=description, config=_STYLE)
+
+
+def parse_command(command: type, description: str):
+    """The command of the other programs: one flag per field of the dataclass."""
+    return tyro.cli(command, description=description, config=_STYLE)
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a program; an `InputError` becomes one line on stderr and exit code 2."""
+    try:
+        main()
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

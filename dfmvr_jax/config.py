@@ -1,0 +1,138 @@
+"""Every setting of a run, one commented line each. `dfmvr_jax.presets` names the useful combinations."""
+
+import dataclasses
+import json
+import types
+import typing
+from pathlib import Path
+from typing import Literal
+
+from dfmvr_jax.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of the reconstruction network (Tri-UNet and RedNet-50)."""
+
+    width: int = 64  # channels of the first Tri-UNet level; every other width scales with it
+    fused_features: Literal["released", "paper"] = "released"  # 4 x width channels (code) or 1 x width (paper)
+    initial_yaw_degrees: tuple[float, float, float] = (-30.0, 0.0, 30.0)  # head pose of each view before training
+    precision: Literal["float32", "bfloat16"] = "float32"  # of computations; parameters stay float32
+
+
+@dataclasses.dataclass(frozen=True)
+class ParseConfig:
+    """The face parse net (BiSeNet), trained before the reconstruction network and then frozen."""
+
+    width: int = 64  # channels of the first ResNet-18 stage; every other width scales with it
+    checkpoint: str | None = None  # workdir whose parse net to use; None: train one first
+    epochs: int = 40  # of its own training
+    batch_size: int = 16  # subjects (three photos each) over all devices
+    learning_rate: float = 1e-3  # of Adam, decays to 0 along a cosine
+
+
+@dataclasses.dataclass(frozen=True)
+class LossConfig:
+    """Weights of the loss terms (paper, section 4; SPEC section 4). Pixels are those of a 224 px image."""
+
+    photo: float = 4.0  # equation 2
+    mask: float = 3.0  # equation 3
+    mask_start: float = 0.0  # share of the training after which the mask loss counts
+    landmarks_2d: float = 0.02  # equation 4, per pixel
+    landmarks_3d: float = 1.0  # equations 5 and 6, per model unit; 0 where the data has no 3D landmarks
+    identity: float = 3e-4 * 1.0  # equation 8
+    expression: float = 3e-4 * 0.8  # equation 8
+    albedo: float = 3e-4 * 0.017  # equation 8
+    white_light: float = 10.0  # light of equal strength in the three colour channels (not in the paper)
+    flat_albedo: float = 5.0  # little variance of the albedo over plain skin (not in the paper)
+    photo_levels: tuple[float, float, float] = (254.0, 128.0, 32.0)  # weight of features, other face, background
+    dilation: int = 20  # pixels by which the photo's weight map is dilated
+    landmark_emphasis: Literal["paper", "released"] = "paper"  # which 2D landmarks weigh 20 instead of 1
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Data set and augmentation. The three views of a subject share their augmentation."""
+
+    name: str = "synthetic/full"  # TFDS name: data set and variant
+    directory: str = "runs/data"  # where data sets are prepared
+    color_jitter: float = 0.5  # largest relative change of brightness, contrast, saturation, sharpness
+    blur_probability: float = 0.3  # of a Gaussian blur
+    all_views_probability: float = 1.0  # else only left, front or right is given, the others black (section 5.3)
+    workers: int = 0  # processes that load data; 0: in the main process
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """One run: `train.py` writes it to its workdir as config.json, every other command reads it there."""
+
+    image_size: int = 224  # side of photos and renderings, pixels
+    camera_distance: float = 10.0  # from the model's origin, model units
+    face_model: str = "builtin"  # builtin, builtin-coarse, or the path of a BFM_model_front.mat
+    network: NetworkConfig = NetworkConfig()
+    parse: ParseConfig = ParseConfig()
+    loss: LossConfig = LossConfig()
+    data: DataConfig = DataConfig()
+    epochs: int = 512  # passes over the training subjects
+    constant_epochs: int = 0  # at the full learning rate, before the cosine decay
+    batch_size: int = 16  # subjects over all devices
+    learning_rate: float = 1e-4  # of Adam at the start
+    final_learning_rate: float = 0.0  # at the end of the cosine
+    gradient_clip: float = 1.0  # largest global norm of the gradient
+    seed: int = 0  # of initial weights, data order and augmentation
+    log_every: int = 20  # steps between TensorBoard scalars
+    picture_every: int = 500  # steps between TensorBoard pictures
+    checkpoint_every: int = 500  # steps between checkpoints
+    keep_checkpoints: int = 2  # newest ones to keep, besides the best
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write a config as JSON."""
+    path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")
+
+
+def read_config(path: Path) -> Config:
+    """Read what `write_config` wrote; raises `InputError` where the file is missing or no such config."""
+    try:
+        return _from_json(Config, json.loads(path.read_text()))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path} is missing: {path.parent} is not a folder that train.py wrote; give its --workdir"
+        ) from None
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path} is not a config of this version: {error}") from None
+
+
+def differing_fields(ours: Config, theirs: Config) -> list[str]:
+    """The fields in which two configs differ, each as `field: ours, not theirs`."""
+    a, b = _flat(dataclasses.asdict(ours)), _flat(dataclasses.asdict(theirs))
+    return [f"{name}: {a[name]!r}, not {b[name]!r}" for name in a if a[name] != b[name]]
+
+
+def _flat(tree: dict, prefix: str = "") -> dict:
+    leaves = {}
+    for name, value in tree.items():
+        leaves |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return leaves
+
+
+def _from_json(kind, value):
+    """A value of the annotated type `kind` from JSON, strictly: no missing, unknown or misspelt field."""
+    if dataclasses.is_dataclass(kind):
+        fields = typing.get_type_hints(kind)
+        if not isinstance(value, dict) or fields.keys() != value.keys():
+            found = sorted(value) if isinstance(value, dict) else value
+            raise ValueError(f"{kind.__name__} wants the fields {sorted(fields)}, found {found}")
+        return kind(**{name: _from_json(fields[name], value[name]) for name in fields})
+    if typing.get_origin(kind) is tuple:
+        return tuple(_from_json(item, v) for item, v in zip(typing.get_args(kind), value, strict=True))
+    options = typing.get_args(kind)
+    if typing.get_origin(kind) is Literal:
+        valid = value in options
+    elif isinstance(kind, types.UnionType):
+        valid = isinstance(value, options)
+    else:
+        valid = type(value) is kind or (kind is float and type(value) is int)
+    if not valid:
+        raise ValueError(f"found {value!r} where {options or kind.__name__} is wanted")
+    return value

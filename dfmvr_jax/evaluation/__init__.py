@@ -1,0 +1,1 @@
+"""How near a reconstructed face is to the scan of that face: registration, distances, pictures, reports."""

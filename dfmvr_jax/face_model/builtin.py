@@ -1,0 +1,68 @@
+"""The built-in CC0 face model: one asset, two densities (docs/face_model.md)."""
+
+from importlib import resources
+
+import jax.numpy as jnp
+import numpy as np
+
+from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
+
+ALIGNMENT_ROWS = (36, 39, 42, 45, 33, 48, 54)  # eye corners, nose base, mouth corners of the 68
+
+
+def load_builtin(density: str) -> MorphableModel:
+    """The built-in model, `density` "fine" (about 37,000 vertices) or "coarse" (about 10,000).
+
+    80 identity, 64 expression (`expression_units.EXPRESSION_UNITS`) and 80 albedo coefficients; unit dm.
+    """
+    asset = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
+    with asset.open("rb") as file, np.load(file) as arrays:
+        cage = np.concatenate(
+            [arrays["cage_mean"], _flat(arrays["cage_identity"]), _flat(arrays["cage_expression"])], axis=1
+        ).astype(np.float32)
+        level_one = _multiply(arrays, "refine", cage)
+        shapes = _multiply(arrays, density, level_one).reshape(-1, 1 + 80 + 64, 3).transpose(0, 2, 1)
+        albedo = np.concatenate([arrays["albedo_mean"][None], arrays["albedo_basis"]]).transpose(1, 2, 0)
+        if density == "coarse":  # mean over the neighbourhood in the fine mesh
+            flat = _multiply(arrays, "coarse_albedo", albedo.reshape(len(albedo), -1))
+            albedo = flat.reshape(-1, *albedo.shape[1:])
+        albedo_basis = albedo[..., 1:] * arrays["albedo_scale"]
+        mean_albedo = albedo[..., 0]
+        part_labels = arrays[f"{density}_parts"].astype(np.int32)
+        triangles = arrays[f"{density}_triangles"].astype(np.int32)
+        points = arrays[f"{density}_points"].astype(np.int32)
+    return MorphableModel(
+        mean_shape=jnp.asarray(shapes[..., 0]),
+        identity_basis=jnp.asarray(shapes[..., 1:81]),
+        expression_basis=jnp.asarray(shapes[..., 81:]),
+        mean_albedo=jnp.asarray(mean_albedo, jnp.float32),
+        albedo_basis=jnp.asarray(albedo_basis),
+        triangles=jnp.asarray(triangles),
+        vertex_triangles=jnp.asarray(vertex_rings(triangles, len(part_labels))),
+        landmarks=jnp.asarray(points[:68]),
+        landmarks_3d=jnp.asarray(points),
+        alignment_rows=jnp.asarray(ALIGNMENT_ROWS, jnp.int32),
+        part_labels=jnp.asarray(part_labels),
+        skin_mask=jnp.asarray(np.isin(part_labels, (1, 6)), jnp.float32),
+        name="builtin" if density == "fine" else "builtin-coarse",
+        unit_mm=100.0,
+    )
+
+
+def _flat(basis: np.ndarray) -> np.ndarray:
+    """[modes, cage, 3] to [cage, modes * 3]."""
+    return basis.transpose(1, 0, 2).reshape(basis.shape[1], -1)
+
+
+def _multiply(arrays, name: str, dense: np.ndarray) -> np.ndarray:
+    """The stored sparse matrix `name` (CSR: row starts, columns, weights) times a dense one."""
+    starts, columns = arrays[f"{name}_starts"].astype(np.int64), arrays[f"{name}_columns"]
+    weights = arrays[f"{name}_weights"][:, None]
+    product = np.empty((len(starts) - 1, dense.shape[1]), np.float32)
+    for first in range(0, len(product), 1024):  # in blocks that stay in the cache
+        last = min(first + 1024, len(product))
+        entries = slice(starts[first], starts[last])
+        product[first:last] = np.add.reduceat(
+            weights[entries] * dense[columns[entries]], starts[first:last] - starts[first], axis=0
+        )
+    return product

@@ -1,0 +1,110 @@
+"""From photos to coefficients with a trained run: what evaluation, `reconstruct.py` and training share."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.config import Config, read_config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.optimizer import adam
+from dfmvr_jax.training.state import initial_state, variables_of
+from render.array_types import Array, Bool, Float, Int
+from render.camera import Camera, face_camera
+
+PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
+NETWORK_FOLDER = "df_mvr"  # in the workdir: the reconstruction network's checkpoints
+
+
+class Prediction(NamedTuple):
+    """What the networks say of a batch of subjects."""
+
+    coefficients: Coefficients  # with a leading batch axis
+    labels: Int[Array, "b views h w"]  # the parse net's part labels of the photos
+
+
+class Run(NamedTuple):
+    """A trained run, ready to predict."""
+
+    config: Config
+    model: MorphableModel
+    camera: Camera
+    predict: Callable[[Float[Array, "b views h w 3"], Bool[Array, "b views"]], Prediction]  # photos, which are given
+
+
+def parse_logits(
+    parse_net: BiSeNet, variables: Any, photos: Float[Array, "b views h w 3"]
+) -> Float[Array, "b views h w parts"]:
+    """The frozen parse net's main head for every view."""
+    batch, views = photos.shape[:2]
+    flat = normalize_photos(photos.reshape(batch * views, *photos.shape[2:]))
+    logits = parse_net.apply(variables, flat, False).main
+    return logits.reshape(batch, views, *logits.shape[1:])
+
+
+def network_inputs(
+    parse_net: BiSeNet,
+    parse_variables: Any,
+    photos: Float[Array, "b views h w 3"],
+    given: Bool[Array, "b views"],
+) -> tuple[Float[Array, "b views h w 3"], Int[Array, "b views h w"], Int[Array, "b views h w"]]:
+    """Photos and part labels as the reconstruction network sees them, then the labels of all photos.
+
+    A view that is not given is black and all background (paper, section 5.3).
+    """
+    labels = jnp.argmax(parse_logits(parse_net, parse_variables, photos), axis=-1).astype(jnp.int32)
+    return photos * given[:, :, None, None, None], labels * given[:, :, None, None], labels
+
+
+def load_run(workdir: Path) -> Run:
+    """The best checkpoints of the run in `workdir`; raises `InputError` where they are missing or foreign."""
+    config = read_config(workdir / "config.json")
+    model = load_face_model(config.face_model)
+    network, parse_net = make_networks(config, model.dimensions)
+    photos, labels, flat_photos = input_shapes(config)
+    variables = best_variables(workdir / NETWORK_FOLDER, network, photos, labels)
+    parse_workdir = Path(config.parse.checkpoint or workdir)
+    parse_variables = best_variables(parse_workdir / PARSE_FOLDER, parse_net, flat_photos)
+
+    @jax.jit
+    def predict(photos, given):
+        photos, labels, photo_labels = network_inputs(parse_net, parse_variables, photos, given)
+        return Prediction(network.apply(variables, photos, labels, False), photo_labels)
+
+    return Run(config, model, face_camera(config.image_size, config.camera_distance), predict)
+
+
+def input_shapes(config: Config) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+    """Shapes for one subject: photos and labels of the reconstruction network, photos of the parse net."""
+    size = config.image_size
+    return (
+        jax.ShapeDtypeStruct((1, 3, size, size, 3), jnp.float32),
+        jax.ShapeDtypeStruct((1, 3, size, size), jnp.int32),
+        jax.ShapeDtypeStruct((3, size, size, 3), jnp.float32),
+    )
+
+
+def best_variables(folder: Path, net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> dict:
+    """Variables of a network that takes `inputs`, from the best checkpoint in `folder`.
+
+    Raises `InputError` where there is none or it belongs to another network.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder} is missing: that network is not trained yet; run train.py on the workdir")
+    variables = jax.eval_shape(functools.partial(net.init, train=False), jax.random.key(0), *inputs)
+    like = jax.eval_shape(lambda: initial_state(variables, adam(optax.constant_schedule(0.0), 1.0)))
+    state = Checkpoints(folder).restore_best(like)
+    if state is None:
+        raise InputError(f"{folder} holds no complete checkpoint yet: let train.py come to its first one")
+    return variables_of(state)

@@ -1,0 +1,152 @@
+"""The weak supervision (paper, section 4): one function per term, all of one subject, all without weights.
+
+`reconstruction_losses` gathers them in a dict whose keys are the weight fields of `LossConfig`;
+`weighted_sum` applies the weights. Where the paper and the released code differ: SPEC section 4.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.config import LossConfig
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.geometry import align_similarity
+from dfmvr_jax.reconstruction import Reconstruction, landmark_pixels
+from render.array_types import Array, Bool, Float, Int
+from render.camera import Camera
+
+REFERENCE_SIZE = 224  # pixel distances count in pixels of this image size, whatever the image's own
+
+_INNER_MOUTH = range(60, 68)
+EMPHASIZED_LANDMARKS = {
+    "paper": (*range(27, 36), *_INNER_MOUTH),  # nose, inner mouth
+    "released": (*range(28, 31), *range(36, 48), *_INNER_MOUTH),  # nose bridge, eyes, inner mouth
+}
+
+
+def reconstruction_losses(
+    config: LossConfig,
+    model: MorphableModel,
+    camera: Camera,
+    coefficients: Coefficients,
+    face: Reconstruction,
+    photos: Float[Array, "views height width 3"],
+    photo_labels: Int[Array, "views height width"],
+    render_logits: Float[Array, "views height width parts"],
+    landmarks: Float[Array, "views 68 2"],
+    landmarks_3d: Float[Array, "101 3"],
+) -> dict[str, Float[Array, ""]]:
+    """Every term of one subject, without its weight.
+
+    `face` is the reconstruction of `coefficients`, `render_logits` the parse net's answer to its images,
+    `photo_labels` the parse net's labels of the photos, `landmarks` are pixels, `landmarks_3d` any
+    similarity of model space in model units.
+    """
+    pixel_scale = REFERENCE_SIZE / camera.image_size[0]
+    weights = weight_map(photo_labels, config.photo_levels, round(config.dilation / pixel_scale))
+    return {
+        "photo": photo_loss(face.images, photos, face.masks, weights),
+        "mask": cross_entropy(render_logits, photo_labels),
+        "landmarks_2d": pixel_scale
+        * landmark_loss(
+            landmark_pixels(model, camera, face.posed), landmarks, landmark_weights(config.landmark_emphasis)
+        ),
+        "landmarks_3d": aligned_landmark_loss(
+            face.vertices[model.landmarks_3d], landmarks_3d, model.alignment_rows
+        ),
+        "identity": jnp.sum(coefficients.identity**2),
+        "expression": jnp.sum(coefficients.expression**2),
+        "albedo": jnp.sum(coefficients.albedo**2),
+        "white_light": white_light_loss(coefficients.light),
+        "flat_albedo": flat_albedo_loss(face.albedo, model.skin_mask),
+    }
+
+
+def weighted_sum(
+    config: LossConfig, terms: dict[str, Float[Array, ""]], progress: float | Float[Array, ""]
+) -> Float[Array, ""]:
+    """The loss that is minimised; `progress` is the share of the training done, for `mask_start`."""
+    weights = {name: getattr(config, name) for name in terms}
+    weights["mask"] = weights["mask"] * (progress >= config.mask_start)
+    return sum(weights[name] * term for name, term in terms.items())
+
+
+def photo_loss(
+    images: Float[Array, "views height width 3"],
+    photos: Float[Array, "views height width 3"],
+    masks: Bool[Array, "views height width"],
+    weights: Float[Array, "views height width"],
+) -> Float[Array, ""]:
+    """Equation 2: weighted mean colour distance over the rendered pixels of a view; mean over views.
+
+    A view that shows no face counts as 0.
+    """
+    weights = weights * masks
+    distance = safe_norm(images - photos)
+    total = jnp.sum(weights, axis=(1, 2))
+    return jnp.mean(jnp.sum(weights * distance, axis=(1, 2)) / jnp.where(total > 0, total, 1.0))
+
+
+def weight_map(
+    labels: Int[Array, "views height width"], levels: tuple[float, float, float], dilation: int
+) -> Float[Array, "views height width"]:
+    """Section 4.1: levels of facial features, other face and background, after a square dilation.
+
+    `dilation` is the side of the dilation window in pixels (the nearest odd number is used).
+    """
+    features, face, background = levels
+    level = jnp.where(labels >= 2, features, jnp.where(labels == 1, face, background))
+    side = 2 * (dilation // 2) + 1
+    return jax.lax.reduce_window(level, -jnp.inf, jax.lax.max, (1, side, side), (1, 1, 1), "SAME")
+
+
+def cross_entropy(
+    logits: Float[Array, "*pixels parts"], labels: Int[Array, "*pixels"]
+) -> Float[Array, ""]:
+    """Mean cross entropy over all pixels: equation 3, and the training of the parse net."""
+    log_probability = jax.nn.log_softmax(logits)
+    return -jnp.mean(jnp.take_along_axis(log_probability, labels[..., None], axis=-1))
+
+
+def landmark_weights(emphasis: str) -> Float[Array, "68"]:
+    """Section 4.3: 20 on the emphasized points, 1 on the others."""
+    weights = np.ones(68, np.float32)
+    weights[list(EMPHASIZED_LANDMARKS[emphasis])] = 20
+    return jnp.asarray(weights)
+
+
+def landmark_loss(
+    predicted: Float[Array, "views 68 2"], target: Float[Array, "views 68 2"], weights: Float[Array, "68"]
+) -> Float[Array, ""]:
+    """Equation 4: weighted distance, mean over points and views, in pixels of the image."""
+    return jnp.mean(weights * safe_norm(predicted - target))
+
+
+def aligned_landmark_loss(
+    predicted: Float[Array, "101 3"], target: Float[Array, "101 3"], alignment_rows: Int[Array, "7"]
+) -> Float[Array, ""]:
+    """Equations 5 and 6: mean distance after aligning the prediction on seven points, in the target's unit."""
+    align = align_similarity(predicted[alignment_rows], target[alignment_rows])
+    return jnp.mean(safe_norm(align(predicted) - target))
+
+
+def white_light_loss(light: Float[Array, "3 9"]) -> Float[Array, ""]:
+    """Mean squared deviation of the colour channels' light from their mean (SPEC section 4)."""
+    return jnp.mean((light - light.mean(axis=0)) ** 2)
+
+
+def flat_albedo_loss(
+    albedo: Float[Array, "vertices 3"], skin_mask: Float[Array, "vertices"]
+) -> Float[Array, ""]:
+    """Variance of the albedo over plain skin, mean over colour channels (SPEC section 4)."""
+    weights = skin_mask[:, None] / jnp.sum(skin_mask)
+    mean = jnp.sum(weights * albedo, axis=0)
+    return jnp.mean(jnp.sum(weights * (albedo - mean) ** 2, axis=0))
+
+
+def safe_norm(vectors: Float[Array, "*n c"]) -> Float[Array, "*n"]:
+    """Euclidean norm over the last axis with gradient 0 at 0 (`jnp.linalg.norm` gives NaN there)."""
+    squared = jnp.sum(vectors**2, axis=-1)
+    is_zero = squared == 0
+    return jnp.where(is_zero, 0.0, jnp.sqrt(jnp.where(is_zero, 1.0, squared)))

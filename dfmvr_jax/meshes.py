@@ -1,0 +1,90 @@
+"""Files of a reconstructed face: meshes with colours, and the coefficients behind them."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from dfmvr_jax.coefficients import VIEWS, Coefficients
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from render.array_types import Float, Int
+from render.camera import Camera
+
+
+def write_meshes(
+    folder: Path,
+    name: str,
+    vertices_mm: Float[np.ndarray, "n 3"],
+    triangles: Int[np.ndarray, "f 3"],
+    colors: Float[np.ndarray, "n 3"],
+) -> list[Path]:
+    """Write `name`.ply, `name`.glb and `name`.obj with a colour per vertex; returns their paths.
+
+    Coordinates are millimetres in all three files (glTF viewers may take them for metres). Colours are in
+    [0, 1], sRGB, and clipped; the .glb holds them as linear light with a matte material, as glTF wants it.
+    Each file appears whole or not at all. Raises `InputError` where the folder cannot be written.
+    """
+    import trimesh
+
+    def mesh(colors: np.ndarray) -> trimesh.Trimesh:
+        vertex_colors = np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8)
+        return trimesh.Trimesh(vertices_mm, triangles, vertex_colors=vertex_colors, process=False)
+
+    files = {
+        f"{name}.ply": trimesh.exchange.ply.export_ply(mesh(colors)),
+        f"{name}.glb": trimesh.exchange.gltf.export_glb(
+            mesh(_linear_light(colors)), tree_postprocessor=_make_matte
+        ),
+        f"{name}.obj": trimesh.exchange.obj.export_obj(mesh(colors)).encode(),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as temporary:
+            for file, content in files.items():
+                Path(temporary, file).write_bytes(content)
+            for file in files:
+                os.replace(Path(temporary, file), folder / file)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the meshes of {name} cannot be written there ({error.strerror}); "
+            "give a folder you may write to, on a disk with space left"
+        ) from None
+    return [folder / file for file in files]
+
+
+def coefficients_json(coefficients: Coefficients, camera: Camera, model: MorphableModel) -> dict:
+    """One subject's coefficients with all that is needed to rebuild and render the face from them."""
+    return {
+        "face_model": {"name": model.name, "unit_mm": model.unit_mm},
+        "camera": {
+            "focal_px": float(camera.focal),
+            "principal_point_px": [float(value) for value in camera.principal_point],
+            "distance": float(camera.distance),
+            "image_size_px": list(camera.image_size),
+        },
+        "conventions": {
+            "views": list(VIEWS),
+            "shape": "mean + identity basis @ identity + expression basis @ expression, in model units",
+            "pose": "posed = points @ R.T + translation, R = Rz Ry Rx, rotation = (x, y, z) in radians, "
+            "translation in model units",
+            "axes": "+x to the subject's left, +y up, +z out of the face",
+            "projection": "x = cx + focal X / (distance - Z), y = cy - focal Y / (distance - Z); pixels of "
+            "the aligned crop from its top left corner, y down",
+            "light": "9 spherical harmonics per colour channel, fixed to the camera; band 0 gets +0.8",
+        },
+    } | {name: np.asarray(value).tolist() for name, value in coefficients._asdict().items()}
+
+
+def _linear_light(srgb: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    srgb = np.clip(srgb, 0, 1)
+    return np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+
+
+def _make_matte(tree: dict) -> None:
+    """Give the meshes of a glTF tree a material: without one, viewers show bare metal."""
+    tree["materials"] = [{"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}}]
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            primitive["material"] = 0

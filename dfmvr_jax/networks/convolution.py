@@ -1,0 +1,46 @@
+"""Convolutions with batch norm as the released networks use them. Images are `[b, h, w, c]`."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from render.array_types import Array, Float
+
+
+def batch_norm(train: bool, axis_name: str | None, dtype: Any, name: str) -> nn.BatchNorm:
+    """Batch norm with float32 statistics, over the `pmap` axis `axis_name` too where one is given.
+
+    PyTorch's momentum 0.1 is Flax's 0.9. The running variance is the biased one (PyTorch keeps the unbiased
+    one, n / (n - 1) times as large): the same for imported weights, hardly different after training.
+    """
+    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, dtype=dtype, name=name)
+
+
+class ConvNorm(nn.Module):
+    """Convolution and batch norm. Pads both sides alike as in PyTorch; XLA's "SAME" does not at stride 2."""
+
+    features: int
+    kernel_size: int = 3
+    stride: int = 1
+    use_bias: bool = False
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h2 w2 features"]:
+        if self.kernel_size == 1:
+            x = x[:, :: self.stride, :: self.stride]
+            x = nn.Dense(self.features, self.use_bias, self.dtype, name="conv")(x)
+        else:
+            pad = (self.kernel_size // 2,) * 2
+            x = nn.Conv(
+                self.features,
+                (self.kernel_size, self.kernel_size),
+                self.stride,
+                padding=(pad, pad),
+                use_bias=self.use_bias,
+                dtype=self.dtype,
+                name="conv",
+            )(x)
+        return batch_norm(train, self.axis_name, self.dtype, "norm")(x)

@@ -1,0 +1,27 @@
+"""The two networks of a config."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from dfmvr_jax.config import Config
+from dfmvr_jax.face_model.morphable_model import PARTS
+from dfmvr_jax.networks.bisenet import BiSeNet
+from dfmvr_jax.networks.df_mvr import DFMVR
+
+
+def make_networks(
+    config: Config, dimensions: tuple[int, int, int], axis_name: str | None = None
+) -> tuple[DFMVR, BiSeNet]:
+    """Reconstruction network for a face model of the given dimensions, and parse net.
+
+    With `axis_name` batch norms share their statistics over that pmap axis.
+    """
+    settings = {"dtype": jnp.dtype(config.network.precision), "axis_name": axis_name}
+    network = DFMVR(
+        dimensions=dimensions,
+        width=config.network.width,
+        fused_features=config.network.fused_features,
+        initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),
+        **settings,
+    )
+    return network, BiSeNet(num_classes=len(PARTS), width=config.parse.width, **settings)

@@ -1,0 +1,108 @@
+"""Tri-UNet: three encoders, one decoder with attention gates (paper, section 3.1; SPEC section 2)."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.networks.convolution import ConvNorm
+from dfmvr_jax.networks.resampling import UpConv2x2, check_image_size, max_pool_2x2
+from render.array_types import Array, Float
+
+
+class DoubleConv(nn.Module):
+    """(3x3 convolution, batch norm, ReLU) twice."""
+
+    features: int
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w features"]:
+        for name in ("first", "second"):
+            x = nn.relu(
+                ConvNorm(self.features, use_bias=True, axis_name=self.axis_name, dtype=self.dtype, name=name)(
+                    x, train
+                )
+            )
+        return x
+
+
+class Encoder(nn.Module):
+    """U-Net encoder of one view; returns its features from full to 1/16 resolution."""
+
+    width: int
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "b h w 4"], train: bool) -> list[Float[Array, "b _ _ _"]]:
+        features = []
+        for level in range(5):
+            if level:
+                x = max_pool_2x2(x)
+            x = DoubleConv(self.width << level, self.axis_name, self.dtype, name=f"level_{level}")(x, train)
+            features.append(x)
+        return features
+
+
+class AttentionGate(nn.Module):
+    """Additive attention: scales a view's features, pixel by pixel, as the decoder's features ask for."""
+
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, decoded: Float[Array, "b h w c"], skip: Float[Array, "b h w c"], train: bool
+    ) -> Float[Array, "b h w c"]:
+        def project(features: int, name: str) -> ConvNorm:
+            return ConvNorm(features, 1, 1, True, self.axis_name, self.dtype, name=name)
+
+        half = skip.shape[-1] // 2
+        sum_of_both = project(half, "of_decoded")(decoded, train) + project(half, "of_skip")(skip, train)
+        return skip * nn.sigmoid(project(1, "attention")(nn.relu(sum_of_both), train))
+
+
+class TriUNet(nn.Module):
+    """Fuses three views to features at full resolution. Sides must be multiples of 16.
+
+    The encoders share no weights. (They stand in a Python loop: `nn.vmap` over stacked weights makes XLA
+    use grouped convolutions, 5 to 7 times slower on a CPU, and `nn.scan` is slower still.)
+    """
+
+    width: int = 64  # channels of the first level
+    fused_features: str = (
+        "released"  # "released": gated views and decoder, 4 x width; "paper": convolved to width
+    )
+    axis_name: str | None = None  # pmap axis of the batch norms
+    dtype: Any = jnp.float32  # of computations; parameters are float32
+
+    @nn.compact
+    def __call__(self, views: Float[Array, "b 3 h w 4"], train: bool) -> Float[Array, "b h w c"]:
+        """Views are left, front, right; the channels are a photo in [-1, 1] and its part labels."""
+        if self.fused_features not in ("released", "paper"):
+            raise ValueError(f"fused_features must be 'released' or 'paper', found {self.fused_features!r}")
+        check_image_size(*views.shape[2:4])
+        norm = {"axis_name": self.axis_name, "dtype": self.dtype}
+        views = views.astype(self.dtype)
+        encoded = [
+            Encoder(self.width, **norm, name=f"encoder_{v}")(views[:, i], train) for i, v in enumerate(VIEWS)
+        ]
+        *skips, deepest = zip(*encoded)
+        x = jnp.concatenate(deepest, axis=-1)
+        for level in reversed(range(4)):
+            features = self.width << level
+            up = UpConv2x2(features, self.dtype, name=f"up_{level}")(x)
+            gated = [
+                AttentionGate(**norm, name=f"gate_{level}_{v}")(up, skip, train)
+                for v, skip in zip(VIEWS, skips[level])
+            ]
+            x = jnp.concatenate([up, *gated], axis=-1)
+            # The released weights have the last convolutions too, unused: keep their parameters.
+            if level or self.fused_features == "paper" or self.is_initializing():
+                merged = DoubleConv(features, **norm, name=f"merge_{level}")(x, train)
+            if level or self.fused_features == "paper":
+                x = merged
+        return x

@@ -1,0 +1,52 @@
+"""Files with 68 or five landmarks of a photo."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dfmvr_jax.errors import InputError
+from render.array_types import Float
+
+
+def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
+    """Landmarks (x, y) of one photo, pixels of the upright photo: 68 in iBUG order, or five.
+
+    The five are the eye centres (first the one on the image's left in a frontal photo), the nose tip and the
+    mouth corners (the same order). By the file's name: `.npy` holds the array; `.pts` is iBUG's format,
+    which counts the first pixel's centre as (1, 1) and is converted to docs/conventions.md; any other file
+    is text with a line `x y` per point.
+
+    Raises `InputError` where the file is missing or holds anything else.
+    """
+    wanted = "68 or 5 points x y (a line each in text files)"
+    try:
+        match path.suffix.lower():
+            case ".npy":
+                points = np.load(path, allow_pickle=False).astype(np.float64)
+            case ".pts":
+                points = _numbers(path.read_text().partition("{")[2].partition("}")[0]) - 0.5
+            case _:
+                points = _numbers(path.read_text())
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; expected {wanted}") from None
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as landmarks ({reason}); expected {wanted}") from None
+    if points.shape not in ((68, 2), (5, 2)):
+        raise InputError(f"{path}: holds an array of shape {points.shape}; expected {wanted}")
+    if not np.isfinite(points).all():
+        raise InputError(f"{path}: some coordinates are not finite; expected {wanted}")
+    return points
+
+
+def five_points(landmarks: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "5 d"]:
+    """Eye centres, nose tip and mouth corners of 68 landmarks, 2D or 3D; five points stay as they are."""
+    if len(landmarks) == 5:
+        return landmarks
+    eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
+    return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
+
+
+def _numbers(text: str) -> Float[np.ndarray, "n m"]:
+    rows = [[float(word) for word in line.split()] for line in text.splitlines() if line.strip()]
+    return np.array(rows, np.float64).reshape(len(rows), -1)

@@ -1,0 +1,44 @@
+"""Image files of any kind to float arrays."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from dfmvr_jax.errors import InputError
+from render.array_types import Float
+
+
+def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
+    """An image file as RGB in [0, 1], float32, turned upright as its EXIF orientation says.
+
+    Grey, palette, CMYK and 16-bit images become RGB. Transparent parts become black, as what lies outside
+    of a photo is black everywhere in this project. Raises `InputError` where the file is missing, damaged,
+    no image, or larger than Pillow's limit (89 million pixels).
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image = Image.open(path)
+        image = ImageOps.exif_transpose(image)
+        if image.mode.startswith("I"):  # 16 bits of grey
+            grey = np.asarray(image, np.float32) / 65535
+            return np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=-1)
+        if image.has_transparency_data:
+            image = Image.alpha_composite(
+                Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA")
+            )
+        return np.asarray(image.convert("RGB"), np.float32) / 255
+    except FileNotFoundError:
+        raise InputError(f"{path}: there is no such file; give the path of a photo") from None
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise InputError(
+            f"{path}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make the photo smaller"
+        ) from None
+    except Image.UnidentifiedImageError:
+        raise InputError(f"{path}: is not an image that Pillow can read; save it as PNG or JPEG") from None
+    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises for damaged files
+        raise InputError(
+            f"{path}: cannot be read as an image ({error}); expected a whole PNG or JPEG file, save it anew"
+        ) from None

@@ -1,0 +1,85 @@
+"""Pictures for people: overlays, landmarks, part labels, grids. All are uint8 `[height, width, 3]`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from render.array_types import Bool, Float, Int, UInt8
+
+PART_COLORS = np.array(
+    [
+        [0, 0, 0],  # background
+        [205, 160, 130],  # face skin
+        [150, 80, 200],  # left brow
+        [90, 40, 140],  # right brow
+        [60, 130, 240],  # left eye
+        [20, 60, 160],  # right eye
+        [250, 200, 40],  # nose
+        [255, 255, 255],  # mouth
+        [230, 60, 80],  # upper lip
+        [140, 20, 50],  # lower lip
+    ],
+    np.uint8,
+)
+
+
+def to_uint8(image: Float[np.ndarray, "*size 3"]) -> UInt8[np.ndarray, "*size 3"]:
+    """Colours from [0, 1], clipped, to 0..255."""
+    return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
+
+
+def overlay(
+    photo: UInt8[np.ndarray, "h w 3"],
+    rendering: UInt8[np.ndarray, "h w 3"],
+    mask: Bool[np.ndarray, "h w"],
+    opacity: float = 1.0,
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The photo with the rendering over it where `mask` is True."""
+    weight = opacity * mask[..., None]
+    return np.round((1 - weight) * photo + weight * rendering).astype(np.uint8)
+
+
+def draw_landmarks(
+    picture: UInt8[np.ndarray, "h w 3"],
+    points: Float[np.ndarray, "n 2"],
+    color: tuple[int, int, int] = (40, 255, 60),
+) -> UInt8[np.ndarray, "h w 3"]:
+    """The picture with a dot at each point (x, y), pixels (docs/conventions.md)."""
+    image = Image.fromarray(picture)
+    draw, radius = ImageDraw.Draw(image), max(1.0, picture.shape[0] / 150)
+    for x, y in points - 0.5:  # Pillow counts from the centre of the first pixel
+        draw.ellipse([x - radius, y - radius, x + radius, y + radius], fill=color)
+    return np.asarray(image)
+
+
+def color_labels(labels: Int[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
+    """Part labels 0..9 in the colours of `PART_COLORS`."""
+    return PART_COLORS[labels]
+
+
+def tile(
+    rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str] = (), column_names: Sequence[str] = ()
+) -> UInt8[np.ndarray, "h w 3"]:
+    """A grid of pictures on white, with names above the columns and on the left of the rows.
+
+    Pictures may differ in size: a column is as wide as its widest, a row as high as its highest.
+    """
+    heights = [max(picture.shape[0] for picture in row) for row in rows]
+    widths = [max(row[k].shape[1] for row in rows if k < len(row)) for k in range(max(map(len, rows)))]
+    text_size = max(10, heights[0] // 14)
+    font = ImageFont.load_default(text_size)
+    left = int(max(map(font.getlength, row_names))) + text_size if row_names else 0
+    top = 2 * text_size if column_names else 0
+    xs, ys = np.cumsum([left, *widths]).tolist(), np.cumsum([top, *heights]).tolist()
+
+    sheet = Image.new("RGB", (xs[-1], ys[-1]), "white")
+    for row, y in zip(rows, ys):
+        for picture, x in zip(row, xs):
+            sheet.paste(Image.fromarray(picture), (x, y))
+    draw = ImageDraw.Draw(sheet)
+    for name, x, width in zip(column_names, xs, widths):
+        draw.text((x + width / 2, top / 2), name, "black", font, anchor="mm")
+    for name, y, height in zip(row_names, ys, heights):
+        draw.text((text_size / 2, y + height / 2), name, "black", font, anchor="lm")
+    return np.asarray(sheet)

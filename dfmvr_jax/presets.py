@@ -1,0 +1,45 @@
+"""Named configurations: each states only what differs from the defaults of `dfmvr_jax.config`."""
+
+from dfmvr_jax.config import Config, DataConfig, LossConfig, NetworkConfig, ParseConfig
+
+
+def paper() -> Config:
+    """The paper: full size, 224 px, 512 epochs.   python train.py --preset paper --workdir runs/paper"""
+    return Config()
+
+
+def released() -> Config:
+    """The released code's schedule and weights, without its bugs.   python train.py --preset released --workdir runs/released"""
+    return Config(
+        epochs=280,
+        constant_epochs=50,
+        batch_size=24,
+        final_learning_rate=1e-6,
+        loss=LossConfig(
+            photo=24.0,
+            mask=1.0,
+            mask_start=100 / 280,
+            photo_levels=(0.99, 0.5, 0.25),
+            dilation=10,
+            landmark_emphasis="released",
+        ),
+    )
+
+
+def small() -> Config:
+    """A quarter-width network at 112 px for a CPU and a coffee.   python train.py --preset small --workdir runs/small"""
+    return Config(
+        image_size=112,
+        face_model="builtin-coarse",
+        network=NetworkConfig(width=16),
+        parse=ParseConfig(width=16, epochs=4),
+        data=DataConfig(name="synthetic/small"),
+        epochs=20,
+        learning_rate=1e-3,
+        picture_every=200,
+        checkpoint_every=200,
+    )
+
+
+PRESETS = {preset.__name__: preset for preset in (paper, released, small)}
+

@@ -1,0 +1,120 @@
+"""Orbax checkpoints of a run: asynchronous, the newest few and the best, with the config beside the state."""
+
+import dataclasses
+from collections.abc import Iterable
+from pathlib import Path
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from dfmvr_jax.config import Config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.training.state import TrainState
+
+
+class Checkpoints:
+    """The checkpoints in one folder. `loss` ranks them; a checkpoint is a step's state and config.
+
+    Only the one training run in a folder may say how many newest ones to `keep`: it tidies up what a
+    killed run left half-written. Without it nothing in the folder changes.
+    """
+
+    def __init__(self, directory: Path, keep: int | None = None):
+        policies = ocp.training.preservation_policies
+        self.directory = Path(directory).absolute()
+        self._writer = ocp.training.Checkpointer(
+            self.directory,
+            preservation_policy=policies.AnyPreservationPolicy(
+                [
+                    policies.LatestN(keep),  # None keeps all
+                    policies.BestN(get_metric_fn=lambda metrics: metrics["loss"], reverse=True, n=1),
+                ]
+            ),
+            cleanup_tmp_directories=keep is not None,
+        )
+        self._pending = None
+
+    def save(self, state: TrainState, config: Config, loss: float) -> None:
+        """Start to save; returns before the files are complete. Raises `InputError` when the disk refuses."""
+        self.wait()
+        self._pending = self._writer.save_checkpointables_async(
+            int(state.step),
+            {"state": state._asdict(), "config": dataclasses.asdict(config)},
+            metrics={"loss": loss},
+            force=True,
+        )
+
+    def wait(self) -> None:
+        """Until the last save is on disk."""
+        if self._pending is None:
+            return
+        pending, self._pending = self._pending, None
+        try:
+            pending.result()
+        except Exception as error:  # tensorstore reports a full disk as ValueError
+            raise InputError(
+                f"{self.directory}: the checkpoint could not be written ({_first_line(error)}); earlier "
+                "checkpoints are untouched: make room or choose another --workdir, then run the same command again"
+            ) from error
+
+    def close(self) -> None:
+        self.wait()
+        self._writer.close()
+
+    def restore_latest(self, like: TrainState) -> TrainState | None:
+        """The newest checkpoint that can be read, or None where there is none."""
+        return self._restore(reversed(self._writer.checkpoints), like)
+
+    def restore_best(self, like: TrainState) -> TrainState | None:
+        """The checkpoint of lowest loss that can be read, or None where there is none."""
+        return self._restore(sorted(self._writer.checkpoints, key=lambda c: c.metrics["loss"]), like)
+
+    def _restore(self, candidates: Iterable, like: TrainState) -> TrainState | None:
+        problems = []
+        for candidate in candidates:
+            folder = self.directory / str(candidate.step)
+            try:
+                difference = _structural_difference(
+                    self._writer.checkpointables_metadata(candidate.step).metadata["state"], like._asdict()
+                )
+                if not difference:
+                    return TrainState(
+                        **self._writer.load_checkpointables(candidate.step, {"state": _abstract(like._asdict())})["state"]
+                    )
+            except Exception as error:
+                difference = f"cannot be read ({_first_line(error)})"
+            problems.append(f"{folder}: {difference}")
+            print(f"warning: {problems[-1]}; trying the next checkpoint")
+        if problems:
+            raise InputError(f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir")
+        return None
+
+
+def _abstract(tree):
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
+
+
+def _structural_difference(found, wanted) -> str:
+    """What differs between the arrays in a checkpoint and those wanted, in words; empty if nothing."""
+    shapes = [
+        {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+        for leaves in (
+            jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (found, wanted)
+        )
+    ]
+    there, here = shapes
+    for problem, names in (
+        ("lacks", sorted(here.keys() - there.keys())),
+        ("has the unknown", sorted(there.keys() - here.keys())),
+    ):
+        if names:
+            return f"{problem} {len(names)} arrays, the first is {names[0]}: it belongs to another network"
+    for name, shape in here.items():
+        if there[name] != shape:
+            return f"{name} has shape {there[name]}, expected {shape}: it belongs to another config"
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,88 @@
+"""The loop around an update function: progress line, logs, validation, pictures, checkpoints, resume."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import jax
+import numpy as np
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from tensorboardX import SummaryWriter
+
+from dfmvr_jax.config import Config
+from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What to train and how to watch it."""
+
+    name: str  # of its folder in the workdir, its logs and its progress line
+    update: Callable  # (replicated state, sharded batch) -> (state, metrics)
+    validate: Callable[[TrainState], dict[str, float]]  # of the replicated state; "loss" picks the best checkpoint
+    draw: Callable[[TrainState], np.ndarray] | None  # a picture [h, w, 3] uint8 of what the state does
+    batches: Callable[[int], Iterable[dict]]  # batches from a step on
+    total_steps: int
+    images_per_batch: int
+
+
+def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainState:
+    """Train from the newest checkpoint (or from `state`) to the end; returns the best checkpoint's state."""
+    checkpoints = Checkpoints(workdir / task.name, config.keep_checkpoints)
+    like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), state)
+    state = checkpoints.restore_latest(like) or state
+    start = int(state.step)
+    if start:
+        print(f"{task.name}: goes on from step {start} of {task.total_steps}")
+    state = replicate(state)
+
+    logs = SummaryWriter(str(workdir / "logs" / task.name), purge_step=start)
+    with _progress_bar() as progress:
+        bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
+        batches = iter(task.batches(start)) if start < task.total_steps else ()
+        clock, last_logged = time.perf_counter(), start
+        for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
+            state, metrics = task.update(state, shard(batch))
+            last = step == task.total_steps
+            if step % config.log_every == 0 or step == start + 1 or last:
+                metrics = {name: float(value) for name, value in unreplicate(metrics).items()}
+                elapsed, clock = time.perf_counter() - clock, time.perf_counter()
+                metrics["images_per_second"] = (step - last_logged) * task.images_per_batch / elapsed
+                last_logged = step
+                for name, value in metrics.items():
+                    logs.add_scalar(f"train/{name}", value, step)
+                note = f"loss {metrics['loss']:.3f}, {metrics['images_per_second']:.0f} images/s"
+                progress.update(bar, note=note)
+            progress.update(bar, completed=step)
+            if task.draw and (step % config.picture_every == 0 or last):
+                logs.add_image("reconstruction", task.draw(state), step, dataformats="HWC")
+            if step % config.checkpoint_every == 0 or last:
+                scores = task.validate(state)
+                for name, value in scores.items():
+                    logs.add_scalar(f"validation/{name}", value, step)
+                checkpoints.save(unreplicate(state), config, scores["loss"])
+    logs.close()
+    checkpoints.wait()
+    best = checkpoints.restore_best(like)
+    checkpoints.close()
+    return best
+
+
+def average(evaluate: Callable[[dict], dict], batches: list[dict]) -> dict:
+    """Mean metrics of a replicated `evaluate` over batches, as arrays without device axis."""
+    metrics = [unreplicate(evaluate(shard(batch))) for batch in batches]
+    return jax.tree.map(lambda *values: np.mean(values, axis=0), *metrics)
+
+
+def _progress_bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description:>14}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )

@@ -1,0 +1,153 @@
+"""The pmapped update functions of the two networks.
+
+Both are data parallel over `DEVICES`: every device works on its share of the batch, batch norms use
+the statistics of the whole batch, gradients and metrics are averaged over the devices. State and
+frozen inputs carry a leading device axis (`training.state.replicate`), batches too (`shard`).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from dfmvr_jax.config import Config
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.inference import network_inputs, parse_logits
+from dfmvr_jax.losses import cross_entropy, reconstruction_losses, weighted_sum
+from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
+from dfmvr_jax.reconstruction import reconstruct
+from dfmvr_jax.training.state import TrainState
+from render.array_types import Array, Float, Int, Num
+from render.camera import face_camera
+
+DEVICES = "data"  # name of the device axis
+
+Batch = dict[str, Array]
+Metrics = dict[str, Float[Array, "*devices"]]
+
+
+class Frozen(NamedTuple):
+    """What the reconstruction training uses and never changes."""
+
+    model: MorphableModel
+    parse_variables: Any
+
+
+def make_reconstruction_update(
+    config: Config,
+    network: nn.Module,
+    parse_net: BiSeNet,
+    optimizer: optax.GradientTransformation,
+    total_steps: int,
+) -> tuple[Callable, Callable]:
+    """`update(state, frozen, batch) -> (state, metrics)` and `validate(state, frozen, batch) -> metrics`."""
+    camera = face_camera(config.image_size, config.camera_distance)
+
+    def supervise(params, state: TrainState, frozen: Frozen, batch: Batch, train: bool):
+        """The weighted loss of a batch; its terms and the new batch statistics beside it."""
+        photos, labels, photo_labels = network_inputs(
+            parse_net, frozen.parse_variables, batch["photos"], batch["given"]
+        )
+        coefficients, changed = network.apply(
+            {"params": params, "batch_stats": state.batch_stats}, photos, labels, train, mutable=["batch_stats"]
+        )
+        faces = jax.vmap(reconstruct, (None, None, 0))(frozen.model, camera, coefficients)
+        render_logits = parse_logits(parse_net, frozen.parse_variables, faces.images)
+        terms = jax.vmap(reconstruction_losses, (None, None, None, 0, 0, 0, 0, 0, 0, 0))(
+            config.loss,
+            frozen.model,
+            camera,
+            coefficients,
+            faces,
+            batch["photos"],
+            photo_labels,
+            render_logits,
+            batch["landmarks"],
+            batch["landmarks_3d"],
+        )
+        terms = jax.tree.map(jnp.mean, terms)
+        loss = weighted_sum(config.loss, terms, state.step / total_steps)
+        return loss, (terms, changed["batch_stats"])
+
+    def update(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:
+        (loss, (terms, batch_stats)), gradient = jax.value_and_grad(supervise, has_aux=True)(
+            state.params, state, frozen, batch, True
+        )
+        return apply_gradient(optimizer, state, gradient, batch_stats, {"loss": loss, **terms})
+
+    def validate(state: TrainState, frozen: Frozen, batch: Batch) -> Metrics:
+        loss, (terms, _) = supervise(state.params, state, frozen, batch, False)
+        return jax.lax.pmean({"loss": loss, **terms}, DEVICES)
+
+    return (
+        jax.pmap(update, axis_name=DEVICES, donate_argnums=0),
+        jax.pmap(validate, axis_name=DEVICES),
+    )
+
+
+def make_parse_update(parse_net: BiSeNet, optimizer: optax.GradientTransformation) -> tuple[Callable, Callable]:
+    """`update(state, batch) -> (state, metrics)` and `validate(state, batch) -> metrics` of the parse net.
+
+    The loss is the cross entropy of the three heads (SPEC section 2); `validate` reports the main
+    head's confusion matrix too, from which `mean_iou` comes.
+    """
+
+    def supervise(params, state: TrainState, batch: Batch, train: bool):
+        logits, changed = parse_net.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            normalize_photos(_merge_views(batch["photos"])),
+            train,
+            mutable=["batch_stats"],
+        )
+        labels = _merge_views(batch["labels"])
+        loss = sum(cross_entropy(head, labels) for head in logits)
+        confusion = confusion_matrix(labels, jnp.argmax(logits.main, axis=-1), logits.main.shape[-1])
+        return loss, (confusion, changed["batch_stats"])
+
+    def update(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
+        (loss, (_, batch_stats)), gradient = jax.value_and_grad(supervise, has_aux=True)(
+            state.params, state, batch, True
+        )
+        return apply_gradient(optimizer, state, gradient, batch_stats, {"loss": loss})
+
+    def validate(state: TrainState, batch: Batch) -> Metrics:
+        loss, (confusion, _) = supervise(state.params, state, batch, False)
+        return jax.lax.pmean({"loss": loss, "confusion": confusion}, DEVICES)
+
+    return (
+        jax.pmap(update, axis_name=DEVICES, donate_argnums=0),
+        jax.pmap(validate, axis_name=DEVICES),
+    )
+
+
+def apply_gradient(
+    optimizer: optax.GradientTransformation, state: TrainState, gradient, batch_stats, metrics: Metrics
+) -> tuple[TrainState, Metrics]:
+    """Average gradient and metrics over the devices and take the optimiser's step."""
+    gradient, metrics = jax.lax.pmean((gradient, metrics), DEVICES)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    metrics = {**metrics, "gradient_norm": optax.global_norm(gradient)}
+    return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+
+def _merge_views(views: Num[Array, "b views *rest"]) -> Num[Array, "b_views *rest"]:
+    return views.reshape(-1, *views.shape[2:])
+
+
+def confusion_matrix(
+    labels: Int[Array, "*pixels"], predicted: Int[Array, "*pixels"], parts: int
+) -> Float[Array, "parts parts"]:
+    """Share of all pixels with a true label (row) and a predicted one (column)."""
+    counts = jnp.zeros((parts, parts)).at[labels.ravel(), predicted.ravel()].add(1.0)
+    return counts / labels.size
+
+
+def mean_iou(confusion: Float[Array, "parts parts"]) -> tuple[Float[Array, ""], Float[Array, "parts"]]:
+    """Mean intersection over union, and that of each part (NaN where a part occurs nowhere)."""
+    hit = jnp.diagonal(confusion)
+    per_part = hit / (confusion.sum(axis=0) + confusion.sum(axis=1) - hit)
+    return jnp.nanmean(per_part), per_part

@@ -1,0 +1,188 @@
+"""Triangle rasterizer: which triangle is seen at each pixel, and where on it, in plain JAX.
+
+The triangle ids are computed without gradient by fragment expansion: every triangle is expanded into the
+pixels of its bounding box, and all these candidates go through a z-buffer made of scatter-min. A dense face
+mesh (triangles of half a pixel) needs about one candidate per triangle. Barycentrics and depth are then
+recomputed from the ids by the homogeneous formula in plain differentiable jnp, so there is no custom
+gradient. Axes, pixel centres and clip space are those of docs/conventions.md.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from render.array_types import Array, Bool, Float, Int
+
+BACKGROUND_DEPTH = 1.0  # z/w of the far plane
+MIN_W = 1e-6  # a triangle with a corner at or below this depth is culled
+MIN_AREA = 1e-6  # square pixels; a triangle of less area is seen edge-on and culled
+CHUNK = 2**17  # candidate pixels per step of the loop; a face at 224 pixels needs one step
+MAX_CANDIDATES = 2**28  # candidate pixels per image before it is given up as exploded
+
+
+class Fragments(NamedTuple):
+    """What is seen at the centre of each pixel; `jax.vmap` adds leading axes."""
+
+    triangle_ids: Int[Array, "*batch h w"]  # index of the nearest triangle, -1 = none
+    barycentrics: Float[Array, "*batch h w 3"]  # perspective-correct weights of its corners; background 0
+    depth: Float[Array, "*batch h w"]  # z/w: -1 at the near plane, 1 at the far plane and in the background
+
+    @property
+    def mask(self) -> Bool[Array, "*batch h w"]:
+        return self.triangle_ids >= 0
+
+
+@functools.partial(jax.jit, static_argnames="image_size")
+def rasterize(
+    clip_positions: Float[Array, "n 4"], triangles: Int[Array, "f 3"], image_size: tuple[int, int]
+) -> Fragments:
+    """Rasterize one mesh; for a batch or several views use `jax.vmap`.
+
+    Pixel (row i, column j) shows the nearest triangle that covers its centre, which lies in clip space at
+    x/w = 2 (j + 0.5) / width - 1 and y/w = 1 - 2 (i + 0.5) / height. Example: in an image of 4 x 4 pixels
+    the triangle with its corners (x/w, y/w) at (-1, 1), (0, 1), (-1, 0) has them at (0, 0), (2, 0), (0, 2)
+    in pixels. It covers the centres (0.5, 0.5), (1.5, 0.5) and (0.5, 1.5) of the pixels (0, 0), (0, 1) and
+    (1, 0), the latter two on its edge; at pixel (0, 0) its barycentrics are (0.5, 0.25, 0.25).
+
+    The winding does not matter. At equal depth the lowest index wins. Fragments beyond the near or far
+    plane (|z/w| > 1) are not drawn, nor is a triangle with a corner at w <= `MIN_W` or not finite, nor one
+    seen edge-on (area below `MIN_AREA`). Ids carry no gradient; barycentrics and depth carry the gradient
+    inside each pixel's triangle, which does not know that outlines move.
+
+    A mesh so exploded that its triangles' bounding boxes, clipped to the image, hold more than
+    `MAX_CANDIDATES` pixels in all is not drawn: every pixel gets triangle 0 with NaN barycentrics and depth,
+    so that any image of it, and any loss of that, is NaN.
+
+    Args:
+      clip_positions: homogeneous clip coordinates of the vertices (`render.camera.clip_positions`).
+      triangles: vertex indices.
+      image_size: (height, width) in pixels.
+
+    Raises:
+      ValueError: an array has another shape than [n, 4] or [f, 3].
+    """
+    for name, array, columns in (("clip_positions", clip_positions, 4), ("triangles", triangles, 3)):
+        if array.ndim != 2 or array.shape[1] != columns:
+            raise ValueError(f"{name} has shape {array.shape}, not [n, {columns}]; for a batch use jax.vmap")
+    # The batching rule: images one after the other, several times faster on a CPU than all in one loop.
+    nearest = jax.custom_batching.sequential_vmap(lambda *mesh: _nearest_triangles(*mesh, image_size))
+    ids, exploded = nearest(lax.stop_gradient(clip_positions.astype(jnp.float32)), triangles)
+    x, y, z, w = (corner_values(column, triangles, ids) for column in clip_positions.T)
+    pixel_x, pixel_y = _pixel_centres(image_size, clip_positions.dtype)
+    x, y = x - pixel_x * w, y - pixel_y * w  # the barycentrics are the weights that sum these up to 0
+    weights = jnp.stack([_cross(x, y, 1, 2), _cross(x, y, 2, 0), _cross(x, y, 0, 1)])
+    barycentrics = _divide_unless_zero(weights, jnp.sum(weights, axis=0))
+    depth = _divide_unless_zero(jnp.sum(barycentrics * z, axis=0), jnp.sum(barycentrics * w, axis=0))
+    depth = jnp.where(ids < 0, BACKGROUND_DEPTH, depth)
+    nan_if_exploded = jnp.where(exploded, jnp.nan, 0.0).astype(depth.dtype)
+    return Fragments(ids, jnp.moveaxis(barycentrics, 0, -1) + nan_if_exploded, depth + nan_if_exploded)
+
+
+def corner_values(
+    values: Float[Array, " n"], triangles: Int[Array, "f 3"], triangle_ids: Int[Array, "h w"]
+) -> Float[Array, "3 h w"]:
+    """Values of the vertices at the three corners of each pixel's triangle, 0 where there is none.
+
+    One gather per corner and channel is several times faster on a CPU than gathering rows.
+    """
+    if len(triangles) == 0:
+        return jnp.zeros((3, *triangle_ids.shape), values.dtype)
+
+    def gather(column, indices, fill_value):
+        return column.at[indices].get(mode="fill", fill_value=fill_value, wrap_negative_indices=False)
+
+    return gather(values, jnp.stack([gather(corner, triangle_ids, -1) for corner in triangles.T]), 0)
+
+
+def _pixel_centres(image_size, dtype):
+    """x/w of every column and, as a column vector, y/w of every row."""
+    height, width = image_size
+    x = (2 * jnp.arange(width, dtype=dtype) + (1 - width)) / width
+    y = ((height - 1) - 2 * jnp.arange(height, dtype=dtype)) / height
+    return x, y[:, None]
+
+
+def _divide_unless_zero(x, y):
+    """x / y with a finite gradient; x where y is 0: in the background and on triangles seen edge-on."""
+    return x / jnp.where(y == 0, 1, y)
+
+
+def _cross(x, y, i, j):
+    return x[i] * y[j] - x[j] * y[i]
+
+
+def _nearest_triangles(
+    clip_positions: Float[Array, "n 4"], triangles: Int[Array, "f 3"], image_size: tuple[int, int]
+) -> tuple[Int[Array, "h w"], Bool[Array, ""]]:
+    """Ids of the nearest triangles, and whether the mesh is exploded (then the ids are 0)."""
+    height, width = image_size
+    if len(triangles) == 0:
+        return jnp.full(image_size, -1, jnp.int32), jnp.array(False)
+    # Pixels from the image's centre, x to the right and y down: the origin where floats are finest.
+    x, y, z, w = clip_positions.T
+    in_front = (w > MIN_W) & jnp.isfinite(w)
+    w = jnp.where(in_front, w, 1)
+    x, y, z = x / w * (width / 2), -y / w * (height / 2), jnp.where(in_front, z / w, jnp.nan)
+    x, y, z = ([column[corner] for corner in triangles.T] for column in (x, y, z))
+
+    # Bounding boxes of pixel centres; empty for most triangles of a dense mesh.
+    doubled_area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
+    visible = jnp.isfinite(doubled_area + z[0] + z[1] + z[2]) & (jnp.abs(doubled_area) > 2 * MIN_AREA)
+    left, columns = _pixel_span(x, width)
+    top, rows = _pixel_span(y, height)
+    counts = jnp.where(visible, columns * rows, 0)
+    exploded = jnp.sum(counts.astype(jnp.float32)) > MAX_CANDIDATES
+    ends = jnp.cumsum(jnp.where(exploded, 0, counts))
+    starts = ends - counts
+    every_triangle = jnp.arange(len(triangles), dtype=jnp.int32)
+
+    def draw_chunk(state):
+        chunk, depths, ids = state
+        first = chunk * CHUNK
+        item = first + jnp.arange(CHUNK, dtype=jnp.int32)
+        # the triangle of each candidate: its index at its start, then the running maximum
+        slot = jnp.where((counts > 0) & (ends > first), jnp.maximum(starts - first, 0), CHUNK)
+        triangle = lax.cummax(jnp.zeros(CHUNK, jnp.int32).at[slot].max(every_triangle, mode="drop"))
+        offset = item - starts[triangle]
+        row = lax.div(offset, columns[triangle])
+        column = left[triangle] + offset - row * columns[triangle]
+        row = top[triangle] + row
+        dx = [corner[triangle] - (column - (width - 1) / 2) for corner in x]
+        dy = [corner[triangle] - (row - (height - 1) / 2) for corner in y]
+        weights = [_cross(dx, dy, 1, 2), _cross(dx, dy, 2, 0), _cross(dx, dy, 0, 1)]
+        low, high = jnp.minimum(*weights[:2]), jnp.maximum(*weights[:2])
+        covered = (jnp.minimum(low, weights[2]) >= 0) | (jnp.maximum(high, weights[2]) <= 0)
+        z0, z1, z2 = (corner[triangle] for corner in z)
+        depth = z0 + (weights[1] * (z1 - z0) + weights[2] * (z2 - z0)) / doubled_area[triangle]
+        covered &= (jnp.abs(depth) <= 1) & (item < ends[-1])
+        pixel = jnp.where(covered, row * width + column, height * width)  # out of range: dropped
+        key = _ordered_int(depth)
+        new_depths = depths.at[pixel].min(key, mode="drop")
+        ids = jnp.where(new_depths < depths, len(triangles), ids)
+        pixel = jnp.where(key == new_depths.at[pixel].get(mode="clip"), pixel, height * width)
+        return chunk + 1, new_depths, ids.at[pixel].min(triangle, mode="drop")
+
+    # 0, but computed from the mesh: inside shard_map a constant may not become device-dependent in a loop
+    zero = jnp.minimum(ends[-1], 0)
+    no_depth = jnp.full(height * width, zero + jnp.iinfo(jnp.int32).max)
+    state = jnp.int32(0), no_depth, jnp.full(height * width, zero + len(triangles))
+    _, depths, ids = lax.while_loop(lambda state: state[0] * CHUNK < ends[-1], draw_chunk, state)
+    ids = jnp.where(depths == no_depth, jnp.where(exploded, 0, -1), ids)
+    return ids.reshape(height, width), exploded
+
+
+def _pixel_span(corners, size):
+    """First pixel and number of pixels, within the image, whose centres lie between the corners."""
+    low, high = (reduce(reduce(*corners[:2]), corners[2]) for reduce in (jnp.minimum, jnp.maximum))
+    first = jnp.ceil(jnp.clip(low + (size - 1) / 2, 0, size)).astype(jnp.int32)
+    last = jnp.floor(jnp.clip(high + (size - 1) / 2, -1, size - 1)).astype(jnp.int32)
+    return first, jnp.maximum(last - first + 1, 0)
+
+
+def _ordered_int(x: Float[Array, " n"]) -> Int[Array, " n"]:
+    """Integers in the order of the floats."""
+    bits = lax.bitcast_convert_type(x, jnp.int32)
+    return jnp.where(bits < 0, bits ^ 0x7FFFFFFF, bits)

@@ -1,0 +1,46 @@
+"""Spherical-harmonics light, fixed to the camera (docs/conventions.md)."""
+
+import math
+
+import jax.numpy as jnp
+
+from render.array_types import Array, Float
+
+# Attenuation of each order by the surface times the constant of its harmonics
+BAND_0 = math.pi / math.sqrt(4 * math.pi)
+BAND_1 = (2 * math.pi / math.sqrt(3)) * math.sqrt(3) / math.sqrt(4 * math.pi)
+BAND_2 = (2 * math.pi / math.sqrt(8)) * 3 * math.sqrt(5) / math.sqrt(12 * math.pi)
+
+
+def spherical_harmonics(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
+    """What each of the first nine spherical harmonics of light contributes at these unit normals.
+
+    The bands 1, -y, z, -x, xy, -yz, (3z²-1)/(2√3), -xz, (x²-y²)/2 times the constants that 3DMM work has
+    used since Deng et al. 2019 (Deep3DFaceRecon), so that published coefficients fit. Orders 1 and 2 come out
+    √3 and 2√2 times as strong as on a Lambertian surface.
+    """
+    x, y, z = jnp.moveaxis(normals, -1, 0)
+    order_1 = [-y, z, -x]
+    order_2 = [x * y, -y * z, (3 * z**2 - 1) / (2 * math.sqrt(3)), -x * z, (x**2 - y**2) / 2]
+    bands = [jnp.full_like(x, BAND_0), *(BAND_1 * b for b in order_1), *(BAND_2 * b for b in order_2)]
+    return jnp.stack(bands, axis=-1)
+
+
+def shade(
+    albedo: Float[Array, "*n 3"],
+    normals: Float[Array, "*n 3"],
+    light: Float[Array, "3 9"],
+    ambient: float = 0.8,
+) -> Float[Array, "*n 3"]:
+    """Colour of a lit surface: albedo times the sum of the bands weighted by `light`.
+
+    `ambient` is added to band 0 of every colour channel of `light`, so `light = 0` is even white light that
+    shows 0.8 · √π/2 = 0.709 of the albedo. Colours are not clipped: strong light exceeds 1.
+
+    Args:
+      albedo: colour channels, 0..1.
+      normals: unit normals in the camera's frame.
+      light: coefficients of the nine bands for each colour channel.
+      ambient: offset of band 0.
+    """
+    return albedo * (spherical_harmonics(normals) @ light.at[:, 0].add(ambient).T)

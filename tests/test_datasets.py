@@ -1,0 +1,489 @@
+"""The synthetic data set, its pipeline and the augmentations."""
+
+import io
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+import datasets.show
+import datasets.synthetic.builder as builder
+from datasets import augmentation
+from datasets.pipeline import evaluation_examples, iterate, load_split, training_batches, validation_batches
+from datasets.show import PART_COLORS, contact_sheet, draw_points
+from datasets.synthetic import backgrounds, scenes
+from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
+from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.config import DataConfig
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import face_shape, load_face_model
+from dfmvr_jax.geometry import rotation_matrix
+from render.camera import face_camera
+from render.shade import shade
+
+SIZE = 64
+TINY = SyntheticConfig(
+    name="tiny", description="for tests", image_size=SIZE, face_model="builtin-coarse", subjects=(6, 3, 2)
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny_variant():
+    """`synthetic/tiny` exists. Whatever the tests do, TensorFlow is not imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Synthetic, "BUILDER_CONFIGS", [*Synthetic.BUILDER_CONFIGS, TINY])
+        yield
+    assert "tensorflow" not in sys.modules
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    config = DataConfig(name="synthetic/tiny", directory=str(tmp_path_factory.mktemp("data")))
+    load_split(config, "train")
+    return config
+
+
+@pytest.fixture(scope="module")
+def train(config):
+    return load_split(config, "train")
+
+
+@pytest.fixture(scope="module")
+def validation(config):
+    return load_split(config, "validation")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_face_model(TINY.face_model)
+
+
+@pytest.fixture
+def photos():
+    rng = np.random.default_rng(0)
+    return np.stack([backgrounds.smooth_noise(rng, 40, cells=9) for _ in range(3)])
+
+
+# ---------------------------------------------------------------------- the data set
+
+
+def test_examples_have_the_promised_shapes(validation, model):
+    assert len(validation) == 3
+    assert validation.metadata == {
+        "image_size": SIZE, "face_model": "builtin-coarse", "seed": 0, "unit_mm": model.unit_mm
+    }  # fmt: skip
+    example = validation[1]
+    shapes = {
+        "photos": (3, SIZE, SIZE, 3), "given": (3,), "labels": (3, SIZE, SIZE), "landmarks": (3, 68, 2),
+        "landmarks_3d": (101, 3), "vertices": (model.num_vertices, 3), "light": (3, 9), "rotation": (3, 3),
+        "translation": (3, 3), "index": (), **dict(zip(Coefficients._fields, ((n,) for n in model.dimensions))),
+    }  # fmt: skip
+    assert {key: np.shape(example[key]) for key in shapes} == shapes
+    assert set(example) == {*shapes, "subject"}
+    assert example["subject"] == "validation-00001" and example["index"] == 1
+    kinds = {"given": np.bool_, "labels": np.int32, "index": np.int32, "subject": str}
+    for key, value in example.items():
+        kind = kinds.get(key, np.float32)
+        assert isinstance(value, kind) or value.dtype == kind, key
+    assert example["photos"].min() >= 0 and example["photos"].max() <= 1
+
+
+def test_geometry_follows_from_the_coefficients(validation, model):
+    example, camera = validation[0], face_camera(SIZE)
+    vertices = face_shape(model, jnp.asarray(example["identity"]), jnp.asarray(example["expression"]))
+    np.testing.assert_allclose(example["vertices"], vertices, atol=1e-5)
+    np.testing.assert_allclose(example["landmarks_3d"], vertices[model.landmarks_3d], atol=1e-5)
+    for view in range(3):
+        rotation = np.asarray(rotation_matrix(jnp.asarray(example["rotation"][view])))
+        x, y, z = (vertices[model.landmarks] @ rotation.T + example["translation"][view]).T
+        pixels = SIZE / 2 + camera.focal * np.stack([x, -y], -1) / (10 - z)[:, None]
+        np.testing.assert_allclose(example["landmarks"][view], pixels, atol=1e-3)
+
+
+def test_labels_are_those_of_the_nearest_vertex_of_the_visible_triangle(validation, model):
+    """Against a ray through each of some pixels, tested with every triangle."""
+    example, view = validation[0], 0
+    rotation = np.asarray(rotation_matrix(jnp.asarray(example["rotation"][view])), np.float64)
+    posed = example["vertices"] @ rotation.T + example["translation"][view]
+    depth = 10 - posed[:, 2]
+    pixels = SIZE / 2 + face_camera(SIZE).focal * posed[:, :2] * [1, -1] / depth[:, None]
+    triangles = np.asarray(model.triangles)
+    a, b, c = (pixels[corner] for corner in triangles.T)
+
+    def twice_area(p, q, r):
+        return (q - p)[..., 0] * (r - p)[..., 1] - (q - p)[..., 1] * (r - p)[..., 0]
+
+    parts_seen = set()
+    for row, column in np.random.default_rng(0).integers(0, SIZE, (300, 2)):
+        point = np.array([column + 0.5, row + 0.5])
+        weights = np.stack([twice_area(point, b, c), twice_area(a, point, c), twice_area(a, b, point)], -1)
+        weights /= twice_area(a, b, c)[:, None]
+        inverse_depth = np.sum(weights / depth[triangles], -1)
+        hits = np.flatnonzero((weights >= 0).all(-1))
+        expected = 0
+        if len(hits):
+            hit = hits[np.argmax(inverse_depth[hits])]
+            corner = np.argmax(weights[hit] / depth[triangles[hit]])
+            expected = int(model.part_labels[triangles[hit, corner]])
+        assert example["labels"][view, row, column] == expected
+        parts_seen.add(expected)
+    assert len(parts_seen) > 4
+
+
+def test_heads_turn_as_named_and_stay_in_the_picture(train):
+    for index in range(len(train)):
+        example = train[index]
+        assert example["landmarks"].min() > 0 and example["landmarks"].max() < SIZE
+        nose_from_jaw = example["landmarks"][:, 30, 0] - example["landmarks"][:, :17, 0].mean(axis=1)
+        assert nose_from_jaw[0] < nose_from_jaw[1] < nose_from_jaw[2]
+        yaw = np.degrees(example["rotation"][:, 1])
+        assert all(low <= angle <= high for angle, (low, high) in zip(yaw, scenes.YAW_DEGREES))
+
+
+def test_landmarks_that_would_leave_the_picture_are_brought_back(model):
+    rng = np.random.default_rng(0)
+    subject = scenes.sample_subject(rng, model)
+    far_out = subject._replace(translation=np.float32([[0.5, 0, 0], [0, -0.5, 0], [-0.5, 0.5, 0]]))
+    landmarks = np.asarray(scenes.render_scene(model, far_out, SIZE).landmarks)
+    assert landmarks.min() > 0 and landmarks.max() < SIZE
+
+
+def test_photo_shows_the_face_and_the_background_around_it(model):
+    rng = np.random.default_rng(1)
+    scene = scenes.render_scene(model, scenes.sample_subject(rng, model), SIZE)
+    photos = scenes.photograph(rng, scene)
+    coverage, faces = np.asarray(scene.coverage), np.clip(scene.faces, 0, 1)
+    assert abs(photos / 255 - faces)[coverage == 1].max() < 5 * 0.015 + 1 / 255
+    assert abs(photos / 255 - faces)[coverage == 0].mean() > 0.05
+    assert ((coverage > 0) & (coverage < 1)).mean() > 0.01  # soft outlines
+    labels = np.asarray(scene.labels)
+    assert (labels[coverage == 1] > 0).mean() > 0.99 and (labels[coverage == 0] == 0).all()
+
+
+def test_no_subject_twice_and_every_split_its_own(config):
+    splits = [load_split(config, name) for name in builder.SPLITS]
+    assert [len(split) for split in splits] == list(TINY.subjects)
+    examples = [split[index] for split in splits for index in range(len(split))]
+    for key in ("identity", "light", "photos"):
+        assert len({example[key].tobytes() for example in examples}) == len(examples)
+    assert len({example["subject"] for example in examples}) == len(examples)
+    assert all(len(example["vertices"]) == 0 for example in examples[: TINY.subjects[0]])  # to save space
+
+
+def test_same_seed_gives_the_same_bytes(config, tmp_path):
+    load_split(DataConfig(name=config.name, directory=str(tmp_path)), "train")
+    assert _record_files(tmp_path) == _record_files(config.directory)
+
+
+def test_a_subject_does_not_depend_on_the_others(model):
+    subjects = Subjects(TINY, model, "test")
+    forward = [subjects[index][1] for index in (0, 1)]
+    backward = [subjects[index][1] for index in (1, 0)][::-1]
+    for one, other in zip(forward, backward):
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+    other_seed = Subjects(SyntheticConfig(**vars(TINY) | {"seed": 1}), model, "test")
+    assert other_seed[0][1]["photos"] != forward[0]["photos"]
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_bytes(config, tmp_path):
+    code = (
+        "import tests.test_datasets as t; t.Synthetic.BUILDER_CONFIGS = [t.TINY]; "
+        f"t.load_split(t.DataConfig(name='synthetic/tiny', directory={str(tmp_path)!r}), 'train')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert _record_files(tmp_path) == _record_files(config.directory)
+
+
+def _record_files(directory):
+    files = Path(directory).glob("synthetic/tiny/1.0.0/*.array_record*")
+    return {path.name: path.read_bytes() for path in files}
+
+
+# ---------------------------------------------------------------------- light and backgrounds
+
+
+def test_directional_light_is_a_clamped_cosine():
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(500, 3))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+
+    def brightness(light):
+        return np.asarray(
+            shade(jnp.ones((500, 3)), jnp.float32(normals), jnp.float32([light] * 3), ambient=0.0)
+        )
+
+    np.testing.assert_allclose(brightness(scenes.even_light()), 1, atol=1e-5)
+    for direction in normals[:5]:
+        expected = np.maximum(normals @ direction, 0)
+        assert abs(brightness(scenes.directional_light(direction))[:, 0] - expected).max() < 0.07
+
+
+@pytest.mark.parametrize("mean_albedo", [0.05, 0.4, 0.95])
+def test_light_is_mild(mean_albedo):
+    rng = np.random.default_rng(0)
+    normals = rng.normal(size=(200, 3))
+    normals[:, 2] = abs(normals[:, 2])
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    for _ in range(30):
+        light = scenes.sample_light(rng, mean_albedo)
+        colors = np.asarray(shade(jnp.full((200, 3), mean_albedo), jnp.float32(normals), jnp.asarray(light)))
+        assert 0.1 * mean_albedo < colors.min() and colors.max() < 1.1
+        assert (colors.max(axis=1) / colors.min(axis=1)).max() < 1.8  # of the three channels
+
+
+def test_backgrounds_are_pictures():
+    rng = np.random.default_rng(0)
+    pictures = [backgrounds.sample_background(rng, 24) for _ in range(60)]
+    assert all(p.shape == (24, 24, 3) and p.min() >= 0 and p.max() <= 1 for p in pictures)
+    spread = [p.std(axis=(0, 1)).max() for p in pictures]
+    assert min(spread) == 0 and max(spread) > 0.2
+    assert any((p == 0).all() for p in pictures) and any((p == 1).all() for p in pictures)
+
+
+def test_head_is_drawn_around_the_face():
+    faces = np.zeros((3, 32, 32), bool)
+    faces[:2, 8:20, 10:20] = True  # and none in the third view
+    black = np.zeros((3, 32, 32, 3), np.float32)
+    pictures = backgrounds.add_head(np.random.default_rng(0), black, faces, skin=np.array([0.8, 0.6, 0.5]))
+    assert (pictures[:2][faces[:2]] > 0).any(-1).mean() > 0.9 and (pictures[2] == 0).all()
+    assert pictures.min() >= 0 and pictures.max() <= 1 and black.max() == 0
+
+
+# ---------------------------------------------------------------------- preparing and opening
+
+
+def test_unknown_names_are_listed(config):
+    with pytest.raises(
+        InputError, match=r"'synthetic/smal'.*synthetic/full, synthetic/small, synthetic/tiny"
+    ):
+        load_split(DataConfig(name="synthetic/smal"), "train")
+    with pytest.raises(InputError, match=r"'dev'.*train, validation, test"):
+        load_split(config, "dev")
+
+
+def test_directory_that_is_a_file(tmp_path):
+    file = tmp_path / "data"
+    file.write_text("")
+    with pytest.raises(InputError, match=f"{file}.*data directory"):
+        load_split(DataConfig(name="synthetic/tiny", directory=str(file)), "train")
+
+
+def test_folder_of_something_else(tmp_path):
+    folder = tmp_path / "synthetic/tiny/1.0.0"
+    folder.mkdir(parents=True)
+    (folder / "holiday.txt").write_text("not a data set")
+    with pytest.raises(InputError, match=f"{folder}: cannot be read.*delete or rename"):
+        load_split(DataConfig(name="synthetic/tiny", directory=str(tmp_path)), "train")
+
+
+@pytest.mark.parametrize("pattern", ["*train.array_record*", "dataset_info.json"])
+@pytest.mark.parametrize("damage", ["truncate", "garble", "remove"])
+def test_damaged_data_set(config, tmp_path, pattern, damage):
+    shutil.copytree(config.directory, tmp_path, dirs_exist_ok=True)
+    (file,) = tmp_path.glob(f"synthetic/tiny/1.0.0/{pattern}")
+    content = file.read_bytes()
+    file.unlink()
+    if damage != "remove":
+        file.write_bytes(content[: len(content) // 2] if damage == "truncate" else content[::-1])
+    with pytest.raises(InputError, match="1.0.0: cannot be read.*delete or rename") as error:
+        load_split(DataConfig(name="synthetic/tiny", directory=str(tmp_path)), "train")
+    assert "\n" not in str(error.value)
+
+
+def test_interrupted_preparation_counts_as_none(tmp_path, monkeypatch, capsys):
+    data_config = DataConfig(name="synthetic/tiny", directory=str(tmp_path))
+    with monkeypatch.context() as patch:
+        photograph, calls = builder.photograph, []
+
+        def interrupted(*arguments):
+            calls.append(1)
+            if len(calls) == TINY.subjects[0] + 2:  # in the second split
+                raise KeyboardInterrupt
+            return photograph(*arguments)
+
+        patch.setattr(builder, "photograph", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            load_split(data_config, "train")
+    capsys.readouterr()
+    assert len(load_split(data_config, "train")) == TINY.subjects[0]
+    output = capsys.readouterr()
+    assert output.out == "" and f"preparing the data set {tmp_path}/synthetic/tiny/1.0.0" in output.err
+    assert "train subjects: 100%" in output.err
+    load_split(data_config, "train")
+    assert capsys.readouterr() == ("", "")
+
+
+# ---------------------------------------------------------------------- batches
+
+
+def test_training_batches(train):
+    batches = training_batches(train, DataConfig(all_views_probability=0.5), batch_size=4, seed=0)
+    batch = batches[0]
+    assert {key: (value.shape, value.dtype.name) for key, value in batch.items()} == {
+        "photos": ((4, 3, SIZE, SIZE, 3), "float32"),
+        "labels": ((4, 3, SIZE, SIZE), "int32"),
+        "landmarks": ((4, 3, 68, 2), "float32"),
+        "landmarks_3d": ((4, 101, 3), "float32"),
+        "index": ((4,), "int32"),
+        "given": ((4, 3), "bool"),
+    }
+    for row, index in enumerate(batch["index"]):
+        for key in ("labels", "landmarks", "landmarks_3d"):
+            np.testing.assert_array_equal(batch[key][row], train[int(index)][key])
+        assert not np.array_equal(batch["photos"][row], train[int(index)]["photos"])
+    given = np.concatenate([batches[step]["given"] for step in range(10)])
+    assert set(given.sum(axis=1)) == {1, 3}
+    assert (batch["photos"].reshape(4, 3, -1).max(axis=-1) > 0.1).all()  # none is blacked out here
+
+
+def test_every_epoch_has_each_subject_once_in_a_new_order(train):
+    batches = training_batches(
+        train, DataConfig(), batch_size=4, seed=0
+    )  # 6 subjects: an epoch is 1.5 batches
+    order = np.concatenate([batches[step]["index"] for step in range(6)]).reshape(4, 6)
+    assert (np.sort(order) == np.arange(6)).all()
+    assert len({tuple(epoch) for epoch in order}) == 4
+    photos = [batches[k]["photos"][batches[k]["index"] == 0] for k in range(6)]
+    seen = np.concatenate(photos)
+    assert len(seen) == 4 and len({photo.tobytes() for photo in seen}) == 4  # new augmentation each time
+
+
+def test_the_step_is_all_there_is_to_resume(train):
+    batches = training_batches(train, DataConfig(), batch_size=2, seed=3)
+    again = iterate(training_batches(train, DataConfig(), batch_size=2, seed=3), start_step=5)
+    for step in (5, 6, 7):
+        _assert_equal(next(again), batches[step])
+    again.close()
+    other_seed = training_batches(train, DataConfig(), batch_size=2, seed=4)
+    assert any((other_seed[k]["index"] != batches[k]["index"]).any() for k in range(3))
+
+
+@pytest.mark.slow
+def test_batches_do_not_depend_on_the_workers(config, tmp_path):
+    """In a script of its own: workers are spawned and import it."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        f"""
+import itertools, numpy as np, multiprocessing
+from datasets.pipeline import iterate, training_batches
+from tests.test_datasets import *
+Synthetic.BUILDER_CONFIGS = [TINY]
+config = DataConfig(name="synthetic/tiny", directory={config.directory!r})
+if __name__ == "__main__":
+    batches = training_batches(load_split(config, "train"), config, 2, 0)
+    parallel = iterate(batches, start_step=3, workers=2)
+    for one, other in itertools.islice(zip(iterate(batches, 3), parallel), 7):
+        assert set(one) == set(other)
+        for key in one:
+            np.testing.assert_array_equal(one[key], other[key])
+    parallel.close()
+    assert not multiprocessing.active_children()
+"""
+    )
+    subprocess.run([sys.executable, script], check=True, timeout=200)
+
+
+def test_validation_batches_are_in_order_and_untouched(validation):
+    batches = validation_batches(validation, batch_size=2)
+    assert len(batches) == 1 and batches[0]["given"].all()
+    assert batches[0]["index"].tolist() == [0, 1]
+    np.testing.assert_array_equal(batches[0]["photos"][1], validation[1]["photos"])
+
+
+def test_evaluation_examples(validation):
+    examples = list(iterate(evaluation_examples(validation)))
+    assert [example["subject"] for example in examples] == [f"validation-{i:05d}" for i in range(3)]
+    _assert_equal(examples[2], validation[2])
+
+
+def _assert_equal(one, other):
+    assert set(one) == set(other)
+    for key in one:
+        np.testing.assert_array_equal(one[key], other[key])
+
+
+# ---------------------------------------------------------------------- augmentation
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.5])
+@pytest.mark.parametrize(
+    ("adjust", "reference"),
+    [
+        (augmentation.adjust_brightness, ImageEnhance.Brightness),
+        (augmentation.adjust_contrast, ImageEnhance.Contrast),
+        (augmentation.adjust_saturation, ImageEnhance.Color),
+        (augmentation.adjust_sharpness, ImageEnhance.Sharpness),
+    ],
+)
+def test_color_adjustments_are_those_of_pil(photos, adjust, reference, factor):
+    photos = np.round(255 * photos) / np.float32(255)
+    adjusted = adjust(photos, factor)
+    assert adjusted.dtype == np.float32
+    for photo, result in zip(photos, adjusted):
+        expected = reference(Image.fromarray(np.uint8(np.round(255 * photo)))).enhance(factor)
+        np.testing.assert_allclose(255 * result, np.asarray(expected), atol=1.6)  # PIL rounds on its way
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.4, 1.3, 2.0])
+def test_blur_is_scipys(photos, sigma):
+    from scipy.ndimage import gaussian_filter
+
+    expected = [gaussian_filter(p, (sigma, sigma, 0), mode="nearest", truncate=3.0) for p in photos]
+    blurred = augmentation.blur(photos, sigma)
+    assert blurred.dtype == np.float32
+    np.testing.assert_allclose(blurred, expected, atol=1e-5)
+
+
+def test_jitter_is_shared_by_the_views_and_bounded(photos):
+    def jitter(pictures, amount, seed=0):
+        return augmentation.jitter_color(pictures, np.random.default_rng(seed), amount)
+
+    np.testing.assert_array_equal(jitter(photos, 0.5)[::-1], jitter(photos[::-1], 0.5))
+    np.testing.assert_allclose(jitter(photos, 0.0), photos, atol=1e-6)
+    assert abs(jitter(photos, 0.5) - photos).mean() > 0.01
+    gray = np.full((3, 8, 8, 3), 0.5, np.float32)  # only brightness changes it
+    means = [jitter(gray, 0.5, seed).mean() for seed in range(100)]
+    assert 0.25 <= min(means) < 0.28 and 0.72 < max(means) <= 0.75
+
+
+def test_augment_draws_blur_and_views_as_often_as_told(photos, monkeypatch):
+    monkeypatch.setattr(augmentation, "blur", lambda photos, sigma: photos + 1)
+    rng = np.random.default_rng(0)
+    data_config = DataConfig(color_jitter=0.0, blur_probability=0.3, all_views_probability=2 / 3)
+    examples = [augmentation.augment({"photos": photos, "labels": 7}, rng, data_config) for _ in range(900)]
+    assert all(example["labels"] == 7 for example in examples)
+    blurred = [example["photos"].min() >= 1 for example in examples]
+    assert abs(np.mean(blurred) - 0.3) < 0.05
+    given = np.array([example["given"] for example in examples])
+    assert abs(given.all(axis=1).mean() - 2 / 3) < 0.05
+    np.testing.assert_allclose(given[given.sum(axis=1) == 1].mean(axis=0), 1 / 3, atol=0.08)
+    assert set(given.sum(axis=1)) == {1, 3}
+
+
+# ---------------------------------------------------------------------- contact sheet
+
+
+def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
+    example = validation[0]
+    sheet = contact_sheet([example, validation[1]])
+    assert sheet.shape == (2 * SIZE, 9 * SIZE, 3)
+    np.testing.assert_array_equal(sheet[:SIZE, 8 * SIZE :], PART_COLORS[example["labels"][2]])
+    dotted = draw_points(np.zeros((9, 9, 3), np.uint8), np.array([[4.5, 2.5]]))
+    assert (dotted[2, 4] > 0).any() and np.argwhere(dotted.any(-1)).tolist() == [[2, 4]]
+
+    out = tmp_path / "sheet.png"
+    command = ["show", config.name, "--directory", config.directory, "--split", "test", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+    datasets.show.main()
+    assert Image.open(io.BytesIO(out.read_bytes())).size == (9 * SIZE, 2 * SIZE)
+    assert "2 of 2 subjects" in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*command[:-1], str(tmp_path / "no/folder.png")])
+    with pytest.raises(InputError, match="no/folder.png"):
+        datasets.show.main()

@@ -1,0 +1,215 @@
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy.ndimage import grey_dilation
+
+from dfmvr_jax import losses
+from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.config import LossConfig
+from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
+from render.camera import face_camera
+from tests.finite_differences import directional_derivatives
+
+CAMERA = face_camera(32)
+
+
+def coefficients_of(model, seed: int, scale: float = 0.5) -> Coefficients:
+    rng = np.random.default_rng(seed)
+    identity, expression, albedo = model.dimensions
+    sizes = [(identity,), (expression,), (albedo,), (3, 9), (3, 3), (3, 3)]
+    values = [rng.normal(size=size) * scale for size in sizes]
+    values[3] *= 0.2
+    values[4] = np.array([[0, -0.5, 0], [0, 0, 0], [0, 0.5, 0]]) + 0.1 * values[4]
+    values[5] *= 0.05
+    return Coefficients(*(jnp.asarray(value, jnp.float32) for value in values))
+
+
+class SmallParser(nn.Module):
+    """Stands for the frozen parse net: batch norm and a smooth answer to colour and place."""
+
+    @nn.compact
+    def __call__(self, images, train: bool):
+        x = nn.Conv(8, (5, 5))(images)
+        x = nn.BatchNorm(use_running_average=not train)(x)
+        return nn.Conv(10, (3, 3))(jnp.tanh(x))
+
+
+@pytest.fixture(scope="module")
+def parser():
+    net = SmallParser()
+    return net, net.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)), False)
+
+
+@pytest.fixture(scope="module")
+def target(toy_model):
+    coefficients = coefficients_of(toy_model, seed=1)
+    face = jax.jit(reconstruct)(toy_model, CAMERA, coefficients)
+    return {
+        "photos": face.images,
+        "photo_labels": jnp.asarray(np.random.default_rng(0).integers(0, 10, (3, 32, 32)), jnp.int32),
+        "landmarks": landmark_pixels(toy_model, CAMERA, face.posed),
+        "landmarks_3d": 1.1 * face.vertices[toy_model.landmarks_3d] + 0.2,
+    }
+
+
+def all_terms(model, parser, target, coefficients, parser_variables=None, config=LossConfig()):
+    net, variables = parser
+    face = reconstruct(model, CAMERA, coefficients)
+    logits = net.apply(parser_variables or variables, face.images, False)
+    return losses.reconstruction_losses(
+        config, model, CAMERA, coefficients, face, render_logits=logits, **target
+    )
+
+
+SHAPE, POSE = {"identity", "expression"}, {"rotation", "translation"}
+REACHES = {  # loss term: the coefficients it moves
+    "photo": SHAPE | POSE | {"albedo", "light"},
+    "mask": SHAPE | POSE | {"albedo", "light"},
+    "landmarks_2d": SHAPE | POSE,
+    "landmarks_3d": SHAPE,
+    "identity": {"identity"},
+    "expression": {"expression"},
+    "albedo": {"albedo"},
+    "white_light": {"light"},
+    "flat_albedo": {"albedo"},
+}
+
+
+def test_every_term_reaches_its_coefficients_and_no_others(toy_model, parser, target):
+    point = coefficients_of(toy_model, seed=2)
+    jacobian = jax.jit(jax.jacobian(lambda c: all_terms(toy_model, parser, target, c)))(point)
+    assert jacobian.keys() == REACHES.keys()
+    for term, gradients in jacobian.items():
+        for name, gradient in gradients._asdict().items():
+            assert np.isfinite(gradient).all(), (term, name)
+            moved = bool(np.abs(gradient).max() > 1e-9)
+            assert moved == (name in REACHES[term]), (term, name)
+
+
+def test_mask_loss_moves_every_view(toy_model, parser, target):
+    point = coefficients_of(toy_model, seed=2)
+    gradient = jax.jit(jax.grad(lambda c: all_terms(toy_model, parser, target, c)["mask"]))(point)
+    assert (np.abs(gradient.rotation).max(axis=1) > 1e-9).all()
+
+
+def test_terms_vanish_on_the_truth(toy_model, parser, target):
+    terms = all_terms(toy_model, parser, target, coefficients_of(toy_model, seed=1))
+    for name in ("photo", "landmarks_2d", "landmarks_3d"):
+        assert float(terms[name]) == pytest.approx(0, abs=1e-5), name
+
+
+def test_gradients_are_finite_on_the_truth(toy_model, parser, target):
+    """Every distance is exactly zero there, where a careless norm has gradient NaN."""
+    truth = coefficients_of(toy_model, seed=1)
+    gradient = jax.jit(jax.grad(lambda c: sum(all_terms(toy_model, parser, target, c).values())))(truth)
+    assert all(np.isfinite(leaf).all() for leaf in gradient)
+
+
+def test_photo_loss_against_the_sum_over_pixels():
+    rng = np.random.default_rng(0)
+    images, photos = rng.random((2, 3, 4, 5, 3)).astype(np.float32)
+    masks, weights = rng.random((3, 4, 5)) > 0.5, rng.random((3, 4, 5)).astype(np.float32)
+    masks[2] = False  # a view without face counts as 0
+    expected = 0
+    for view in range(2):
+        pixels = np.argwhere(masks[view])
+        distance = [weights[view, i, j] * np.linalg.norm(images[view, i, j] - photos[view, i, j]) for i, j in pixels]
+        expected += sum(distance) / sum(weights[view, i, j] for i, j in pixels) / 3
+    found = losses.photo_loss(*map(jnp.asarray, (images, photos, masks, weights)))
+    assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_weight_map_dilates_and_has_three_levels_in_every_view():
+    labels = np.zeros((3, 40, 40), np.int32)
+    labels[:, 10:30, 10:30] = 1
+    labels[:, 18:22, 15:18] = 4
+    found = np.asarray(losses.weight_map(jnp.asarray(labels), (254.0, 128.0, 32.0), 6))
+    level = np.choose(np.minimum(labels, 2), [32.0, 128.0, 254.0])
+    expected = np.stack([grey_dilation(view, size=(7, 7)) for view in level])
+    np.testing.assert_array_equal(found, expected)
+    assert all(set(np.unique(view)) == {32.0, 128.0, 254.0} for view in found)
+
+
+def test_landmark_loss_by_hand():
+    weights = losses.landmark_weights("paper")
+    assert sorted(np.flatnonzero(weights == 20)) == [*range(27, 36), *range(60, 68)]
+    released = losses.landmark_weights("released")
+    assert sorted(np.flatnonzero(released == 20)) == [28, 29, 30, *range(36, 48), *range(60, 68)]
+    target = jnp.zeros((3, 68, 2))
+    off_by_5 = target.at[:, 30].set(jnp.array([3.0, 4.0]))
+    assert float(losses.landmark_loss(off_by_5, target, weights)) == pytest.approx(20 * 5 / 68)
+
+
+def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
+    """The same relative error weighs the same at every image size."""
+    point = coefficients_of(toy_model, seed=2)
+
+    def term(size):
+        camera = face_camera(size)
+        truth, face = (
+            reconstruct(toy_model, camera, c) for c in (coefficients_of(toy_model, seed=1), point)
+        )
+        labels = jnp.zeros((3, size, size), jnp.int32)
+        return losses.reconstruction_losses(
+            LossConfig(), toy_model, camera, point, face, truth.images, labels,
+            jnp.zeros((3, size, size, 10)), landmark_pixels(toy_model, camera, truth.posed),
+            target["landmarks_3d"],
+        )["landmarks_2d"]  # fmt: skip
+
+    assert float(term(32)) == pytest.approx(float(term(64)), rel=1e-4)
+
+
+def test_3d_landmarks_ignore_a_similarity_of_the_target(toy_model):
+    points = toy_model.mean_shape[toy_model.landmarks_3d]
+    rotation = rotation_matrix(jnp.array([0.3, -0.5, 1.0]))
+    other = points + 0.05 * np.random.default_rng(0).normal(size=points.shape).astype(np.float32)
+    a = losses.aligned_landmark_loss(points, other, toy_model.alignment_rows)
+    b = losses.aligned_landmark_loss(points, 2 * other @ rotation.T + 1, toy_model.alignment_rows)
+    assert float(b) == pytest.approx(2 * float(a), rel=1e-3)
+
+
+def test_cross_entropy_of_a_certain_and_an_even_answer():
+    labels = jnp.array([[3, 0]])
+    assert float(losses.cross_entropy(jnp.zeros((1, 2, 10)), labels)) == pytest.approx(np.log(10))
+    assert float(losses.cross_entropy(100 * jax.nn.one_hot(labels, 10), labels)) == pytest.approx(0, abs=1e-6)
+
+
+def test_white_light_and_flat_albedo():
+    light = jnp.ones((3, 9)) * jnp.arange(9.0)
+    assert float(losses.white_light_loss(light)) == 0
+    assert float(losses.white_light_loss(light.at[0, 0].add(3.0))) == pytest.approx((4 + 1 + 1) / 27)
+    albedo = jnp.array([[0.0] * 3, [1.0] * 3, [9.0] * 3])
+    assert float(losses.flat_albedo_loss(albedo, jnp.array([1.0, 1.0, 0.0]))) == pytest.approx(0.25)
+
+
+def test_weighted_sum_uses_the_config_and_waits_with_the_mask():
+    config = dataclasses.replace(LossConfig(), mask_start=0.5)
+    terms = {field.name: jnp.float32(2) for field in dataclasses.fields(config) if field.name in REACHES}
+    without = sum(2 * getattr(config, name) for name in terms if name != "mask")
+    assert float(losses.weighted_sum(config, terms, 0.4)) == pytest.approx(without)
+    assert float(losses.weighted_sum(config, terms, 0.5)) == pytest.approx(without + 2 * config.mask)
+
+
+@pytest.mark.parametrize("term", ["photo", "mask", "landmarks_2d", "landmarks_3d"])
+def test_loss_gradients_against_finite_differences(toy_model, parser, target, term):
+    """In light and albedo, and for the landmark terms in shape and pose (pixels' owners jump, landmarks do not)."""
+    names = ("albedo", "light") if term in ("photo", "mask") else ("identity", "expression", "rotation")
+    with jax.enable_x64(True):
+        double = lambda tree: jax.tree.map(  # noqa: E731
+            lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
+        )
+        model, aim, point = double(toy_model), double(target), double(coefficients_of(toy_model, seed=2))
+        net = (parser[0], double(parser[1]))
+
+        @jax.jit
+        def function(free):
+            return all_terms(model, net, aim, point._replace(**free))[term]
+
+        free = {name: getattr(point, name) for name in names}
+        for slow, fast in directional_derivatives(function, free):
+            assert fast == pytest.approx(slow, rel=1e-5)

@@ -1,0 +1,155 @@
+"""Train DF-MVR: the face parse net first, then, with that net frozen, the reconstruction network.
+
+Example: python train.py --preset small --workdir runs/small
+
+A data set that is missing is prepared first. An interrupted run goes on when the same command is given
+again. Watch a run with: tensorboard --logdir runs/small/logs
+"""
+
+from functools import partial
+from pathlib import Path
+
+import jax
+
+from datasets.pipeline import Split, iterate, load_split, training_batches, validation_batches
+from dfmvr_jax.command_line import parse_train_command, run
+from dfmvr_jax.config import Config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.training.loop import Task, average, fit
+from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.preview import make_preview
+from dfmvr_jax.training.state import initial_state, replicate, unreplicate, variables_of
+from dfmvr_jax.training.update import DEVICES, Frozen, make_parse_update, make_reconstruction_update, mean_iou
+from dfmvr_jax.training.workdir import open_workdir
+
+
+def main() -> None:
+    command = parse_train_command(__doc__)
+    config, workdir = command.config, command.workdir
+    check_batch_sizes(config)
+    open_workdir(workdir, config)
+    print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
+
+    training, validation = (load_split(config.data, name) for name in ("train", "validation"))
+    model = load_face_model(config.face_model)
+    check_data_fits(config, training, model)
+
+    if config.parse.checkpoint:
+        _, parse_net = make_networks(config, model.dimensions)
+        folder = Path(config.parse.checkpoint) / PARSE_FOLDER
+        parse_variables = best_variables(folder, parse_net, input_shapes(config)[-1])
+    else:
+        parse_variables = train_parse_net(config, workdir, training, validation, model)
+    train_reconstruction(config, workdir, training, validation, model, parse_variables)
+    print(f"done; next: python evaluate.py --workdir {workdir}")
+
+
+# ---------------------------------------------------------------- 1. the face parse net
+
+
+def train_parse_net(
+    config: Config, workdir: Path, training: Split, validation: Split, model: MorphableModel
+) -> dict:
+    """Train BiSeNet on the part labels of the data set; returns its best variables."""
+    batch_size = config.parse.batch_size
+    total_steps = config.parse.epochs * len(training) // batch_size
+    optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
+    _, net = make_networks(config, model.dimensions)
+    _, synced_net = make_networks(config, model.dimensions, DEVICES)
+    update, validate = make_parse_update(synced_net, optimizer)
+    batches = training_batches(training, config.data, batch_size, config.seed)
+    held_out = validation_batches(validation, batch_size)
+
+    def scores(state) -> dict[str, float]:
+        metrics = average(partial(validate, state), held_out)
+        mean, per_part = mean_iou(metrics["confusion"])
+        parts = {f"iou {name}": float(value) for name, value in zip(PARTS, per_part)}
+        return {"loss": float(metrics["loss"]), "mean_iou": float(mean), **parts}
+
+    task = Task(
+        name=PARSE_FOLDER,
+        update=update,
+        validate=scores,
+        draw=None,
+        batches=partial(iterate, batches, workers=config.data.workers),
+        total_steps=total_steps,
+        images_per_batch=3 * batch_size,
+    )
+    _, _, photos = input_shapes(config)
+    state = initial_state(init_variables(net, config.seed, photos), optimizer)
+    best = fit(task, state, config, workdir)
+    print(f"parse net: mean IoU {scores(replicate(best))['mean_iou']:.3f} on {len(validation)} held-out subjects")
+    return variables_of(best)
+
+
+# ---------------------------------------------------------------- 2. the reconstruction network
+
+
+def train_reconstruction(
+    config: Config,
+    workdir: Path,
+    training: Split,
+    validation: Split,
+    model: MorphableModel,
+    parse_variables: dict,
+) -> None:
+    """Train the reconstruction network by weak supervision, the parse net frozen."""
+    steps_per_epoch = len(training) / config.batch_size
+    total_steps = int(config.epochs * steps_per_epoch)
+    schedule = learning_rate_schedule(
+        config.learning_rate,
+        total_steps,
+        int(config.constant_epochs * steps_per_epoch),
+        config.final_learning_rate,
+    )
+    optimizer = adam(schedule, config.gradient_clip)
+    network, parse_net = make_networks(config, model.dimensions)
+    synced_network, _ = make_networks(config, model.dimensions, DEVICES)
+    update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
+    frozen = replicate(Frozen(model, parse_variables))
+    batches = training_batches(training, config.data, config.batch_size, config.seed)
+    held_out = validation_batches(validation, config.batch_size)
+    preview = make_preview(config, network, parse_net, held_out[0])
+
+    task = Task(
+        name=NETWORK_FOLDER,
+        update=lambda state, batch: update(state, frozen, batch),
+        validate=lambda state: average(lambda batch: validate(state, frozen, batch), held_out),
+        draw=lambda state: preview(variables_of(unreplicate(state)), parse_variables, model),
+        batches=partial(iterate, batches, workers=config.data.workers),
+        total_steps=total_steps,
+        images_per_batch=3 * config.batch_size,
+    )
+    photos, labels, _ = input_shapes(config)
+    fit(task, initial_state(init_variables(network, config.seed, photos, labels), optimizer), config, workdir)
+
+
+# ---------------------------------------------------------------- checks of the config
+
+
+def check_batch_sizes(config: Config) -> None:
+    devices = jax.local_device_count()
+    for flag, size in (("--batch-size", config.batch_size), ("--parse.batch-size", config.parse.batch_size)):
+        if size < 1 or size % devices:
+            raise InputError(f"{flag} {size}: expected a positive multiple of the {devices} devices")
+
+
+def check_data_fits(config: Config, training: Split, model: MorphableModel) -> None:
+    """The data set's photos must have the config's size, and its 101 points must be the model's."""
+    size = training.metadata["image_size"]
+    if size != config.image_size:
+        raise InputError(
+            f"{training.path} has photos of {size} px, the config wants {config.image_size}: "
+            f"set --image-size {size} or another --data.name"
+        )
+    if training[0]["landmarks_3d"].shape != (len(model.landmarks_3d), 3) and config.loss.landmarks_3d:
+        raise InputError(f"{training.path} has no 3D landmarks: set --loss.landmarks-3d 0")
+
+
+if __name__ == "__main__":
+    run(main)
