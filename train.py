@@ -23,8 +23,8 @@ from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
-from dfmvr_jax.training.state import initial_state, replicate, unreplicate, variables_of
-from dfmvr_jax.training.update import DEVICES, Frozen, make_parse_update, make_reconstruction_update, mean_iou
+from dfmvr_jax.training.state import DEVICES, initial_state, replicate, unreplicate, variables_of
+from dfmvr_jax.training.update import Frozen, make_parse_update, make_reconstruction_update, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
 
 
@@ -63,7 +63,7 @@ def train_parse_net(
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_parse_update(synced_net, optimizer)
     batches = training_batches(training, config.data, batch_size, config.seed)
-    held_out = validation_batches(validation, batch_size)
+    held_out = held_out_batches(validation, batch_size)
 
     def scores(state) -> dict[str, float]:
         metrics = average(partial(validate, state), held_out)
@@ -83,7 +83,8 @@ def train_parse_net(
     _, _, photos = input_shapes(config)
     state = initial_state(init_variables(net, config.seed, photos), optimizer)
     best = fit(task, state, config, workdir)
-    print(f"parse net: mean IoU {scores(replicate(best))['mean_iou']:.3f} on {len(validation)} held-out subjects")
+    mean_iou_of_best = scores(replicate(best))["mean_iou"]
+    print(f"parse net: mean IoU {mean_iou_of_best:.3f} on the validation subjects")
     return variables_of(best)
 
 
@@ -113,7 +114,7 @@ def train_reconstruction(
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
     frozen = replicate(Frozen(model, parse_variables))
     batches = training_batches(training, config.data, config.batch_size, config.seed)
-    held_out = validation_batches(validation, config.batch_size)
+    held_out = held_out_batches(validation, config.batch_size)
     preview = make_preview(config, network, parse_net, held_out[0])
 
     task = Task(
@@ -127,6 +128,12 @@ def train_reconstruction(
     )
     photos, labels, _ = input_shapes(config)
     fit(task, initial_state(init_variables(network, config.seed, photos, labels), optimizer), config, workdir)
+
+
+def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
+    """The validation subjects, kept in memory, in batches of at most `batch_size` that all devices share."""
+    devices = jax.local_device_count()
+    return list(validation_batches(validation, min(batch_size, len(validation) // devices * devices)))
 
 
 # ---------------------------------------------------------------- checks of the config

@@ -1,9 +1,9 @@
 """Time and memory of the networks alone, with random weights and photos: no face model, no renderer, no data.
 
-    python benchmarks/network.py --width 64 --batch 2 --size 224 --dtype float32
+    python -m benchmarks.network --width 64 --batch 2 --size 224 --dtype float32
 
 "Network forward+backward" is the gradient of the coefficients' sum of squares with batch norm in training
-mode; it is not a training step of the system (see benchmarks/README.md for that).
+mode; it is not a training step of the system.
 """
 
 import argparse

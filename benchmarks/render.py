@@ -3,13 +3,14 @@
     python -m benchmarks.render            # from the repository's root; about a minute on 2 cores
     python -m benchmarks.render --batches 1 3 48 --rounds 9
 
-Prints milliseconds per image (every round times everything in turn, so that a busy machine slows all rows,
-though the single thread of C++ less than XLA's threads) and the ratio to the C++ z-buffer, which is written in the manner of
-Sim3DR's: project the vertices, then for each triangle test every pixel of its box. It makes ids only.
+Prints milliseconds per image and the ratio to the C++ z-buffer, which makes ids only and is written in the
+manner of Sim3DR's: project the vertices, then for each triangle test every pixel of its box. Every round
+times everything in turn, so that a busy machine slows all rows alike, or nearly: XLA's threads suffer more.
 """
 
 import argparse
 import ctypes
+import functools
 import shutil
 import statistics
 import subprocess
@@ -121,21 +122,23 @@ def main():
     def forward(vertices, colors):
         return render_vertices(camera, vertices, colors, triangles)[0]
 
-    def loss(vertices, colors):
-        return jnp.sum(jax.vmap(forward)(vertices, colors) ** 2)
-
-    batched_ids, batched_forward = jax.jit(jax.vmap(ids)), jax.jit(jax.vmap(forward))
-    gradient = jax.jit(jax.grad(loss, argnums=(0, 1)))
     functions = {}
     for batch in arguments.batches:
-        shifts = 0.05 * jax.random.normal(jax.random.key(1), (batch, 1, 3))
-        inputs = points + shifts, jnp.tile(colors, (batch, 1, 1))
-        rows = {
-            "ids": lambda inputs=inputs: batched_ids(inputs[0]),
-            "forward": lambda inputs=inputs: batched_forward(*inputs),
-            "forward + backward": lambda inputs=inputs: gradient(*inputs),
+        inputs = (
+            points + 0.05 * jax.random.normal(jax.random.key(1), (batch, 1, 3)),
+            jnp.tile(colors, (batch, 1, 1)),
+        )
+        batched_ids, batched_forward = jax.vmap(ids), jax.vmap(forward)
+        if batch == 1:  # without vmap
+            inputs, batched_ids, batched_forward = (inputs[0][0], inputs[1][0]), ids, forward
+        gradient = jax.grad(
+            lambda *inputs, image=batched_forward: jnp.sum(image(*inputs) ** 2), argnums=(0, 1)
+        )
+        functions |= {
+            ("ids", batch): functools.partial(jax.jit(batched_ids), inputs[0]),
+            ("forward", batch): functools.partial(jax.jit(batched_forward), *inputs),
+            ("forward + backward", batch): functools.partial(jax.jit(gradient), *inputs),
         }
-        functions |= {(name, batch): function for name, function in rows.items()}
     yardstick = ("C++ ids, one thread", 1)
     if zbuffer:
         clip = np.asarray(clip_positions(camera, jnp.asarray(points)))

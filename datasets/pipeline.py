@@ -19,9 +19,11 @@ from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
 
 BUILDERS = {"synthetic": ("datasets.synthetic.builder", "Synthetic")}  # module and class of each TFDS builder
-logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in record.getMessage())
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index")
 PREFETCHED_BATCHES = 4  # in the main process; each worker process holds two more
+
+# TFDS decodes with Pillow where there is no OpenCV, and warns of it
+logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in record.getMessage())
 
 
 class Split:
@@ -64,9 +66,7 @@ def load_split(config: DataConfig, split: str) -> Split:
         print(f"preparing the data set {folder} (only once)", file=sys.stderr)
         _prepare(builder_class, variant, config.directory)
     try:
-        builder = builder_class(config=variant, data_dir=config.directory)
-        if not builder.is_prepared():
-            raise FileNotFoundError("no dataset_info.json or no features.json in it")
+        builder = tfds.builder_from_directory(folder)
         names = list(builder.info.splits)
         if split in names:
             opened = Split(builder, split)

@@ -46,12 +46,17 @@ class ShowCommand:
 
 
 def contact_sheet(examples: list[dict]) -> UInt8[np.ndarray, "height width 3"]:
-    """One row an example: photos, photos with landmarks, part labels, each left, front, right."""
+    """One row an example: photos, photos with landmarks, part labels, each left, front, right.
+
+    Photos smaller than 224 px are enlarged by a whole number.
+    """
     rows = []
     for example in examples:
-        photos = np.round(255 * example["photos"]).astype(np.uint8)
-        marked = [draw_points(photo, points) for photo, points in zip(photos, example["landmarks"])]
-        rows.append(np.concatenate([*photos, *marked, *PART_COLORS[example["labels"]]], axis=1))
+        scale = max(1, 224 // example["photos"].shape[1])
+        photos = np.uint8(np.round(255 * example["photos"])).repeat(scale, axis=1).repeat(scale, axis=2)
+        parts = PART_COLORS[example["labels"]].repeat(scale, axis=1).repeat(scale, axis=2)
+        marked = [draw_points(photo, scale * points) for photo, points in zip(photos, example["landmarks"])]
+        rows.append(np.concatenate([*photos, *marked, *parts], axis=1))
     return np.concatenate(rows)
 
 

@@ -24,7 +24,9 @@ _STYLE = (tyro.conf.FlagConversionOff,)
 class TrainCommand:
     workdir: Path  # folder of the run: config, checkpoints, logs; a run in it goes on where it stopped
     config: Annotated[Config, tyro.conf.arg(name="")]
-    preset: Literal[tuple(PRESETS)] = "paper"  # gives the defaults of all flags below; see dfmvr_jax/presets.py
+    preset: Literal[tuple(PRESETS)] = (
+        "paper"  # gives the defaults of all flags below; see dfmvr_jax/presets.py
+    )
 
 
 def parse_train_command(description: str) -> TrainCommand:

@@ -15,8 +15,14 @@ class NetworkConfig:
     """Sizes of the reconstruction network (Tri-UNet and RedNet-50)."""
 
     width: int = 64  # channels of the first Tri-UNet level; every other width scales with it
-    fused_features: Literal["released", "paper"] = "released"  # 4 x width channels (code) or 1 x width (paper)
-    initial_yaw_degrees: tuple[float, float, float] = (-30.0, 0.0, 30.0)  # head pose of each view before training
+    fused_features: Literal["released", "paper"] = (
+        "released"  # 4 x width channels (code) or 1 x width (paper)
+    )
+    initial_yaw_degrees: tuple[float, float, float] = (
+        -30.0,
+        0.0,
+        30.0,
+    )  # head pose of each view before training
     precision: Literal["float32", "bfloat16"] = "float32"  # of computations; parameters stay float32
 
 
@@ -45,7 +51,11 @@ class LossConfig:
     albedo: float = 3e-4 * 0.017  # equation 8
     white_light: float = 10.0  # light of equal strength in the three colour channels (not in the paper)
     flat_albedo: float = 5.0  # little variance of the albedo over plain skin (not in the paper)
-    photo_levels: tuple[float, float, float] = (254.0, 128.0, 32.0)  # weight of features, other face, background
+    photo_levels: tuple[float, float, float] = (
+        254.0,
+        128.0,
+        32.0,
+    )  # weight of features, other face, background
     dilation: int = 20  # pixels by which the photo's weight map is dilated
     landmark_emphasis: Literal["paper", "released"] = "paper"  # which 2D landmarks weigh 20 instead of 1
 
@@ -58,7 +68,9 @@ class DataConfig:
     directory: str = "runs/data"  # where data sets are prepared
     color_jitter: float = 0.5  # largest relative change of brightness, contrast, saturation, sharpness
     blur_probability: float = 0.3  # of a Gaussian blur
-    all_views_probability: float = 1.0  # else only left, front or right is given, the others black (section 5.3)
+    all_views_probability: float = (
+        1.0  # else only left, front or right is given, the others black (section 5.3)
+    )
     workers: int = 0  # processes that load data; 0: in the main process
 
 

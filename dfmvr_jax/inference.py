@@ -40,7 +40,9 @@ class Run(NamedTuple):
     config: Config
     model: MorphableModel
     camera: Camera
-    predict: Callable[[Float[Array, "b views h w 3"], Bool[Array, "b views"]], Prediction]  # photos, which are given
+    predict: Callable[
+        [Float[Array, "b views h w 3"], Bool[Array, "b views"]], Prediction
+    ]  # photos, which are given
 
 
 def parse_logits(

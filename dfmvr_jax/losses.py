@@ -101,9 +101,7 @@ def weight_map(
     return jax.lax.reduce_window(level, -jnp.inf, jax.lax.max, (1, side, side), (1, 1, 1), "SAME")
 
 
-def cross_entropy(
-    logits: Float[Array, "*pixels parts"], labels: Int[Array, "*pixels"]
-) -> Float[Array, ""]:
+def cross_entropy(logits: Float[Array, "*pixels parts"], labels: Int[Array, "*pixels"]) -> Float[Array, ""]:
     """Mean cross entropy over all pixels: equation 3, and the training of the parse net."""
     log_probability = jax.nn.log_softmax(logits)
     return -jnp.mean(jnp.take_along_axis(log_probability, labels[..., None], axis=-1))

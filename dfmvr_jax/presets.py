@@ -42,4 +42,3 @@ def small() -> Config:
 
 
 PRESETS = {preset.__name__: preset for preset in (paper, released, small)}
-

@@ -10,7 +10,9 @@ SHARED = Path(os.environ.get("DFMVR_SHARED", Path(__file__).parents[2] / "shared
 def shared_dir() -> Path:
     """Folder with the parity fixture and the real photos, which are not part of this repository."""
     if not SHARED.is_dir():
-        pytest.skip(f"needs the folder {SHARED} (parity weights, real photos); set DFMVR_SHARED to where it is")
+        pytest.skip(
+            f"needs the folder {SHARED} (parity weights, real photos); set DFMVR_SHARED to where it is"
+        )
     return SHARED
 
 

@@ -1,6 +1,8 @@
 """The synthetic data set, its pipeline and the augmentations."""
 
+import dataclasses
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -26,6 +28,7 @@ from dfmvr_jax.geometry import rotation_matrix
 from render.camera import face_camera
 from render.shade import shade
 
+REPOSITORY = Path(__file__).parents[1]
 SIZE = 64
 TINY = SyntheticConfig(
     name="tiny", description="for tests", image_size=SIZE, face_model="builtin-coarse", subjects=(6, 3, 2)
@@ -81,7 +84,8 @@ def test_examples_have_the_promised_shapes(validation, model):
     shapes = {
         "photos": (3, SIZE, SIZE, 3), "given": (3,), "labels": (3, SIZE, SIZE), "landmarks": (3, 68, 2),
         "landmarks_3d": (101, 3), "vertices": (model.num_vertices, 3), "light": (3, 9), "rotation": (3, 3),
-        "translation": (3, 3), "index": (), **dict(zip(Coefficients._fields, ((n,) for n in model.dimensions))),
+        "translation": (3, 3), "index": (),
+        **dict(zip(Coefficients._fields, ((n,) for n in model.dimensions))),
     }  # fmt: skip
     assert {key: np.shape(example[key]) for key in shapes} == shapes
     assert set(example) == {*shapes, "subject"}
@@ -175,9 +179,19 @@ def test_no_subject_twice_and_every_split_its_own(config):
     assert all(len(example["vertices"]) == 0 for example in examples[: TINY.subjects[0]])  # to save space
 
 
-def test_same_seed_gives_the_same_bytes(config, tmp_path):
-    load_split(DataConfig(name=config.name, directory=str(tmp_path)), "train")
-    assert _record_files(tmp_path) == _record_files(config.directory)
+def test_same_seed_gives_the_same_examples(config, tmp_path):
+    """Bit for bit. (The files differ in the order in which protobuf writes the keys.)"""
+    _assert_same_data_set(config, dataclasses.replace(config, directory=str(tmp_path)))
+
+
+@pytest.mark.slow
+def test_another_process_gives_the_same_examples(config, tmp_path):
+    code = (
+        "from tests.test_datasets import *; Synthetic.BUILDER_CONFIGS = [TINY]; "
+        f"load_split(DataConfig(name='synthetic/tiny', directory={str(tmp_path)!r}), 'train')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
+    _assert_same_data_set(config, dataclasses.replace(config, directory=str(tmp_path)))
 
 
 def test_a_subject_does_not_depend_on_the_others(model):
@@ -185,25 +199,23 @@ def test_a_subject_does_not_depend_on_the_others(model):
     forward = [subjects[index][1] for index in (0, 1)]
     backward = [subjects[index][1] for index in (1, 0)][::-1]
     for one, other in zip(forward, backward):
-        for key in one:
-            np.testing.assert_array_equal(one[key], other[key])
+        _assert_equal(one, other)
     other_seed = Subjects(SyntheticConfig(**vars(TINY) | {"seed": 1}), model, "test")
     assert other_seed[0][1]["photos"] != forward[0]["photos"]
 
 
-@pytest.mark.slow
-def test_another_process_gives_the_same_bytes(config, tmp_path):
-    code = (
-        "import tests.test_datasets as t; t.Synthetic.BUILDER_CONFIGS = [t.TINY]; "
-        f"t.load_split(t.DataConfig(name='synthetic/tiny', directory={str(tmp_path)!r}), 'train')"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
-    assert _record_files(tmp_path) == _record_files(config.directory)
+def _assert_same_data_set(one_config, other_config):
+    for name in builder.SPLITS:
+        one, other = load_split(one_config, name), load_split(other_config, name)
+        assert len(one) == len(other)
+        for index in range(len(one)):
+            _assert_equal(one[index], other[index])
 
 
-def _record_files(directory):
-    files = Path(directory).glob("synthetic/tiny/1.0.0/*.array_record*")
-    return {path.name: path.read_bytes() for path in files}
+def _assert_equal(one, other):
+    assert set(one) == set(other)
+    for key in one:
+        np.testing.assert_array_equal(one[key], other[key])
 
 
 # ---------------------------------------------------------------------- light and backgrounds
@@ -222,7 +234,7 @@ def test_directional_light_is_a_clamped_cosine():
     np.testing.assert_allclose(brightness(scenes.even_light()), 1, atol=1e-5)
     for direction in normals[:5]:
         expected = np.maximum(normals @ direction, 0)
-        assert abs(brightness(scenes.directional_light(direction))[:, 0] - expected).max() < 0.07
+        assert abs(brightness(scenes.directional_light(direction))[:, 0] - expected).max() < 0.1
 
 
 @pytest.mark.parametrize("mean_albedo", [0.05, 0.4, 0.95])
@@ -260,9 +272,7 @@ def test_head_is_drawn_around_the_face():
 
 
 def test_unknown_names_are_listed(config):
-    with pytest.raises(
-        InputError, match=r"'synthetic/smal'.*synthetic/full, synthetic/small, synthetic/tiny"
-    ):
+    with pytest.raises(InputError, match=r"'synthetic/smal'.*synthetic/full, synthetic/small, synth"):
         load_split(DataConfig(name="synthetic/smal"), "train")
     with pytest.raises(InputError, match=r"'dev'.*train, validation, test"):
         load_split(config, "dev")
@@ -283,7 +293,7 @@ def test_folder_of_something_else(tmp_path):
         load_split(DataConfig(name="synthetic/tiny", directory=str(tmp_path)), "train")
 
 
-@pytest.mark.parametrize("pattern", ["*train.array_record*", "dataset_info.json"])
+@pytest.mark.parametrize("pattern", ["*train.array_record*", "dataset_info.json", "features.json"])
 @pytest.mark.parametrize("damage", ["truncate", "garble", "remove"])
 def test_damaged_data_set(config, tmp_path, pattern, damage):
     shutil.copytree(config.directory, tmp_path, dirs_exist_ok=True)
@@ -315,7 +325,7 @@ def test_interrupted_preparation_counts_as_none(tmp_path, monkeypatch, capsys):
     assert len(load_split(data_config, "train")) == TINY.subjects[0]
     output = capsys.readouterr()
     assert output.out == "" and f"preparing the data set {tmp_path}/synthetic/tiny/1.0.0" in output.err
-    assert "train subjects: 100%" in output.err
+    assert "train: 100%" in output.err
     load_split(data_config, "train")
     assert capsys.readouterr() == ("", "")
 
@@ -344,9 +354,7 @@ def test_training_batches(train):
 
 
 def test_every_epoch_has_each_subject_once_in_a_new_order(train):
-    batches = training_batches(
-        train, DataConfig(), batch_size=4, seed=0
-    )  # 6 subjects: an epoch is 1.5 batches
+    batches = training_batches(train, DataConfig(), batch_size=4, seed=0)  # an epoch is 1.5 batches
     order = np.concatenate([batches[step]["index"] for step in range(6)]).reshape(4, 6)
     assert (np.sort(order) == np.arange(6)).all()
     assert len({tuple(epoch) for epoch in order}) == 4
@@ -374,20 +382,20 @@ def test_batches_do_not_depend_on_the_workers(config, tmp_path):
 import itertools, numpy as np, multiprocessing
 from datasets.pipeline import iterate, training_batches
 from tests.test_datasets import *
+from tests.test_datasets import _assert_equal
 Synthetic.BUILDER_CONFIGS = [TINY]
 config = DataConfig(name="synthetic/tiny", directory={config.directory!r})
 if __name__ == "__main__":
     batches = training_batches(load_split(config, "train"), config, 2, 0)
     parallel = iterate(batches, start_step=3, workers=2)
     for one, other in itertools.islice(zip(iterate(batches, 3), parallel), 7):
-        assert set(one) == set(other)
-        for key in one:
-            np.testing.assert_array_equal(one[key], other[key])
+        _assert_equal(one, other)
     parallel.close()
     assert not multiprocessing.active_children()
 """
     )
-    subprocess.run([sys.executable, script], check=True, timeout=200)
+    environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
+    subprocess.run([sys.executable, script], check=True, timeout=200, env=environment)
 
 
 def test_validation_batches_are_in_order_and_untouched(validation):
@@ -401,12 +409,6 @@ def test_evaluation_examples(validation):
     examples = list(iterate(evaluation_examples(validation)))
     assert [example["subject"] for example in examples] == [f"validation-{i:05d}" for i in range(3)]
     _assert_equal(examples[2], validation[2])
-
-
-def _assert_equal(one, other):
-    assert set(one) == set(other)
-    for key in one:
-        np.testing.assert_array_equal(one[key], other[key])
 
 
 # ---------------------------------------------------------------------- augmentation
@@ -473,16 +475,17 @@ def test_augment_draws_blur_and_views_as_often_as_told(photos, monkeypatch):
 def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
     example = validation[0]
     sheet = contact_sheet([example, validation[1]])
-    assert sheet.shape == (2 * SIZE, 9 * SIZE, 3)
-    np.testing.assert_array_equal(sheet[:SIZE, 8 * SIZE :], PART_COLORS[example["labels"][2]])
+    side = 3 * SIZE  # enlarged
+    assert sheet.shape == (2 * side, 9 * side, 3)
+    np.testing.assert_array_equal(sheet[1:side:3, 8 * side + 1 :: 3], PART_COLORS[example["labels"][2]])
     dotted = draw_points(np.zeros((9, 9, 3), np.uint8), np.array([[4.5, 2.5]]))
-    assert (dotted[2, 4] > 0).any() and np.argwhere(dotted.any(-1)).tolist() == [[2, 4]]
+    assert np.argwhere(dotted.any(-1)).tolist() == [[2, 4]]
 
     out = tmp_path / "sheet.png"
     command = ["show", config.name, "--directory", config.directory, "--split", "test", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)
     datasets.show.main()
-    assert Image.open(io.BytesIO(out.read_bytes())).size == (9 * SIZE, 2 * SIZE)
+    assert Image.open(io.BytesIO(out.read_bytes())).size == (9 * side, 2 * side)
     assert "2 of 2 subjects" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], str(tmp_path / "no/folder.png")])
     with pytest.raises(InputError, match="no/folder.png"):

@@ -189,7 +189,7 @@ def test_points_without_measurement_do_not_count(face):
 
 @pytest.mark.parametrize(
     ("scale", "shift", "message"),
-    [(0.01, 0.0, "0.7.* mm apart"), (1.0, 300.0, "0 of its 10414 points"), (np.nan, 0.0, "nan mm apart")],
+    [(0.01, 0.0, "0.7.* mm apart"), (1.0, 300.0, r"0 of its \d+ points"), (np.nan, 0.0, "nan mm apart")],
 )
 def test_scans_in_other_units_or_frames_are_refused(face, scale, shift, message):
     vertices, triangles, landmarks = face

@@ -42,9 +42,7 @@ def test_alignment_is_the_least_squares_optimum():
 
     for _ in range(50):
         nudge = rotation_matrix(jnp.asarray(rng.normal(size=3) * 0.05, jnp.float32))
-        other = found._replace(
-            scale=found.scale * rng.uniform(0.95, 1.05), rotation=nudge @ found.rotation
-        )
+        other = found._replace(scale=found.scale * rng.uniform(0.95, 1.05), rotation=nudge @ found.rotation)
         assert error(other) >= error(found) - 1e-4
 
 

@@ -8,25 +8,14 @@ import pytest
 from scipy.ndimage import grey_dilation
 
 from dfmvr_jax import losses
-from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
 from render.camera import face_camera
 from tests.finite_differences import directional_derivatives
+from tests.toy_face import random_coefficients
 
 CAMERA = face_camera(32)
-
-
-def coefficients_of(model, seed: int, scale: float = 0.5) -> Coefficients:
-    rng = np.random.default_rng(seed)
-    identity, expression, albedo = model.dimensions
-    sizes = [(identity,), (expression,), (albedo,), (3, 9), (3, 3), (3, 3)]
-    values = [rng.normal(size=size) * scale for size in sizes]
-    values[3] *= 0.2
-    values[4] = np.array([[0, -0.5, 0], [0, 0, 0], [0, 0.5, 0]]) + 0.1 * values[4]
-    values[5] *= 0.05
-    return Coefficients(*(jnp.asarray(value, jnp.float32) for value in values))
 
 
 class SmallParser(nn.Module):
@@ -47,7 +36,7 @@ def parser():
 
 @pytest.fixture(scope="module")
 def target(toy_model):
-    coefficients = coefficients_of(toy_model, seed=1)
+    coefficients = random_coefficients(toy_model, seed=1)
     face = jax.jit(reconstruct)(toy_model, CAMERA, coefficients)
     return {
         "photos": face.images,
@@ -57,12 +46,12 @@ def target(toy_model):
     }
 
 
-def all_terms(model, parser, target, coefficients, parser_variables=None, config=LossConfig()):
+def all_terms(model, parser, target, coefficients):
     net, variables = parser
     face = reconstruct(model, CAMERA, coefficients)
-    logits = net.apply(parser_variables or variables, face.images, False)
+    logits = net.apply(variables, face.images, False)
     return losses.reconstruction_losses(
-        config, model, CAMERA, coefficients, face, render_logits=logits, **target
+        LossConfig(), model, CAMERA, coefficients, face, render_logits=logits, **target
     )
 
 
@@ -81,7 +70,7 @@ REACHES = {  # loss term: the coefficients it moves
 
 
 def test_every_term_reaches_its_coefficients_and_no_others(toy_model, parser, target):
-    point = coefficients_of(toy_model, seed=2)
+    point = random_coefficients(toy_model, seed=2)
     jacobian = jax.jit(jax.jacobian(lambda c: all_terms(toy_model, parser, target, c)))(point)
     assert jacobian.keys() == REACHES.keys()
     for term, gradients in jacobian.items():
@@ -92,20 +81,20 @@ def test_every_term_reaches_its_coefficients_and_no_others(toy_model, parser, ta
 
 
 def test_mask_loss_moves_every_view(toy_model, parser, target):
-    point = coefficients_of(toy_model, seed=2)
+    point = random_coefficients(toy_model, seed=2)
     gradient = jax.jit(jax.grad(lambda c: all_terms(toy_model, parser, target, c)["mask"]))(point)
     assert (np.abs(gradient.rotation).max(axis=1) > 1e-9).all()
 
 
 def test_terms_vanish_on_the_truth(toy_model, parser, target):
-    terms = all_terms(toy_model, parser, target, coefficients_of(toy_model, seed=1))
+    terms = all_terms(toy_model, parser, target, random_coefficients(toy_model, seed=1))
     for name in ("photo", "landmarks_2d", "landmarks_3d"):
         assert float(terms[name]) == pytest.approx(0, abs=1e-5), name
 
 
 def test_gradients_are_finite_on_the_truth(toy_model, parser, target):
     """Every distance is exactly zero there, where a careless norm has gradient NaN."""
-    truth = coefficients_of(toy_model, seed=1)
+    truth = random_coefficients(toy_model, seed=1)
     gradient = jax.jit(jax.grad(lambda c: sum(all_terms(toy_model, parser, target, c).values())))(truth)
     assert all(np.isfinite(leaf).all() for leaf in gradient)
 
@@ -118,7 +107,9 @@ def test_photo_loss_against_the_sum_over_pixels():
     expected = 0
     for view in range(2):
         pixels = np.argwhere(masks[view])
-        distance = [weights[view, i, j] * np.linalg.norm(images[view, i, j] - photos[view, i, j]) for i, j in pixels]
+        distance = [
+            weights[view, i, j] * np.linalg.norm(images[view, i, j] - photos[view, i, j]) for i, j in pixels
+        ]
         expected += sum(distance) / sum(weights[view, i, j] for i, j in pixels) / 3
     found = losses.photo_loss(*map(jnp.asarray, (images, photos, masks, weights)))
     assert float(found) == pytest.approx(expected, rel=1e-5)
@@ -147,13 +138,11 @@ def test_landmark_loss_by_hand():
 
 def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
     """The same relative error weighs the same at every image size."""
-    point = coefficients_of(toy_model, seed=2)
+    point = random_coefficients(toy_model, seed=2)
 
     def term(size):
         camera = face_camera(size)
-        truth, face = (
-            reconstruct(toy_model, camera, c) for c in (coefficients_of(toy_model, seed=1), point)
-        )
+        truth, face = (reconstruct(toy_model, camera, c) for c in (random_coefficients(toy_model, seed=1), point))
         labels = jnp.zeros((3, size, size), jnp.int32)
         return losses.reconstruction_losses(
             LossConfig(), toy_model, camera, point, face, truth.images, labels,
@@ -197,13 +186,13 @@ def test_weighted_sum_uses_the_config_and_waits_with_the_mask():
 
 @pytest.mark.parametrize("term", ["photo", "mask", "landmarks_2d", "landmarks_3d"])
 def test_loss_gradients_against_finite_differences(toy_model, parser, target, term):
-    """In light and albedo, and for the landmark terms in shape and pose (pixels' owners jump, landmarks do not)."""
+    """Image terms in albedo and light, landmark terms in shape and pose (a pixel's triangle may jump)."""
     names = ("albedo", "light") if term in ("photo", "mask") else ("identity", "expression", "rotation")
     with jax.enable_x64(True):
         double = lambda tree: jax.tree.map(  # noqa: E731
             lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
         )
-        model, aim, point = double(toy_model), double(target), double(coefficients_of(toy_model, seed=2))
+        model, aim, point = double(toy_model), double(target), double(random_coefficients(toy_model, seed=2))
         net = (parser[0], double(parser[1]))
 
         @jax.jit

@@ -28,7 +28,7 @@ def test_meshes_read_back_the_same(tmp_path, mesh):
     assert [path.name for path in paths] == ["anna.ply", "anna.glb", "anna.obj"]
     assert sorted((tmp_path / "new").iterdir()) == sorted(paths)
     for path in paths:
-        found = trimesh.load(path, process=False, force="mesh")
+        (found,) = trimesh.load_scene(path, process=False).geometry.values()
         np.testing.assert_allclose(found.vertices, vertices, atol=1e-4)
         np.testing.assert_array_equal(found.faces, triangles)
         if path.suffix == ".glb":  # has a material, so trimesh keeps the colours, of linear light, apart

@@ -229,14 +229,12 @@ def test_batch_equals_loop_under_every_transformation():
     pairs = clips.reshape(2, 2, *clips.shape[1:])
 
     batched = {
-        "vmap": jax.vmap(image)(clips),
         "vmap over meshes": jax.vmap(lambda clip, triangles: rasterize(clip, triangles, (24, 20)))(
             clips, jnp.tile(triangles, (4, 1, 1))
         ),
         "vmap(vmap)": jax.tree.map(
             lambda leaf: leaf.reshape(4, *leaf.shape[2:]), jax.vmap(jax.vmap(image))(pairs)
         ),
-        "pmap": jax.tree.map(lambda leaf: leaf[0], jax.pmap(jax.vmap(image))(clips[None])),
     }
     for name, fragments in batched.items():
         np.testing.assert_array_equal(fragments.triangle_ids, images.triangle_ids, err_msg=name)

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 
@@ -60,3 +61,19 @@ def toy_face_model(side: int = 21, modes: tuple[int, int, int] = (6, 4, 5)) -> M
         name="toy",
         unit_mm=100.0,
     )
+
+
+def random_coefficients(model: MorphableModel, seed: int) -> Coefficients:
+    """A subject in view of all cameras, the sides turned by half a radian."""
+    rng = np.random.default_rng(seed)
+    identity, expression, albedo = (0.5 * rng.normal(size=size) for size in model.dimensions)
+    yaw = np.array([[0, -0.5, 0], [0, 0, 0], [0, 0.5, 0]])
+    values = (
+        identity,
+        expression,
+        albedo,
+        0.1 * rng.normal(size=(3, 9)),
+        yaw + 0.05 * rng.normal(size=(3, 3)),
+        0.025 * rng.normal(size=(3, 3)),
+    )
+    return Coefficients(*(jnp.asarray(value, jnp.float32) for value in values))

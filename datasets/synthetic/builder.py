@@ -97,7 +97,7 @@ class Subjects(Sequence):
         return self.config.subjects[SPLITS.index(self.split)]
 
     def __iter__(self) -> Iterator[tuple[int, dict]]:
-        for index in tqdm.tqdm(range(len(self)), desc=f"{self.split} subjects", unit=" subjects"):
+        for index in tqdm.tqdm(range(len(self)), desc=self.split, unit=" subjects", mininterval=1):
             yield self[index]
 
     def __getitem__(self, index: int) -> tuple[int, dict]:

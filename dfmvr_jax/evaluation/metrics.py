@@ -7,7 +7,7 @@ import numpy as np
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks, register_surface
-from render.array_types import Float, Int
+from render.array_types import Bool, Float, Int
 
 PLAUSIBLE_EYE_DISTANCE_MM = (10.0, 1000.0)  # between outer eye corners; tells mm from dm and m
 FEWEST_POINTS = 100  # of a scan inside the face disc
@@ -26,8 +26,8 @@ class FaceDisc(NamedTuple):
     centre: Float[np.ndarray, "3"]
     radius: float
 
-    def holds(self, points: Float[np.ndarray, "k 3"]):
-        """Which points are inside, bool [k]; NaN is not."""
+    def holds(self, points: Float[np.ndarray, "k 3"]) -> Bool[np.ndarray, "k"]:
+        """Which points are inside; NaN is not."""
         return np.linalg.norm(points - self.centre, axis=-1) <= self.radius
 
 

@@ -40,7 +40,7 @@ def register_surface(
       vertices: in the scan's frame and roughly in place, mm (`register_landmarks`).
       triangles: of the surface.
       scan_points: points of the scan that the surface should cover, mm.
-      max_steps: most ICP steps; 5 to 8 are usual.
+      max_steps: most ICP steps; 4 or 5 are usual.
     """
     best, best_rmse = vertices, np.inf
     for _ in range(max_steps):

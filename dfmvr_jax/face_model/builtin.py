@@ -7,6 +7,7 @@ import numpy as np
 
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 
+ASSET = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
 ALIGNMENT_ROWS = (36, 39, 42, 45, 33, 48, 54)  # eye corners, nose base, mouth corners of the 68
 
 
@@ -15,8 +16,7 @@ def load_builtin(density: str) -> MorphableModel:
 
     80 identity, 64 expression (`expression_units.EXPRESSION_UNITS`) and 80 albedo coefficients; unit dm.
     """
-    asset = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
-    with asset.open("rb") as file, np.load(file) as arrays:
+    with ASSET.open("rb") as file, np.load(file) as arrays:
         cage = np.concatenate(
             [arrays["cage_mean"], _flat(arrays["cage_identity"]), _flat(arrays["cage_expression"])], axis=1
         ).astype(np.float32)

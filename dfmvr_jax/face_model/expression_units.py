@@ -48,4 +48,6 @@ GAZE = ("gaze-left", "gaze-down", "gaze-inward")
 
 EXPRESSION_UNITS = SIDED + UNSIDED + tuple(f"{name}-skew" for name in UNSIDED) + DETAILS + GAZE
 # How much of the full unit, as its artist made it, the coefficient 1 stands for.
-UNIT_SIZES = (0.25,) * (len(SIDED) + len(UNSIDED)) + (0.06,) * len(UNSIDED) + (0.25,) * (len(DETAILS) + len(GAZE))
+UNIT_SIZES = (
+    (0.25,) * (len(SIDED) + len(UNSIDED)) + (0.06,) * len(UNSIDED) + (0.25,) * (len(DETAILS) + len(GAZE))
+)

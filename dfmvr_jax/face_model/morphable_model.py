@@ -31,18 +31,18 @@ class MorphableModel:
     coefficient 1 is one standard deviation.
     """
 
-    mean_shape: Float[Array, "vertices 3"]  # model units
-    identity_basis: Float[Array, "vertices 3 identity"]
-    expression_basis: Float[Array, "vertices 3 expression"]
-    mean_albedo: Float[Array, "vertices 3"]  # colours in [0, 1]
-    albedo_basis: Float[Array, "vertices 3 albedo"]
-    triangles: Int[Array, "triangles 3"]  # counter-clockwise seen from outside
-    vertex_triangles: Int[Array, "vertices ring"]  # one-ring of each vertex, padded with the triangle count
-    landmarks: Int[Array, "68"]  # vertices of the 68 iBUG points
-    landmarks_3d: Int[Array, "101"]  # vertices of the 101 points of the 3D landmark loss
-    alignment_rows: Int[Array, "7"]  # rows of `landmarks_3d` that align two faces (eye corners, nose base, mouth corners)
-    part_labels: Int[Array, "vertices"]  # 1..9, see PARTS
-    skin_mask: Float[Array, "vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
+    mean_shape: Float[Array, "*batch vertices 3"]  # model units
+    identity_basis: Float[Array, "*batch vertices 3 identity"]
+    expression_basis: Float[Array, "*batch vertices 3 expression"]
+    mean_albedo: Float[Array, "*batch vertices 3"]  # colours in [0, 1]
+    albedo_basis: Float[Array, "*batch vertices 3 albedo"]
+    triangles: Int[Array, "*batch triangles 3"]  # counter-clockwise seen from outside
+    vertex_triangles: Int[Array, "*batch vertices ring"]  # one-ring, padded with the triangle count
+    landmarks: Int[Array, "*batch 68"]  # vertices of the 68 iBUG points
+    landmarks_3d: Int[Array, "*batch 101"]  # vertices of the 101 points of the 3D landmark loss
+    alignment_rows: Int[Array, "*batch 7"]  # rows of `landmarks_3d` for registration, see docs/conventions.md
+    part_labels: Int[Array, "*batch vertices"]  # 1..9, see PARTS
+    skin_mask: Float[Array, "*batch vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
     name: str = dataclasses.field(metadata={"static": True})
     unit_mm: float = dataclasses.field(metadata={"static": True})  # millimetres per model unit
 
@@ -72,9 +72,7 @@ def face_albedo(model: MorphableModel, albedo: Float[Array, "albedo"]) -> Float[
     return model.mean_albedo + model.albedo_basis @ albedo
 
 
-def vertex_normals(
-    vertices: Float[Array, "vertices 3"], model: MorphableModel
-) -> Float[Array, "vertices 3"]:
+def vertex_normals(vertices: Float[Array, "vertices 3"], model: MorphableModel) -> Float[Array, "vertices 3"]:
     """Unit normals: area-unweighted mean of the unit normals of the one-ring (SPEC section 3).
 
     A degenerate triangle counts as a zero normal; a vertex with no proper triangle gets a zero normal.

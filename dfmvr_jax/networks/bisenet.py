@@ -24,7 +24,7 @@ def normalize_photos(photos: Float[Array, "*batch 3"]) -> Float[Array, "*batch 3
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut."""
+    """Two 3x3 convolutions, at first scaled to zero, beside a shortcut."""
 
     features: int
     stride: int = 1
@@ -35,7 +35,7 @@ class BasicBlock(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h2 w2 features"]:
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         y = nn.relu(ConvNorm(self.features, stride=self.stride, **norm, name="first")(x, train))
-        y = ConvNorm(self.features, **norm, name="second")(y, train)
+        y = ConvNorm(self.features, initial_scale=0.0, **norm, name="second")(y, train)
         if x.shape != y.shape:
             x = ConvNorm(self.features, 1, self.stride, **norm, name="shortcut")(x, train)
         return nn.relu(x + y)

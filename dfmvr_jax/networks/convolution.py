@@ -8,13 +8,23 @@ import jax.numpy as jnp
 from render.array_types import Array, Float
 
 
-def batch_norm(train: bool, axis_name: str | None, dtype: Any, name: str) -> nn.BatchNorm:
+def batch_norm(
+    train: bool, axis_name: str | None, dtype: Any, name: str, initial_scale: float = 1.0
+) -> nn.BatchNorm:
     """Batch norm with float32 statistics, over the `pmap` axis `axis_name` too where one is given.
 
     PyTorch's momentum 0.1 is Flax's 0.9. The running variance is the biased one (PyTorch keeps the unbiased
     one, n / (n - 1) times as large): the same for imported weights, hardly different after training.
     """
-    return nn.BatchNorm(not train, momentum=0.9, epsilon=1e-5, axis_name=axis_name, dtype=dtype, name=name)
+    return nn.BatchNorm(
+        use_running_average=not train,
+        momentum=0.9,
+        epsilon=1e-5,
+        scale_init=nn.initializers.constant(initial_scale),
+        axis_name=axis_name,
+        dtype=dtype,
+        name=name,
+    )
 
 
 class ConvNorm(nn.Module):
@@ -24,6 +34,7 @@ class ConvNorm(nn.Module):
     kernel_size: int = 3
     stride: int = 1
     use_bias: bool = False
+    initial_scale: float = 1.0  # of the batch norm; 0 at the end of a residual branch
     axis_name: str | None = None
     dtype: Any = jnp.float32
 
@@ -43,4 +54,4 @@ class ConvNorm(nn.Module):
                 dtype=self.dtype,
                 name="conv",
             )(x)
-        return batch_norm(train, self.axis_name, self.dtype, "norm")(x)
+        return batch_norm(train, self.axis_name, self.dtype, "norm", self.initial_scale)(x)

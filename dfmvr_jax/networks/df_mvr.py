@@ -43,6 +43,7 @@ class DFMVR(nn.Module):
 
     dimensions: tuple[int, int, int]  # identity, expression, albedo: `MorphableModel.dimensions`
     width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
+    stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # bottlenecks of RedNet's stages
     fused_features: str = "released"  # or "paper", see `TriUNet`
     initial_yaw: tuple[float, float, float] = (
         -0.6,
@@ -60,5 +61,5 @@ class DFMVR(nn.Module):
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         views = jnp.concatenate([2 * photos - 1, labels[..., None].astype(photos.dtype)], axis=-1)
         fused = TriUNet(self.width, self.fused_features, **norm, name="tri_unet")(views, train)
-        features = RedNet(self.width, **norm, name="rednet")(fused, train)
+        features = RedNet(self.width, self.stage_sizes, **norm, name="rednet")(fused, train)
         return CoefficientHeads(self.dimensions, self.initial_yaw, name="heads")(features.astype(jnp.float32))

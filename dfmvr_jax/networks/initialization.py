@@ -7,7 +7,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 
-def init_variables(module: nn.Module, seed: int, *inputs: jax.ShapeDtypeStruct) -> dict:
+def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeDtypeStruct) -> dict:
     """Variables of a network whose call takes arrays like `inputs`, and `train`.
 
     Kernels are He-normal (variance 2 / fan-in), drawn by numpy and so the same on every machine; all other

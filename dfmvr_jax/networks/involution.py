@@ -23,8 +23,8 @@ def involution(
 
     `out[i, j, c] = sum over y, x of kernels[i, j, group of c, y, x] * padded[stride i + y, stride j + x, c]`
     with h2 = ceil(h / stride), k odd; neighbouring channels form a group. Forward and gradients are sums of
-    shifted products: explicit patches are slower by far and need k x k times the memory. What automatic
-    differentiation makes of the sum takes 10 times as long to run and to compile.
+    shifted products: explicit patches are slower by far and need k x k times the memory. The gradient that
+    automatic differentiation makes of the sum takes several times as long, and twice as long to compile.
     """
     b, h2, w2, groups, k, _ = kernels.shape
     x = _pad(x, k)
@@ -114,4 +114,6 @@ class Involution(nn.Module):
             channels // self.reduction, 1, axis_name=self.axis_name, dtype=self.dtype, name="reduce"
         )(mean_pool(x, self.stride), train)
         kernels = nn.Dense(k * k * groups, dtype=self.dtype, name="span")(nn.relu(y))
-        return involution(x, kernels.reshape(*kernels.shape[:3], groups, k, k), self.stride)
+        kernels = kernels.reshape(*kernels.shape[:3], groups, k, k)
+        x, kernels = x.astype(jnp.float32), kernels.astype(jnp.float32)  # k x k products are summed
+        return involution(x, kernels, self.stride).astype(self.dtype)

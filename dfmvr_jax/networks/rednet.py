@@ -29,7 +29,11 @@ class Stem(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1 convolution, 7x7 involution, 1x1 convolution to four times the features, beside a shortcut."""
+    """1x1 convolution, 7x7 involution, 1x1 convolution to four times the features, beside a shortcut.
+
+    The branch starts at zero: an involution squares the size of its input, so that before any training,
+    without batch statistics, a chain of random ones overflows.
+    """
 
     features: int
     stride: int = 1
@@ -43,7 +47,7 @@ class Bottleneck(nn.Module):
         y = nn.relu(ConvNorm(self.features, 1, **norm, name="reduce")(x, train))
         y = Involution(7, self.stride, self.group_channels, **norm, name="involution")(y, train)
         y = nn.relu(batch_norm(train, **norm, name="involution_norm")(y))
-        y = ConvNorm(4 * self.features, 1, **norm, name="expand")(y, train)
+        y = ConvNorm(4 * self.features, 1, initial_scale=0.0, **norm, name="expand")(y, train)
         if x.shape != y.shape:
             x = ConvNorm(4 * self.features, 1, self.stride, **norm, name="shortcut")(x, train)
         return nn.relu(x + y)

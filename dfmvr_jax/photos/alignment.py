@@ -120,7 +120,7 @@ def warp(
     and, where it is still finer, averaged over 2 x 2 samples.
     """
     photo_pixels = math.sqrt(abs(np.linalg.det(to_photo[:, :2])))  # per pixel of the crop
-    shrink = max(1, int(photo_pixels))
+    shrink = max(1, int(photo_pixels + 1e-6))
     height, width = photo.shape[0] / shrink, photo.shape[1] / shrink
     photo, to_photo = _average_blocks(photo, shrink), to_photo / shrink
 

@@ -22,7 +22,8 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
     try:
         match path.suffix.lower():
             case ".npy":
-                points = np.load(path, allow_pickle=False).astype(np.float64)
+                with path.open("rb") as file:
+                    points = np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
             case ".pts":
                 points = _numbers(path.read_text().partition("{")[2].partition("}")[0]) - 0.5
             case _:

@@ -79,14 +79,18 @@ class Checkpoints:
                 )
                 if not difference:
                     return TrainState(
-                        **self._writer.load_checkpointables(candidate.step, {"state": _abstract(like._asdict())})["state"]
+                        **self._writer.load_checkpointables(
+                            candidate.step, {"state": _abstract(like._asdict())}
+                        )["state"]
                     )
             except Exception as error:
                 difference = f"cannot be read ({_first_line(error)})"
             problems.append(f"{folder}: {difference}")
             print(f"warning: {problems[-1]}; trying the next checkpoint")
         if problems:
-            raise InputError(f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir")
+            raise InputError(
+                f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir"
+            )
         return None
 
 
@@ -99,9 +103,7 @@ def _structural_difference(found, wanted) -> str:
     """What differs between the arrays in a checkpoint and those wanted, in words; empty if nothing."""
     shapes = [
         {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
-        for leaves in (
-            jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (found, wanted)
-        )
+        for leaves in (jax.tree_util.tree_flatten_with_path(tree)[0] for tree in (found, wanted))
     ]
     there, here = shapes
     for problem, names in (

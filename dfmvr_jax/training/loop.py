@@ -7,7 +7,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from tensorboardX import SummaryWriter
 
 from dfmvr_jax.config import Config
@@ -21,7 +28,9 @@ class Task:
 
     name: str  # of its folder in the workdir, its logs and its progress line
     update: Callable  # (replicated state, sharded batch) -> (state, metrics)
-    validate: Callable[[TrainState], dict[str, float]]  # of the replicated state; "loss" picks the best checkpoint
+    validate: Callable[
+        [TrainState], dict[str, float]
+    ]  # of the replicated state; "loss" picks the best checkpoint
     draw: Callable[[TrainState], np.ndarray] | None  # a picture [h, w, 3] uint8 of what the state does
     batches: Callable[[int], Iterable[dict]]  # batches from a step on
     total_steps: int

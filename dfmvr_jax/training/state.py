@@ -8,6 +8,8 @@ import optax
 
 from render.array_types import Array, Int
 
+DEVICES = "data"  # name of the pmap axis
+
 
 class TrainState(NamedTuple):
     step: Int[Array, "*devices"]  # updates done
@@ -18,7 +20,10 @@ class TrainState(NamedTuple):
 
 def initial_state(variables: dict, optimizer: optax.GradientTransformation) -> TrainState:
     return TrainState(
-        jnp.zeros((), jnp.int32), variables["params"], variables["batch_stats"], optimizer.init(variables["params"])
+        jnp.zeros((), jnp.int32),
+        variables["params"],
+        variables["batch_stats"],
+        optimizer.init(variables["params"]),
     )
 
 
@@ -28,9 +33,12 @@ def variables_of(state: TrainState) -> dict:
 
 
 def replicate(tree):
-    """Put a copy of every array on each local device, as pmapped functions want it."""
+    """Put a copy of every array on each local device, as pmapped functions want it.
+
+    (With another axis name the arrays' sharding differs from an update's results, and it compiles twice.)
+    """
     count = jax.local_device_count()
-    return jax.pmap(lambda leaf: leaf)(
+    return jax.pmap(lambda leaf: leaf, axis_name=DEVICES)(
         jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), tree)
     )
 

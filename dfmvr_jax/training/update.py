@@ -19,11 +19,9 @@ from dfmvr_jax.inference import network_inputs, parse_logits
 from dfmvr_jax.losses import cross_entropy, reconstruction_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.reconstruction import reconstruct
-from dfmvr_jax.training.state import TrainState
+from dfmvr_jax.training.state import DEVICES, TrainState
 from render.array_types import Array, Float, Int, Num
 from render.camera import face_camera
-
-DEVICES = "data"  # name of the device axis
 
 Batch = dict[str, Array]
 Metrics = dict[str, Float[Array, "*devices"]]
@@ -52,7 +50,11 @@ def make_reconstruction_update(
             parse_net, frozen.parse_variables, batch["photos"], batch["given"]
         )
         coefficients, changed = network.apply(
-            {"params": params, "batch_stats": state.batch_stats}, photos, labels, train, mutable=["batch_stats"]
+            {"params": params, "batch_stats": state.batch_stats},
+            photos,
+            labels,
+            train,
+            mutable=["batch_stats"],
         )
         faces = jax.vmap(reconstruct, (None, None, 0))(frozen.model, camera, coefficients)
         render_logits = parse_logits(parse_net, frozen.parse_variables, faces.images)
@@ -88,7 +90,9 @@ def make_reconstruction_update(
     )
 
 
-def make_parse_update(parse_net: BiSeNet, optimizer: optax.GradientTransformation) -> tuple[Callable, Callable]:
+def make_parse_update(
+    parse_net: BiSeNet, optimizer: optax.GradientTransformation
+) -> tuple[Callable, Callable]:
     """`update(state, batch) -> (state, metrics)` and `validate(state, batch) -> metrics` of the parse net.
 
     The loss is the cross entropy of the three heads (SPEC section 2); `validate` reports the main

@@ -38,4 +38,6 @@ def open_workdir(workdir: Path, config: Config) -> None:
         workdir.mkdir(parents=True, exist_ok=True)
         write_config(config, path)
     except OSError as error:
-        raise InputError(f"{workdir} cannot be written ({error.strerror}); choose another --workdir") from None
+        raise InputError(
+            f"{workdir} cannot be written ({error.strerror}); choose another --workdir"
+        ) from None

@@ -1,0 +1,57 @@
+"""Write one subject of a data set as plain files, as if somebody had photographed them.
+
+    python -m datasets.export synthetic/small --split test --index 0 --out photos
+
+Writes left.png, front.png, right.png, the 68 landmarks of each as left.txt, ..., and the true mesh truth.ply
+(millimetres) where the split has it.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+from PIL import Image
+
+from datasets.pipeline import load_split
+from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.config import DataConfig
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.pictures import to_uint8
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportCommand:
+    name: Annotated[str, tyro.conf.Positional]  # data set and variant, e.g. synthetic/small
+    out: Path  # folder to write
+    directory: Path = Path(DataConfig.directory)  # of data sets
+    split: str = "test"  # train, validation or test
+    index: int = 0  # which subject
+
+
+def main() -> None:
+    command = parse_command(ExportCommand, __doc__)
+    split = load_split(DataConfig(name=command.name, directory=str(command.directory)), command.split)
+    if not 0 <= command.index < len(split):
+        raise InputError(
+            f"--index {command.index}: the split {command.split} has subjects 0 to {len(split) - 1}"
+        )
+    example = split[command.index]
+    command.out.mkdir(parents=True, exist_ok=True)
+    for view, photo, landmarks in zip(VIEWS, to_uint8(example["photos"]), example["landmarks"]):
+        Image.fromarray(photo).save(command.out / f"{view}.png")
+        np.savetxt(command.out / f"{view}.txt", landmarks, fmt="%.3f")
+    if len(example["vertices"]):
+        import trimesh
+
+        model = load_face_model(split.metadata["face_model"])
+        mesh = trimesh.Trimesh(example["vertices"] * model.unit_mm, model.triangles, process=False)
+        mesh.export(command.out / "truth.ply")
+    print(f"{example['subject']}: {command.out}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,127 @@
+"""Loader of `BFM_model_front.mat`, the usual front crop of the Basel Face Model 2009.
+
+The file is not part of this project: its licence asks every user to obtain it. Layout:
+docs/face_model.md.
+"""
+
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
+from dfmvr_jax.face_model.farthest_points import farthest_points
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+
+# sizes of the arrays in the file; a name stands for the same number wherever it occurs
+LAYOUT = {
+    "meanshape": (1, "3N"),
+    "idBase": ("3N", "identity"),
+    "exBase": ("3N", "expression"),
+    "meantex": (1, "3N"),
+    "texBase": ("3N", "albedo"),
+    "tri": ("F", 3),
+    "point_buf": ("N", "ring"),
+    "keypoints": (1, 68),
+    "skinmask": (1, "N"),
+    "frontmask2_idx": ("front", 1),
+}
+EXTRA_POINTS = 33  # with the 68 landmarks they make 101
+
+
+def load_bfm(path: Path) -> MorphableModel:
+    """The model in a `BFM_model_front.mat` file: 1-based indices, colours 0..255, unit dm.
+
+    The shape is re-centred by the mean of `meanshape`, colours are scaled to [0, 1]. The file has neither
+    part labels nor 101 points, so: every vertex is labelled face skin (1), and the 101 points are the 68 key
+    points followed by 33 that farthest-point sampling spreads over the front mask (`frontmask2_idx`).
+
+    Raises `InputError` when the file is missing, damaged or of another kind, or an array in it is missing,
+    has the wrong shape, is not finite or points outside the mesh.
+    """
+    arrays = _read(path)
+    mean = arrays["meanshape"].reshape(-1, 3)
+    vertices = len(mean)
+    triangles = _indices(path, arrays, "tri", vertices)
+    rings = _indices(path, arrays, "point_buf", len(triangles) + 1)  # the last number is padding
+    landmarks = _indices(path, arrays, "keypoints", vertices).ravel()
+    front = _indices(path, arrays, "frontmask2_idx", vertices).ravel()
+    mean = mean - mean.mean(axis=0)
+    return MorphableModel(
+        mean_shape=jnp.asarray(mean, jnp.float32),
+        identity_basis=jnp.asarray(arrays["idBase"].reshape(vertices, 3, -1), jnp.float32),
+        expression_basis=jnp.asarray(arrays["exBase"].reshape(vertices, 3, -1), jnp.float32),
+        mean_albedo=jnp.asarray(arrays["meantex"].reshape(-1, 3) / 255, jnp.float32),
+        albedo_basis=jnp.asarray(arrays["texBase"].reshape(vertices, 3, -1) / 255, jnp.float32),
+        triangles=jnp.asarray(triangles),
+        vertex_triangles=jnp.asarray(rings),
+        landmarks=jnp.asarray(landmarks),
+        landmarks_3d=jnp.asarray(farthest_points(mean, landmarks, front, EXTRA_POINTS)),
+        alignment_rows=jnp.asarray(ALIGNMENT_ROWS, jnp.int32),
+        part_labels=jnp.ones(vertices, jnp.int32),
+        skin_mask=jnp.asarray(arrays["skinmask"].ravel(), jnp.float32),
+        name="bfm",
+        unit_mm=100.0,
+    )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of `LAYOUT`, as float64 and with the shapes it says."""
+    try:
+        from scipy.io import loadmat
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading a .mat file needs scipy; pip install 'dfmvr_jax[face-models]'"
+        ) from error
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; expected a BFM_model_front.mat")
+    try:
+        stored = loadmat(path)
+    except Exception as error:  # a damaged file makes scipy raise almost anything
+        raise InputError(
+            f"{path}: cannot be read as a MATLAB file of version 5 to 7 ({error or type(error).__name__});"
+            " it may be truncated or of another kind"
+        ) from error
+
+    arrays, sizes = {}, {}
+    for name, layout in LAYOUT.items():
+        if name not in stored:
+            found = ", ".join(key for key in stored if not key.startswith("__")) or "nothing"
+            raise InputError(f"{path}: array {name} is missing; found {found}; expected {', '.join(LAYOUT)}")
+        array = np.asarray(stored[name])
+        if not np.issubdtype(array.dtype, np.number):
+            raise InputError(f"{path}: array {name} holds {array.dtype}; expected numbers")
+        if len(layout) == 2 and 1 in layout:  # a vector, lying or standing
+            array = array.reshape((1, -1) if layout[0] == 1 else (-1, 1))
+        expected = tuple(sizes.get(size, size) for size in layout)
+        if array.ndim != 2 or any(
+            isinstance(size, int) and size != found for size, found in zip(expected, array.shape)
+        ):
+            raise InputError(f"{path}: array {name} has shape {array.shape}; expected {_words(expected)}")
+        sizes |= {size: found for size, found in zip(layout, array.shape) if isinstance(size, str)}
+        if name == "meanshape":
+            if array.size % 3:
+                raise InputError(
+                    f"{path}: array meanshape has {array.size} numbers; expected a multiple of 3"
+                )
+            sizes["N"] = array.size // 3
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: array {name} has values that are not finite")
+        arrays[name] = array.astype(np.float64)
+    return arrays
+
+
+def _words(shape: tuple) -> str:
+    return "(" + ", ".join(str(size) for size in shape) + ")"
+
+
+def _indices(path: Path, arrays: dict[str, np.ndarray], name: str, count: int) -> np.ndarray:
+    """A 1-based index array as 0-based int32, all in 0..count-1."""
+    array = arrays[name]
+    if array.size and (array.min() < 1 or array.max() > count):
+        raise InputError(
+            f"{path}: array {name} has values from {array.min():.0f} to {array.max():.0f};"
+            f" expected indices from 1 to {count}"
+        )
+    return (array - 1).astype(np.int32)

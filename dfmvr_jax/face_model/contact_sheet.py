@@ -1,0 +1,91 @@
+"""Picture of a face model: the mean and random subjects from three sides, and its parts and landmarks.
+
+python -m dfmvr_jax.face_model.contact_sheet --out docs/face_model.png
+"""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from dfmvr_jax.coefficients import VIEWS, Coefficients
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.face_model.loading import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.sampling import sample_coefficients
+from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, tile, to_uint8
+from dfmvr_jax.reconstruction import reconstruct
+from render import project
+from render.camera import face_camera
+
+YAW = (-0.7, 0.0, 0.7)  # radians, of the left, front and right view
+LIGHT = (-0.13, -0.12, 0.26, -0.07, 0.0, 0.0, 0.02, 0.0, 0.0)  # white, from the front and a little from above
+
+
+@dataclasses.dataclass(frozen=True)
+class SheetCommand:
+    out: Path  # the picture (.png)
+    face_model: str = "builtin"  # name or path, as for `load_face_model`
+    subjects: int = 12  # random subjects; half of them with a random expression
+    size: int = 224  # side of one view in pixels
+    columns: int = 2  # subjects next to each other
+    seed: int = 0  # of the random subjects
+
+
+def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
+    """The sheet as uint8 [height, width, 3]."""
+    camera = face_camera(2 * command.size)  # drawn at twice the size and averaged: soft outlines
+    neutral = Coefficients(
+        *(jnp.zeros(size) for size in model.dimensions),
+        light=jnp.tile(jnp.array(LIGHT), (3, 1)),
+        rotation=jnp.array([[0.0, yaw, 0.0] for yaw in YAW]),
+        translation=jnp.zeros((len(VIEWS), 3)),
+    )
+    draw = jax.jit(lambda coefficients: reconstruct(model, camera, coefficients))
+    rng = np.random.default_rng(command.seed)
+    cells = [_views(draw(neutral))]
+    for index in track(range(command.subjects), "subjects"):
+        identity, expression, albedo = sample_coefficients(rng, model)
+        subject = neutral._replace(identity=identity, expression=expression * (index % 2), albedo=albedo)
+        cells.append(_views(draw(subject)))
+    cells.append(_marks(model, neutral, camera))
+    rows = [cells[k : k + command.columns] for k in range(0, len(cells), command.columns)]
+    return tile(rows)
+
+
+def _views(face) -> np.ndarray:
+    """The three views side by side on white, at half the size they were drawn in."""
+    images = jnp.where(face.masks[..., None], face.images, 1.0).clip(0, 1)
+    views, height, width, _ = images.shape
+    halved = images.reshape(views, height // 2, 2, width // 2, 2, 3).mean(axis=(2, 4))
+    return to_uint8(np.concatenate(np.asarray(halved), axis=1))
+
+
+def _marks(model: MorphableModel, neutral: Coefficients, camera) -> np.ndarray:
+    """The mean face in the colours of its parts, the 68 landmarks in black and the 33 others in white."""
+    painted = dataclasses.replace(
+        model, mean_albedo=jnp.asarray(PART_COLORS[np.asarray(model.part_labels)] / 255, jnp.float32)
+    )
+    face = reconstruct(painted, camera, neutral)
+    views = np.split(_views(face), len(VIEWS), axis=1)
+    points = np.asarray(project(camera, face.posed[:, model.landmarks_3d])) / 2
+    marked = [
+        draw_landmarks(draw_landmarks(view, xy[68:], (255, 255, 255)), xy[:68], (0, 0, 0))
+        for view, xy in zip(views, points)
+    ]
+    return np.concatenate(marked, axis=1)
+
+
+def main() -> None:
+    command = parse_command(SheetCommand, __doc__)
+    sheet = draw_sheet(load_face_model(command.face_model), command)
+    command.out.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(command.out, optimize=True)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,20 @@
+"""Farthest-point sampling: points spread evenly over a surface, the same on every run."""
+
+import numpy as np
+
+
+def farthest_points(
+    positions: np.ndarray, chosen: np.ndarray, candidates: np.ndarray, count: int
+) -> np.ndarray:
+    """`chosen` [k] and `count` of the `candidates`, each as far from all before it as can be.
+
+    All are indices into `positions` [n, 3]; the result [k + count] begins with `chosen`.
+    """
+    chosen = list(chosen)
+    distance = np.full(len(candidates), np.inf)
+    for index in chosen:
+        distance = np.minimum(distance, np.linalg.norm(positions[candidates] - positions[index], axis=1))
+    for _ in range(count):
+        chosen.append(candidates[distance.argmax()])
+        distance = np.minimum(distance, np.linalg.norm(positions[candidates] - positions[chosen[-1]], axis=1))
+    return np.array(chosen, np.int32)

@@ -1,0 +1,50 @@
+"""The picture that TensorBoard shows of a training run."""
+
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from dfmvr_jax.config import Config
+from dfmvr_jax.inference import network_inputs
+from dfmvr_jax.networks.bisenet import BiSeNet
+from dfmvr_jax.networks.df_mvr import DFMVR
+from dfmvr_jax.pictures import color_labels, overlay, tile, to_uint8
+from dfmvr_jax.reconstruction import reconstruct
+from render.camera import face_camera
+
+SUBJECTS = 2
+ROWS = ("photo", "parts", "render", "overlay")
+
+
+def make_preview(
+    config: Config, network: DFMVR, parse_net: BiSeNet, batch: dict
+) -> Callable[..., np.ndarray]:
+    """`preview(variables, parse_variables, model)`: photos, parts, renderings and overlays of two subjects.
+
+    The picture is uint8 `[h, w, 3]`, one column per view of the first subjects of `batch`.
+    """
+    camera = face_camera(config.image_size, config.camera_distance)
+    photos, given = batch["photos"][:SUBJECTS], batch["given"][:SUBJECTS]
+
+    @jax.jit
+    def predict(variables, parse_variables, model):
+        seen, labels, photo_labels = network_inputs(parse_net, parse_variables, photos, given)
+        coefficients = network.apply(variables, seen, labels, False)
+        return photo_labels, jax.vmap(reconstruct, (None, None, 0))(model, camera, coefficients)
+
+    def preview(variables, parse_variables, model) -> np.ndarray:
+        labels, faces = predict(variables, parse_variables, model)
+        columns = zip(
+            to_uint8(photos.reshape(-1, *photos.shape[2:])),
+            np.asarray(labels).reshape(-1, *labels.shape[2:]),
+            to_uint8(np.asarray(faces.images).reshape(-1, *photos.shape[2:])),
+            np.asarray(faces.masks).reshape(-1, *labels.shape[2:]),
+        )
+        pictures = [
+            (photo, color_labels(parts), rendered, overlay(photo, rendered, mask))
+            for photo, parts, rendered, mask in columns
+        ]
+        return tile(list(zip(*pictures)), ROWS)
+
+    return preview

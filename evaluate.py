@@ -1,0 +1,122 @@
+"""Measure a trained run on subjects it has never seen, beside the mean face on the same subjects.
+
+Example: python evaluate.py --workdir runs/small
+
+Writes metrics.json, subjects.csv and error_maps.png to the workdir's folder evaluation/.
+"""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+import numpy as np
+from PIL import Image
+from rich.progress import track
+
+from datasets.pipeline import load_split
+from dfmvr_jax.coefficients import VIEWS, Coefficients
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
+from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
+from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
+from dfmvr_jax.inference import Run, load_run
+from dfmvr_jax.pictures import overlay, tile, to_uint8
+from dfmvr_jax.reconstruction import Reconstruction, landmark_pixels, reconstruct
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateCommand:
+    workdir: Path  # folder that train.py wrote
+    split: str = "test"  # of the run's data set
+    data_directory: str | None = (
+        None  # where data sets are prepared; None: where the run's training found them
+    )
+    out: Path | None = None  # folder for the report; None: evaluation/ in the workdir
+    pictures: int = 6  # subjects to draw in error_maps.png
+
+
+def main() -> None:
+    command = parse_command(EvaluateCommand, __doc__)
+    trained = load_run(command.workdir)
+    data = trained.config.data
+    if command.data_directory:
+        data = dataclasses.replace(data, directory=command.data_directory)
+    subjects = load_split(data, command.split)
+    check_same_face(trained, subjects.metadata)
+    rebuild = jax.jit(lambda coefficients: reconstruct(trained.model, trained.camera, coefficients))
+
+    results, rows = [], []
+    for index in track(range(len(subjects)), "evaluating"):
+        example = subjects[index]
+        batch = trained.predict(example["photos"][None], np.ones((1, 3), bool)).coefficients
+        predicted = jax.tree.map(lambda leaf: leaf[0], batch)
+        mean_face = mean_face_like(predicted)
+        faces = rebuild(predicted), rebuild(mean_face)
+        comparisons = [compare(trained, face, example) for face in faces]
+        errors = [
+            FaceErrors(comparison.errors, pixel_error(trained, face, example))
+            for face, comparison in zip(faces, comparisons)
+        ]
+        results.append(SubjectResult(example["subject"], *errors))
+        if index < command.pictures:
+            rows.append(picture_row(trained, example, faces, comparisons))
+
+    out = command.out or command.workdir / "evaluation"
+    write_report(out, results)
+    columns = (*VIEWS, *(f"{view}, reconstructed" for view in VIEWS), "error", "error of the mean face")
+    Image.fromarray(tile(rows, [result.subject for result in results], columns)).save(out / "error_maps.png")
+    print_report(results)
+    print(f"report and pictures: {out}")
+
+
+def check_same_face(trained: Run, metadata: dict) -> None:
+    """The data set's photos and points must be those of the run's camera and face model."""
+    for found, wanted, what in (
+        (metadata["image_size"], trained.config.image_size, "photos of this size in pixels"),
+        (metadata["face_model"], trained.config.face_model, "meshes and 3D landmarks of this face model"),
+    ):
+        if found != wanted:
+            raise InputError(f"data set {trained.config.data.name}: {what}: {found}, the run wants {wanted}")
+
+
+def mean_face_like(predicted: Coefficients) -> Coefficients:
+    """The mean face in the predicted pose and light: what shape prediction must beat."""
+    none = {name: 0 * getattr(predicted, name) for name in ("identity", "expression", "albedo")}
+    return predicted._replace(**none)
+
+
+def compare(trained: Run, face: Reconstruction, example: dict) -> ScanComparison:
+    """The face's surface against the example's true mesh, mm."""
+    model = trained.model
+    rows = np.asarray(model.alignment_rows)
+    scan = Scan(example["vertices"] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
+    vertices = np.asarray(face.vertices) * model.unit_mm
+    return compare_with_scan(
+        vertices, np.asarray(model.triangles), np.asarray(model.landmarks_3d)[rows], scan
+    )
+
+
+def pixel_error(trained: Run, face: Reconstruction, example: dict) -> float:
+    """Mean distance of the 68 landmarks over the three views, pixels."""
+    pixels = np.asarray(landmark_pixels(trained.model, trained.camera, face.posed))
+    return float(landmark_error(pixels, example["landmarks"]).mean())
+
+
+def picture_row(
+    trained: Run, example: dict, faces: tuple[Reconstruction, ...], comparisons: list[ScanComparison]
+) -> list[np.ndarray]:
+    """Photos, reconstruction laid over them, error maps of the prediction and of the mean face."""
+    photos, images = to_uint8(example["photos"]), to_uint8(np.asarray(faces[0].images))
+    overlays = [overlay(*views) for views in zip(photos, images, np.asarray(faces[0].masks))]
+    maps = [
+        render_error_map(
+            trained.model, trained.camera, np.asarray(face.vertices), errors_at_vertices(comparison)
+        )
+        for face, comparison in zip(faces, comparisons)
+    ]
+    return [*photos, *overlays, *maps]
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,136 @@
+"""Reconstruct a face from three photos, or from one.
+
+Example: python reconstruct.py --checkpoint runs/small --left l.png --front f.png --right r.png --out out
+
+Photos are either aligned square crops like those of the training data, or plain photos with a file of 68 or 5
+landmarks each. In the left photo the nose points to the image's left. Writes face.ply, face.glb and face.obj
+(millimetres, colours per vertex), coefficients.json and overview.png.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.inference import Run, load_run
+from dfmvr_jax.meshes import coefficients_json, write_meshes
+from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo
+from dfmvr_jax.photos.landmark_files import read_landmarks
+from dfmvr_jax.photos.reading import read_photo
+from dfmvr_jax.pictures import overlay, tile, to_uint8
+from dfmvr_jax.reconstruction import Reconstruction, reconstruct
+
+TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
+
+
+@dataclasses.dataclass(frozen=True)
+class ReconstructCommand:
+    checkpoint: Path  # folder that train.py wrote
+    out: Path  # folder for meshes, coefficients and pictures
+    left: Path | None = None  # photo in which the nose points to the image's left
+    front: Path | None = None  # frontal photo
+    right: Path | None = None  # photo in which the nose points to the image's right
+    left_landmarks: Path | None = None  # 68 or 5 points of the photo, "x y" a line, .txt, .pts or .npy
+    front_landmarks: Path | None = None  # the same for the frontal photo
+    right_landmarks: Path | None = None  # the same for the right photo
+
+
+def main() -> None:
+    command = parse_command(ReconstructCommand, __doc__)
+    paths = [getattr(command, view) for view in VIEWS]
+    landmark_paths = [getattr(command, f"{view}_landmarks") for view in VIEWS]
+    check_photos(paths, landmark_paths)
+    trained = load_run(command.checkpoint)
+    aligned = [read_and_align(*files, trained) for files in zip(paths, landmark_paths)]
+    given = np.array([photo is not None for photo in aligned])
+    size = trained.config.image_size
+    crops = np.stack([np.zeros((size, size, 3), np.float32) if a is None else a.crop for a in aligned])
+
+    batch = trained.predict(crops[None], given[None]).coefficients
+    coefficients = jax.tree.map(lambda leaf: leaf[0], batch)
+    face = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
+
+    vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm
+    files = write_meshes(
+        command.out, "face", vertices_mm, np.asarray(trained.model.triangles), np.asarray(face.albedo)
+    )
+    description = coefficients_json(coefficients, trained.camera, trained.model) | {
+        "photos": {
+            view: photo and {"file": str(path), "crop_pixel_to_photo_pixel": photo.to_photo.tolist()}
+            for view, path, photo in zip(VIEWS, paths, aligned)
+        }
+    }
+    files += write_rest(command.out, description, draw_overview(trained, coefficients, face, crops, given))
+    print("\n".join(map(str, files)))
+
+
+def check_photos(paths: list[Path | None], landmark_paths: list[Path | None]) -> None:
+    if sum(path is not None for path in paths) not in (1, 3):
+        raise InputError("give all three of --left, --front and --right, or just one of them")
+    for view, path, landmarks in zip(VIEWS, paths, landmark_paths):
+        if landmarks and not path:
+            raise InputError(
+                f"--{view}-landmarks {landmarks}: there is no --{view} photo they could belong to"
+            )
+
+
+def read_and_align(path: Path | None, landmark_path: Path | None, trained: Run) -> AlignedPhoto | None:
+    if path is None:
+        return None
+    photo = read_photo(path)
+    landmarks = read_landmarks(landmark_path) if landmark_path else None
+    try:
+        return align_photo(photo, landmarks, trained.model, trained.camera)
+    except InputError as error:
+        raise InputError(f"{landmark_path or path}: {error}") from None
+
+
+def draw_overview(
+    trained: Run, coefficients, face: Reconstruction, crops: np.ndarray, given: np.ndarray
+) -> np.ndarray:
+    """Photos, the reconstruction laid over them, and the face from three sides under even light."""
+    yaw = np.radians(TURNTABLE_YAW).astype(np.float32)
+    turntable = coefficients._replace(
+        light=0.3 * jnp.zeros_like(coefficients.light).at[:, 2].set(1.0),
+        rotation=jnp.stack([jnp.zeros(3), jnp.asarray(yaw), jnp.zeros(3)], axis=-1),
+        translation=jnp.zeros_like(coefficients.translation),
+    )
+    views = jax.jit(reconstruct)(trained.model, trained.camera, turntable)
+    photos, images, masks = to_uint8(crops), to_uint8(np.asarray(face.images)), np.asarray(face.masks)
+    overlays = [overlay(*view) for view in zip(photos, images, masks)]
+    return tile(
+        [
+            [photo if there else np.full_like(photo, 255) for photo, there in zip(photos, given)],
+            [drawn if there else np.full_like(drawn, 255) for drawn, there in zip(overlays, given)],
+            list(
+                np.where(np.asarray(views.masks)[..., None], to_uint8(np.asarray(views.images)), 255).astype(
+                    np.uint8
+                )
+            ),
+        ],
+        ("photos", "overlay", "face"),
+        VIEWS,
+    )
+
+
+def write_rest(folder: Path, description: dict, overview: np.ndarray) -> list[Path]:
+    files = [folder / "coefficients.json", folder / "overview.png"]
+    try:
+        files[0].write_text(json.dumps(description, indent=2) + "\n")
+        Image.fromarray(overview).save(files[1])
+    except OSError as error:
+        raise InputError(
+            f"{error.filename}: cannot be written ({error.strerror}); choose another --out"
+        ) from None
+    return files
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,81 @@
+"""A training so small that tests can run it: toy face model, 32 px photos, networks of width 8.
+
+Run as a script it takes one step on all devices and saves the resulting parameters, for the test that
+compares two devices with one:  python -m tests.small_training OUT.npz
+"""
+
+import sys
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dfmvr_jax.config import Config, NetworkConfig, ParseConfig
+from dfmvr_jax.inference import input_shapes
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
+from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
+from dfmvr_jax.training.update import Frozen, make_reconstruction_update
+from render.camera import face_camera
+from tests.toy_face import random_coefficients, toy_face_model
+
+CONFIG = Config(
+    image_size=32,
+    network=NetworkConfig(width=8),
+    parse=ParseConfig(width=8),
+    batch_size=4,
+    learning_rate=1e-2,
+    log_every=1,
+    checkpoint_every=3,
+)
+TOTAL_STEPS = 6
+
+
+class SmallTraining(NamedTuple):
+    update: callable
+    validate: callable
+    frozen: Frozen  # not replicated
+    state: TrainState  # not replicated
+    batches: list[dict]
+
+
+def small_training() -> SmallTraining:
+    model = toy_face_model()
+    network, parse_net = make_networks(CONFIG, model.dimensions)
+    synced_network, _ = make_networks(CONFIG, model.dimensions, DEVICES)
+    optimizer = adam(learning_rate_schedule(CONFIG.learning_rate, TOTAL_STEPS), 1.0)
+    update, validate = make_reconstruction_update(CONFIG, synced_network, parse_net, optimizer, TOTAL_STEPS)
+    photos, labels, flat_photos = input_shapes(CONFIG)
+    state = initial_state(init_variables(network, 0, photos, labels), optimizer)
+    frozen = Frozen(model, init_variables(parse_net, 1, flat_photos))
+    return SmallTraining(update, validate, frozen, state, [make_batch(model, seed) for seed in range(TOTAL_STEPS)])
+
+
+def make_batch(model, seed: int) -> dict:
+    camera = face_camera(CONFIG.image_size)
+    subjects = [random_coefficients(model, seed * 100 + i) for i in range(CONFIG.batch_size)]
+    faces = jax.vmap(reconstruct, (None, None, 0))(model, camera, jax.tree.map(lambda *x: jnp.stack(x), *subjects))
+    batch = {
+        "photos": jnp.clip(faces.images, 0, 1),
+        "given": jnp.ones((CONFIG.batch_size, 3), bool),
+        "labels": faces.masks.astype(jnp.int32),
+        "landmarks": jax.vmap(landmark_pixels, (None, None, 0))(model, camera, faces.posed),
+        "landmarks_3d": faces.vertices[:, model.landmarks_3d],
+    }
+    return jax.tree.map(np.asarray, batch)
+
+
+def one_step(training: SmallTraining) -> dict[str, np.ndarray]:
+    """Parameters and loss after one step, by name."""
+    state, metrics = training.update(
+        replicate(training.state), replicate(training.frozen), shard(training.batches[0])
+    )
+    leaves = jax.tree_util.tree_flatten_with_path(unreplicate((state.params, state.batch_stats, metrics)))[0]
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+if __name__ == "__main__":
+    np.savez(sys.argv[1], devices=jax.local_device_count(), **one_step(small_training()))

@@ -1,0 +1,266 @@
+"""Networks: every fast operation against a slow obvious one, sizes, batch norm, first prediction."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
+from dfmvr_jax.networks.convolution import batch_norm
+from dfmvr_jax.networks.df_mvr import DFMVR
+from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.networks.involution import Involution, involution
+from dfmvr_jax.networks.rednet import RedNet
+from dfmvr_jax.networks.resampling import (
+    UpConv2x2,
+    max_pool_2x2,
+    max_pool_3x3,
+    mean_pool,
+    resize_bilinear_aligned,
+)
+from dfmvr_jax.networks.tri_unet import TriUNet
+
+SMALL = {"dimensions": (5, 4, 3), "width": 8, "stage_sizes": (1, 1)}
+
+
+def uniform(*shape: int, seed: int = 0) -> jax.Array:
+    return jax.random.uniform(jax.random.key(seed), shape, minval=-1.0)
+
+
+def naive_involution(x: np.ndarray, kernels: np.ndarray, stride: int) -> np.ndarray:
+    b, h2, w2, groups, k, _ = kernels.shape
+    out = np.zeros((b, h2, w2, x.shape[-1]))
+    for n, i, j, c, y, z in np.ndindex(*out.shape, k, k):
+        row, column = stride * i + y - k // 2, stride * j + z - k // 2
+        if 0 <= row < x.shape[1] and 0 <= column < x.shape[2]:
+            group = c // (x.shape[-1] // groups)
+            out[n, i, j, c] += kernels[n, i, j, group, y, z] * x[n, row, column, c]
+    return out
+
+
+@pytest.mark.parametrize(("size", "stride", "k"), [((5, 4), 1, 5), ((4, 7), 2, 3)])
+def test_involution_is_the_naive_sum_and_its_gradient_is_right(size, stride, k):
+    h2, w2 = (-(-side // stride) for side in size)
+    rng = np.random.default_rng(0)
+    x, kernels, weights = (
+        rng.normal(size=shape) for shape in ((2, *size, 6), (2, h2, w2, 3, k, k), (2, h2, w2, 6))
+    )
+    with jax.enable_x64():
+        out, vjp = jax.vjp(jax.jit(lambda x, kernels: involution(x, kernels, stride)), x, kernels)
+        gradients = map(np.asarray, vjp(jnp.asarray(weights)))
+    np.testing.assert_allclose(out, naive_involution(x, kernels, stride), atol=1e-12)
+    for gradient, direction in zip(gradients, (rng.normal(size=x.shape), rng.normal(size=kernels.shape))):
+        # linear in either argument: a finite difference with step 1 is exact
+        moved = (direction, kernels) if direction.shape == x.shape else (x, direction)
+        difference = (naive_involution(*moved, stride) * weights).sum()
+        np.testing.assert_allclose((gradient * direction).sum(), difference, rtol=1e-10)
+
+
+def test_involution_wants_group_channels_that_divide():
+    with pytest.raises(ValueError, match="24 channels: group_channels = 16"):
+        jax.eval_shape(lambda x: Involution().init(jax.random.key(0), x, False), jnp.zeros((1, 8, 8, 24)))
+
+
+@pytest.mark.parametrize(("ours", "size"), [(max_pool_2x2, 2), (max_pool_3x3, 3)])
+def test_max_pools(ours, size):
+    x = uniform(2, 6, 8, 3)
+    pad = size // 2 if size == 3 else 0
+
+    def theirs(x):
+        return nn.max_pool(x, (size, size), (2, 2), ((pad, pad), (pad, pad)))
+
+    np.testing.assert_array_equal(ours(x), theirs(x))
+    weights = uniform(2, 3, 4, 3, seed=1)
+    ours_gradient, theirs_gradient = (
+        jax.grad(lambda x, pool=pool: (pool(x) * weights).sum())(x) for pool in (ours, theirs)
+    )
+    np.testing.assert_allclose(ours_gradient, theirs_gradient, rtol=1e-6)
+    ties = jax.grad(lambda x: ours(x).sum())(jnp.ones((1, 4, 4, 1)))
+    np.testing.assert_allclose(ties.sum(), 4)  # shared between pixels that tie, none lost
+
+
+def test_mean_pool_counts_only_pixels_that_exist():
+    x = uniform(1, 5, 4, 2)
+    np.testing.assert_allclose(mean_pool(x, 2)[0, 0, 1], x[0, :2, 2:4].mean((0, 1)), rtol=1e-6)
+    np.testing.assert_allclose(mean_pool(x, 2)[0, 2, 0], x[0, 4, :2].mean(0), rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(9, 5), (4, 1), (3, 4)])
+def test_resize_interpolates_between_aligned_corners(size):
+    x = uniform(2, 3, 4, 2)
+    ours = resize_bilinear_aligned(x, size)
+    assert ours.shape == (2, *size, 2)
+    for i, j in np.ndindex(*size):
+        row = i * (3 - 1) / (size[0] - 1)
+        column = j * (4 - 1) / (size[1] - 1) if size[1] > 1 else 0.0
+        top, left = min(int(row), 1), min(int(column), 2)
+        a, b = row - top, column - left
+        above = (1 - b) * x[:, top, left] + b * x[:, top, left + 1]
+        below = (1 - b) * x[:, top + 1, left] + b * x[:, top + 1, left + 1]
+        np.testing.assert_allclose(ours[:, i, j], (1 - a) * above + a * below, atol=1e-6)
+
+
+def test_up_conv_is_the_transposed_convolution():
+    x = uniform(2, 3, 4, 5)
+    variables = {"params": {"kernel": uniform(5, 4 * 6, seed=1), "bias": uniform(6, seed=2)}}
+    kernel = variables["params"]["kernel"].reshape(5, 2, 2, 6).transpose(1, 2, 0, 3)
+    theirs = jax.lax.conv_transpose(
+        x, kernel[::-1, ::-1], (2, 2), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    # conv_transpose correlates, PyTorch's convolves: hence the flipped kernel
+    np.testing.assert_allclose(
+        UpConv2x2(6).apply(variables, x), theirs + variables["params"]["bias"], atol=1e-5
+    )
+
+
+def test_parameter_counts_are_the_released_ones():
+    def count(module, *inputs) -> int:
+        init = jax.eval_shape(lambda *x: module.init(jax.random.key(0), *x, False), *inputs)
+        return sum(leaf.size for leaf in jax.tree.leaves(init["params"]))
+
+    photos, labels = jnp.zeros((1, 3, 32, 32, 3)), jnp.zeros((1, 3, 32, 32), int)
+    assert count(TriUNet(), jnp.zeros((1, 3, 32, 32, 4))) == 80_263_236
+    assert count(DFMVR((80, 64, 80)), photos, labels) == 80_263_236 + 14_115_851
+    assert count(BiSeNet(), photos[:, 0]) == 13_296_960
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    photos = jax.random.uniform(jax.random.key(0), (2, 3, 48, 48, 3))
+    labels = jax.random.randint(jax.random.key(1), (2, 3, 48, 48), 0, 10)
+    return photos, labels
+
+
+@pytest.fixture(scope="module")
+def variables(inputs):
+    return init_variables(DFMVR(**SMALL), 0, *inputs)
+
+
+@pytest.fixture(scope="module")
+def trained(variables):
+    """Variables without the zeros of the start: random scales of batch norms, random heads."""
+    rng = np.random.default_rng(0)
+
+    def randomise(path, leaf):
+        if path[-1].key == "scale":
+            return jnp.asarray(rng.uniform(0.2, 0.5, leaf.shape), jnp.float32)
+        if path[1].key == "heads":
+            return jnp.asarray(rng.normal(0, 0.1, leaf.shape), jnp.float32)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(randomise, variables)
+
+
+@pytest.fixture(scope="module")
+def predict(inputs):
+    network = DFMVR(**SMALL)
+    return jax.jit(lambda v: network.apply(v, *inputs, train=False, mutable="batch_stats"))
+
+
+def test_first_prediction_is_the_mean_face_in_view(variables, predict):
+    coefficients, unchanged = predict(variables)
+    rotation = np.zeros((2, 3, 3))
+    rotation[..., 1] = (-0.6, 0.0, 0.6)
+    np.testing.assert_allclose(coefficients.rotation, rotation, rtol=1e-6)
+    for name in ("identity", "expression", "albedo", "light", "translation"):
+        assert not np.any(getattr(coefficients, name)), name
+    assert [c.shape[1:] for c in coefficients] == [(5,), (4,), (3,), (3, 9), (3, 3), (3, 3)]
+    jax.tree.map(np.testing.assert_array_equal, unchanged["batch_stats"], variables["batch_stats"])
+
+
+def test_init_variables_has_the_layout_of_init_and_depends_on_the_seed():
+    network, x = Involution(3), jnp.zeros((1, 8, 8, 32))
+    ours, again, other = (init_variables(network, seed, x) for seed in (0, 0, 1))
+    theirs = network.init(jax.random.key(0), x, train=False)
+    assert jax.tree.map(lambda x: (x.shape, x.dtype), ours) == jax.tree.map(
+        lambda x: (x.shape, x.dtype), theirs
+    )
+    jax.tree.map(np.testing.assert_array_equal, ours, again)
+    kernels = [v["params"]["span"]["kernel"] for v in (ours, other)]
+    assert abs(kernels[0] - kernels[1]).max() > 0.1
+    np.testing.assert_allclose(kernels[0].std(), np.sqrt(2 / 8), rtol=0.2)
+    np.testing.assert_array_equal(ours["params"]["reduce"]["norm"]["scale"], 1)
+
+
+def test_training_mode_updates_batch_statistics_and_has_finite_gradients(inputs, trained):
+    network = DFMVR(**SMALL)
+
+    def loss(params):
+        coefficients, updated = network.apply(
+            trained | {"params": params}, *inputs, True, mutable="batch_stats"
+        )
+        return sum(jnp.sum((c - 1) ** 2) for c in coefficients), updated["batch_stats"]
+
+    gradient, stats = jax.jit(jax.grad(loss, has_aux=True))(trained["params"])
+    assert all(bool(jnp.all(jnp.isfinite(g))) for g in jax.tree.leaves(gradient))
+    used = jax.tree.map(lambda g: bool(jnp.any(g != 0)), gradient)
+    moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), stats, trained["batch_stats"])
+    for tree in (used, moved):  # the released weights' last convolutions are not used
+        assert not any(jax.tree.leaves(tree["tri_unet"].pop("merge_0")))
+    assert all(jax.tree.leaves(moved))
+    dead = [path for path, any_gradient in jax.tree_util.tree_leaves_with_path(used) if not any_gradient]
+    assert not dead
+
+
+def test_batch_norm_follows_pytorch():
+    x = uniform(4, 3, 3, 2)
+    norm = batch_norm(True, None, jnp.float32, "norm")
+    start = {"params": {"scale": jnp.ones(2), "bias": jnp.zeros(2)}}
+    start["batch_stats"] = {"mean": jnp.zeros(2), "var": jnp.ones(2)}
+    y, updated = norm.apply(start, x, mutable="batch_stats")
+    mean, var = x.mean((0, 1, 2)), x.var((0, 1, 2))
+    np.testing.assert_allclose(y, (x - mean) / np.sqrt(var + 1e-5), atol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["mean"], 0.1 * mean, rtol=1e-5)
+    np.testing.assert_allclose(updated["batch_stats"]["var"], 0.9 + 0.1 * var, rtol=1e-5)
+
+
+def test_views_have_encoders_of_their_own(inputs):
+    photos, _ = inputs
+    views = jnp.concatenate([photos, photos[..., :1]], axis=-1)
+    network = TriUNet(width=8)
+    variables = init_variables(network, 0, views)
+    apply = jax.jit(lambda views: network.apply(variables, views, train=False))
+    fused = apply(views)
+    assert fused.shape == (2, 48, 48, 32)
+    assert abs(fused - apply(views[:, ::-1])).max() > 0.1 * abs(fused).max()
+
+
+def test_paper_variant_fuses_to_width_channels(inputs):
+    views = jnp.zeros((1, 3, 16, 32, 4))
+    shape = jax.eval_shape(
+        lambda: TriUNet(8, fused_features="paper").init_with_output(jax.random.key(0), views, False)[0]
+    ).shape
+    assert shape == (1, 16, 32, 8)
+    with pytest.raises(ValueError, match="'half'"):
+        TriUNet(8, fused_features="half").init(jax.random.key(0), views, False)
+
+
+def test_bfloat16_stays_near_float32(inputs, trained, predict):
+    network = DFMVR(**SMALL, dtype=jnp.bfloat16)
+    coefficients = jax.jit(lambda v: network.apply(v, *inputs, train=False))(trained)
+    for full, half in zip(predict(trained)[0], coefficients):
+        assert half.dtype == jnp.float32
+        assert np.linalg.norm(full - half) < 0.05 * np.linalg.norm(full)
+
+
+def test_parse_net_labels_every_pixel():
+    side = 80  # 1/32 of it is no whole number
+    network = BiSeNet(width=8)
+    photos = jax.random.uniform(jax.random.key(0), (1, side, side, 3))
+    variables = init_variables(network, 0, photos)
+    logits = jax.jit(lambda v, x: network.apply(v, normalize_photos(x), train=False))(variables, photos)
+    for head in logits:
+        assert head.shape == (1, side, side, 10)
+        assert np.all(np.isfinite(head))
+
+
+def test_sides_must_be_multiples_of_16():
+    for network, shape in (
+        (BiSeNet(), (1, 64, 72, 3)),
+        (RedNet(), (1, 64, 72, 8)),
+        (TriUNet(), (1, 3, 64, 72, 4)),
+    ):
+        with pytest.raises(InputError, match="64 x 72 pixels"):
+            network.init(jax.random.key(0), jnp.zeros(shape), train=False)

@@ -1,0 +1,226 @@
+import dataclasses
+import os
+import subprocess
+import sys
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from dfmvr_jax.config import Config, LossConfig, differing_fields, read_config, write_config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.presets import PRESETS
+from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.loop import Task, average, fit
+from dfmvr_jax.training.optimizer import learning_rate_schedule
+from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard, unreplicate
+from dfmvr_jax.training.update import confusion_matrix, mean_iou
+from dfmvr_jax.training.workdir import open_workdir
+from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
+
+
+@pytest.fixture(scope="module")
+def training():
+    return small_training()
+
+
+@pytest.fixture(scope="module")
+def stepped(training):
+    return one_step(training)
+
+
+def make_task(training, total_steps=TOTAL_STEPS, seen=None) -> Task:
+    frozen = replicate(training.frozen)
+
+    def update(state, batch):
+        state, metrics = training.update(state, frozen, batch)
+        if seen is not None:
+            seen.append(float(metrics["loss"][0]))
+        return state, metrics
+
+    return Task(
+        name="df_mvr",
+        update=update,
+        validate=lambda state: average(partial(training.validate, state, frozen), training.batches[:1]),
+        draw=None,
+        batches=lambda start: training.batches[start:],
+        total_steps=total_steps,
+        images_per_batch=3 * CONFIG.batch_size,
+    )
+
+
+def test_two_devices_equal_one(stepped, tmp_path):
+    """The pmapped step on two devices gives what one device gives with the whole batch."""
+    out = tmp_path / "two.npz"
+    flags = "--xla_force_host_platform_device_count=2 " + os.environ.get("XLA_FLAGS", "")
+    subprocess.run(
+        [sys.executable, "-m", "tests.small_training", out], env={**os.environ, "XLA_FLAGS": flags}, check=True
+    )
+    two = dict(np.load(out))
+    assert two.pop("devices") == 2
+    assert two.keys() == stepped.keys()
+    for name, value in stepped.items():
+        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
+
+
+def test_every_parameter_that_should_learns(training, stepped):
+    before = jax.tree_util.tree_flatten_with_path(training.state.params)[0]
+    unmoved = [
+        jax.tree_util.keystr(path)
+        for path, leaf in before
+        if np.array_equal(stepped["[0]" + jax.tree_util.keystr(path)], leaf)
+    ]
+    # in the first step the heads' kernels are zero, so only the heads have a gradient
+    assert not [name for name in unmoved if "heads" in name]
+
+
+def test_training_lowers_the_loss_and_leaves_the_parse_net_alone(training):
+    frozen, state = replicate(training.frozen), replicate(training.state)
+    before = jax.tree.map(np.array, frozen)
+    losses = []
+    for _ in range(8):
+        state, metrics = training.update(state, frozen, shard(training.batches[0]))
+        losses.append(float(metrics["loss"][0]))
+    assert np.isfinite(losses).all()
+    assert losses[-1] < 0.9 * losses[0]
+    jax.tree.map(np.testing.assert_array_equal, frozen, before)
+
+
+def test_an_interrupted_run_goes_on_bit_for_bit(training, tmp_path):
+    whole, first, second = [], [], []
+    fit(make_task(training, seen=whole), training.state, CONFIG, tmp_path / "whole")
+
+    fit(make_task(training, total_steps=3, seen=first), training.state, CONFIG, tmp_path / "parts")
+    fit(make_task(training, seen=second), training.state, CONFIG, tmp_path / "parts")
+    assert len(first) == 3
+    assert first + second == whole
+
+
+def test_a_finished_run_does_nothing_more(training, tmp_path):
+    fit(make_task(training, total_steps=3), training.state, CONFIG, tmp_path)
+    seen = []
+    best = fit(make_task(training, total_steps=3, seen=seen), training.state, CONFIG, tmp_path)
+    assert seen == []
+    assert int(best.step) == 3
+
+
+def tiny_state(step: int = 0, size: int = 2) -> TrainState:
+    state = initial_state({"params": {"a": jnp.ones(size)}, "batch_stats": {}}, optax.adam(1e-3))
+    return state._replace(step=jnp.asarray(step, jnp.int32))
+
+
+def test_checkpoints_keep_the_newest_and_the_best(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step, loss in ((1, 3.0), (2, 1.0), (3, 2.0), (4, 5.0), (5, 4.0)):
+        checkpoints.save(tiny_state(step), Config(), loss)
+    checkpoints.close()
+    assert sorted(int(folder.name) for folder in tmp_path.iterdir()) == [2, 4, 5]
+    reader = Checkpoints(tmp_path)
+    assert int(reader.restore_latest(tiny_state()).step) == 5
+    assert int(reader.restore_best(tiny_state()).step) == 2
+
+
+def test_an_unreadable_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (1, 2):
+        checkpoints.save(tiny_state(step), Config(), 1.0)
+    checkpoints.close()
+    for path in (tmp_path / "2" / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 1
+    assert f"{tmp_path}/2" in capsys.readouterr().out
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tiny_state(1), Config(), 1.0)
+    checkpoints.close()
+    with pytest.raises(InputError, match=r"a has shape \(2,\), expected \(3,\)"):
+        Checkpoints(tmp_path).restore_latest(tiny_state(size=3))
+    assert (tmp_path / "1").exists()
+
+
+def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tiny_state(1), Config(), 1.0)
+    checkpoints.wait()
+
+    class Refused:
+        def result(self):
+            raise ValueError("RESOURCE_EXHAUSTED: No space left on device\nat some/file")
+
+    monkeypatch.setattr(checkpoints._writer, "save_checkpointables_async", lambda *a, **k: Refused())
+    checkpoints.save(tiny_state(2), Config(), 1.0)
+    with pytest.raises(InputError, match="No space left on device.*earlier checkpoints are untouched"):
+        checkpoints.wait()
+    assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 1
+
+
+def test_workdir_of_another_config_is_refused(tmp_path):
+    open_workdir(tmp_path / "run", Config())
+    open_workdir(tmp_path / "run", dataclasses.replace(Config(), log_every=7))  # changes nothing learnt
+    with pytest.raises(InputError, match="learning_rate: 0.5, not 0.0001"):
+        open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5))
+    assert read_config(tmp_path / "run" / "config.json") == Config()
+
+
+def test_unwritable_workdir_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        open_workdir(tmp_path / "file" / "run", Config())
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_survives_its_file(name, tmp_path):
+    config = PRESETS[name]()
+    write_config(config, tmp_path / "config.json")
+    assert read_config(tmp_path / "config.json") == config
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [("{}", "wants the fields"), ("[1", "not a config"), ('{"image_size": 3}', "wants the fields")],
+)
+def test_foreign_config_is_one_line(tmp_path, text, problem):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=problem):
+        read_config(tmp_path / "config.json")
+
+
+def test_missing_config_names_the_folder(tmp_path):
+    with pytest.raises(InputError, match="not a folder that train.py wrote"):
+        read_config(tmp_path / "config.json")
+
+
+def test_differing_fields_names_nested_ones():
+    other = dataclasses.replace(Config(), loss=LossConfig(photo=9.0))
+    assert differing_fields(other, Config()) == ["loss.photo: 9.0, not 4.0"]
+
+
+def test_schedule_is_constant_then_cosine():
+    schedule = learning_rate_schedule(1e-4, 280, 50, 1e-6)
+    assert [float(schedule(step)) for step in (0, 49)] == pytest.approx([1e-4, 1e-4])
+    assert float(schedule(50 + 115)) == pytest.approx((1e-4 + 1e-6) / 2)
+    assert float(schedule(280)) == pytest.approx(1e-6)
+
+
+def test_mean_iou_against_the_definition():
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 4, (2, 50))
+    expected = [
+        np.sum((labels == part) & (predicted == part)) / np.sum((labels == part) | (predicted == part))
+        for part in range(4)
+    ]
+    mean, per_part = mean_iou(confusion_matrix(jnp.asarray(labels), jnp.asarray(predicted), 5))
+    np.testing.assert_allclose(per_part[:4], expected, rtol=1e-5)
+    assert np.isnan(per_part[4])  # occurs nowhere
+    assert float(mean) == pytest.approx(np.mean(expected))
+
+
+def test_replicas_are_equal_and_come_back():
+    tree = {"a": jnp.arange(3.0)}
+    np.testing.assert_array_equal(unreplicate(replicate(tree))["a"], tree["a"])
