@@ -40,7 +40,7 @@ class Checkpoints:
         self._pending = self._writer.save_checkpointables_async(
             int(state.step),
             {"state": state._asdict(), "config": dataclasses.asdict(config)},
-            metrics={"loss": loss},
+            metrics={"loss": float(loss)},
             force=True,
         )
 

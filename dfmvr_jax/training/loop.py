@@ -64,6 +64,8 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                     logs.add_scalar(f"train/{name}", value, step)
                 note = f"loss {metrics['loss']:.3f}, {metrics['images_per_second']:.0f} images/s"
                 progress.update(bar, note=note)
+                if not progress.console.is_terminal:  # a log file gets lines
+                    print(f"{task.name} {step}/{task.total_steps}: {note}", flush=True)
             progress.update(bar, completed=step)
             if task.draw and (step % config.picture_every == 0 or last):
                 logs.add_image("reconstruction", task.draw(state), step, dataformats="HWC")

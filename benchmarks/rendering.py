@@ -1,7 +1,7 @@
 """Speed of `render/` against a single-threaded C++ z-buffer, on a mesh as dense as the common face model.
 
-    python -m benchmarks.render            # from the repository's root; about a minute on 2 cores
-    python -m benchmarks.render --batches 1 3 48 --rounds 9
+    python -m benchmarks.rendering            # from the repository's root; about a minute on 2 cores
+    python -m benchmarks.rendering --batches 1 3 48 --rounds 9
 
 Prints milliseconds per image and the ratio to the C++ z-buffer, which makes ids only and is written in the
 manner of Sim3DR's: project the vertices, then for each triangle test every pixel of its box. Every round
