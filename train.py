@@ -35,8 +35,8 @@ def main() -> None:
     open_workdir(workdir, config)
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
-    training, validation = (load_split(config.data, name) for name in ("train", "validation"))
     model = load_face_model(config.face_model)
+    training, validation = (load_split(config.data, name) for name in ("train", "validation"))
     check_data_fits(config, training, model)
 
     if config.parse.checkpoint:
@@ -105,6 +105,7 @@ def train_reconstruction(
     schedule = learning_rate_schedule(
         config.learning_rate,
         total_steps,
+        config.warmup_steps,
         int(config.constant_epochs * steps_per_epoch),
         config.final_learning_rate,
     )

@@ -1,4 +1,4 @@
-"""Random changes of the photos while training (paper, section 5.3; SPEC section 5).
+"""Random changes of the photos while training (paper, section 5.3; docs/method.md, section 5).
 
 Photos are float32 in [0, 1]; each change is shared by the three views of a subject. The four colour
 adjustments follow `PIL.ImageEnhance`: factor 1 changes nothing, factor 0 removes the property.

@@ -39,7 +39,7 @@ class ParseConfig:
 
 @dataclasses.dataclass(frozen=True)
 class LossConfig:
-    """Weights of the loss terms (paper, section 4; SPEC section 4). Pixels are those of a 224 px image."""
+    """Weights of the loss terms (paper, section 4; docs/method.md 4). Pixels are those of a 224 px image."""
 
     photo: float = 4.0  # equation 2
     mask: float = 3.0  # equation 3
@@ -86,6 +86,7 @@ class Config:
     loss: LossConfig = LossConfig()
     data: DataConfig = DataConfig()
     epochs: int = 512  # passes over the training subjects
+    warmup_steps: int = 0  # of a linear rise to the full learning rate
     constant_epochs: int = 0  # at the full learning rate, before the cosine decay
     batch_size: int = 16  # subjects over all devices
     learning_rate: float = 1e-4  # of Adam at the start

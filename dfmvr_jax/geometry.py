@@ -32,7 +32,7 @@ class Similarity(NamedTuple):
 
 
 def align_similarity(source: Float[Array, "n 3"], target: Float[Array, "n 3"]) -> Similarity:
-    """The similarity, without reflection, that brings `source` nearest to `target` (Umeyama 1991; equation 5).
+    """The similarity, without reflection, that brings `source` nearest to `target` (Umeyama; equation 5).
 
     Differentiable in both. Coincident source points give scale 0 and finite gradients.
     """

@@ -1,7 +1,7 @@
 """The weak supervision (paper, section 4): one function per term, all of one subject, all without weights.
 
 `reconstruction_losses` gathers them in a dict whose keys are the weight fields of `LossConfig`;
-`weighted_sum` applies the weights. Where the paper and the released code differ: SPEC section 4.
+`weighted_sum` applies the weights. Where the paper and the released code differ: docs/method.md, section 4.
 """
 
 import jax
@@ -124,20 +124,20 @@ def landmark_loss(
 def aligned_landmark_loss(
     predicted: Float[Array, "101 3"], target: Float[Array, "101 3"], alignment_rows: Int[Array, "7"]
 ) -> Float[Array, ""]:
-    """Equations 5 and 6: mean distance after aligning the prediction on seven points, in the target's unit."""
+    """Equations 5 and 6: mean distance after aligning the prediction on seven points, in target units."""
     align = align_similarity(predicted[alignment_rows], target[alignment_rows])
     return jnp.mean(safe_norm(align(predicted) - target))
 
 
 def white_light_loss(light: Float[Array, "3 9"]) -> Float[Array, ""]:
-    """Mean squared deviation of the colour channels' light from their mean (SPEC section 4)."""
+    """Mean squared deviation of the colour channels' light from their mean (docs/method.md, section 4)."""
     return jnp.mean((light - light.mean(axis=0)) ** 2)
 
 
 def flat_albedo_loss(
     albedo: Float[Array, "vertices 3"], skin_mask: Float[Array, "vertices"]
 ) -> Float[Array, ""]:
-    """Variance of the albedo over plain skin, mean over colour channels (SPEC section 4)."""
+    """Variance of the albedo over plain skin, mean over colour channels (docs/method.md, section 4)."""
     weights = skin_mask[:, None] / jnp.sum(skin_mask)
     mean = jnp.sum(weights * albedo, axis=0)
     return jnp.mean(jnp.sum(weights * (albedo - mean) ** 2, axis=0))

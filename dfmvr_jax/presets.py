@@ -4,12 +4,18 @@ from dfmvr_jax.config import Config, DataConfig, LossConfig, NetworkConfig, Pars
 
 
 def paper() -> Config:
-    """The paper: full size, 224 px, 512 epochs.   python train.py --preset paper --workdir runs/paper"""
+    """The paper: full size, 224 px, 512 epochs.
+
+    python train.py --preset paper --workdir runs/paper
+    """
     return Config()
 
 
 def released() -> Config:
-    """The released code's schedule and weights, without its bugs.   python train.py --preset released --workdir runs/released"""
+    """The released code's schedule and weights, without its bugs.
+
+    python train.py --preset released --workdir runs/released
+    """
     return Config(
         epochs=280,
         constant_epochs=50,
@@ -27,15 +33,20 @@ def released() -> Config:
 
 
 def small() -> Config:
-    """A quarter-width network at 112 px for a CPU and a coffee.   python train.py --preset small --workdir runs/small"""
+    """An eighth of the width, 64 px: learns on two CPU cores in minutes.
+
+    python train.py --preset small --workdir runs/small
+    """
     return Config(
-        image_size=112,
+        image_size=64,
         face_model="builtin-coarse",
-        network=NetworkConfig(width=16),
-        parse=ParseConfig(width=16, epochs=4),
+        network=NetworkConfig(width=8),
+        parse=ParseConfig(width=16, epochs=8, learning_rate=3e-3),
+        loss=LossConfig(landmarks_3d=20.0),  # learns shape sooner, in the few steps there are
         data=DataConfig(name="synthetic/small"),
-        epochs=20,
-        learning_rate=1e-3,
+        epochs=14,
+        learning_rate=5e-3,
+        warmup_steps=50,
         picture_every=200,
         checkpoint_every=200,
     )

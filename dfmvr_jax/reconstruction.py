@@ -1,4 +1,4 @@
-"""From coefficients to faces: shape, albedo, pose, light, rendered photos (SPEC section 1)."""
+"""From coefficients to faces: shape, albedo, pose, light, rendered photos (docs/method.md, section 1)."""
 
 from typing import NamedTuple
 

@@ -14,9 +14,9 @@ def directional_derivatives(function, point, directions: int = 3, step: float = 
     for _ in range(directions):
         along = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape), point)
 
-        def moved(amount, along=along):
-            return function(jax.tree.map(lambda p, d: p + amount * d, point, along))
-
-        slow = (moved(step) - moved(-step)) / (2 * step)
+        slow = (
+            function(jax.tree.map(lambda p, d: p + step * d, point, along))
+            - function(jax.tree.map(lambda p, d: p - step * d, point, along))
+        ) / (2 * step)
         fast = sum(np.sum(g * d) for g, d in zip(jax.tree.leaves(gradient), jax.tree.leaves(along)))
         yield float(slow), float(fast)

@@ -27,7 +27,7 @@ CONFIG = Config(
     network=NetworkConfig(width=8),
     parse=ParseConfig(width=8),
     batch_size=4,
-    learning_rate=1e-2,
+    learning_rate=1e-3,
     log_every=1,
     checkpoint_every=3,
 )
@@ -51,13 +51,17 @@ def small_training() -> SmallTraining:
     photos, labels, flat_photos = input_shapes(CONFIG)
     state = initial_state(init_variables(network, 0, photos, labels), optimizer)
     frozen = Frozen(model, init_variables(parse_net, 1, flat_photos))
-    return SmallTraining(update, validate, frozen, state, [make_batch(model, seed) for seed in range(TOTAL_STEPS)])
+    return SmallTraining(
+        update, validate, frozen, state, [make_batch(model, seed) for seed in range(TOTAL_STEPS)]
+    )
 
 
 def make_batch(model, seed: int) -> dict:
     camera = face_camera(CONFIG.image_size)
     subjects = [random_coefficients(model, seed * 100 + i) for i in range(CONFIG.batch_size)]
-    faces = jax.vmap(reconstruct, (None, None, 0))(model, camera, jax.tree.map(lambda *x: jnp.stack(x), *subjects))
+    faces = jax.vmap(reconstruct, (None, None, 0))(
+        model, camera, jax.tree.map(lambda *x: jnp.stack(x), *subjects)
+    )
     batch = {
         "photos": jnp.clip(faces.images, 0, 1),
         "given": jnp.ones((CONFIG.batch_size, 3), bool),

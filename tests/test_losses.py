@@ -142,7 +142,9 @@ def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
 
     def term(size):
         camera = face_camera(size)
-        truth, face = (reconstruct(toy_model, camera, c) for c in (random_coefficients(toy_model, seed=1), point))
+        truth, face = (
+            reconstruct(toy_model, camera, c) for c in (random_coefficients(toy_model, seed=1), point)
+        )
         labels = jnp.zeros((3, size, size), jnp.int32)
         return losses.reconstruction_losses(
             LossConfig(), toy_model, camera, point, face, truth.images, labels,

@@ -36,8 +36,8 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
         SyntheticConfig(name="full", description="224 px, fine face model"),
         SyntheticConfig(
             name="small",
-            description="112 px, coarse face model; prepared in about a minute",
-            image_size=112,
+            description="64 px, coarse face model; prepared in about a minute",
+            image_size=64,
             face_model="builtin-coarse",
             subjects=(800, 40, 40),
         ),

@@ -51,7 +51,7 @@ class ScanComparison(NamedTuple):
 
 
 def face_disc(landmarks: Float[np.ndarray, "7 3"], size: float = 1.4) -> FaceDisc:
-    """The face disc of the NoW protocol as the released code has it (SPEC section 6).
+    """The face disc of the NoW protocol as the released code has it (docs/method.md 6).
 
     Centre = nose base + 0.3 (bridge - nose base), where the bridge is the middle between the inner eye
     corners; radius = `size` (outer-eye distance + nose length) / 2, where the nose length is the distance
@@ -75,7 +75,7 @@ def compare_with_scan(
     landmarks: Int[np.ndarray, "7"],
     scan: Scan,
 ) -> ScanComparison:
-    """Register a predicted face to a scan and measure every scan point's distance to it (SPEC section 6).
+    """Register a predicted face to a scan and measure every scan point's distance to it (docs/method.md 6).
 
     The scan is cropped to its face disc; the prediction is moved by the similarity of the seven landmarks,
     then by ICP. Distances are point-to-surface, exact, from the scan to the prediction.

@@ -1,4 +1,4 @@
-"""Bring a predicted face to the scan of the same face: landmarks first, then ICP (SPEC section 6)."""
+"""Bring a predicted face to the scan of the same face: landmarks first, then ICP (docs/method.md 6)."""
 
 import jax.numpy as jnp
 import numpy as np

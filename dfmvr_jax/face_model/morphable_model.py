@@ -73,7 +73,7 @@ def face_albedo(model: MorphableModel, albedo: Float[Array, "albedo"]) -> Float[
 
 
 def vertex_normals(vertices: Float[Array, "vertices 3"], model: MorphableModel) -> Float[Array, "vertices 3"]:
-    """Unit normals: area-unweighted mean of the unit normals of the one-ring (SPEC section 3).
+    """Unit normals: area-unweighted mean of the unit normals of the one-ring (docs/method.md, section 3).
 
     A degenerate triangle counts as a zero normal; a vertex with no proper triangle gets a zero normal.
     """

@@ -1,4 +1,4 @@
-"""Face parse net: BiSeNet with a ResNet-18 context path (Yu et al., ECCV 2018; SPEC section 2)."""
+"""Face parse net: BiSeNet with a ResNet-18 context path (Yu et al., ECCV 2018; docs/method.md, section 2)."""
 
 from typing import Any, NamedTuple
 

@@ -1,4 +1,4 @@
-"""Tri-UNet: three encoders, one decoder with attention gates (paper, section 3.1; SPEC section 2)."""
+"""Tri-UNet: three encoders, one decoder with attention gates (paper, section 3.1; docs/method.md 2)."""
 
 from typing import Any
 

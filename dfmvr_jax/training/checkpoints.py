@@ -1,6 +1,7 @@
 """Orbax checkpoints of a run: asynchronous, the newest few and the best, with the config beside the state."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -40,7 +41,7 @@ class Checkpoints:
         self._pending = self._writer.save_checkpointables_async(
             int(state.step),
             {"state": state._asdict(), "config": dataclasses.asdict(config)},
-            metrics={"loss": float(loss)},
+            metrics={"loss": float(loss) if math.isfinite(loss) else math.inf},
             force=True,
         )
 
@@ -54,7 +55,7 @@ class Checkpoints:
         except Exception as error:  # tensorstore reports a full disk as ValueError
             raise InputError(
                 f"{self.directory}: the checkpoint could not be written ({_first_line(error)}); earlier "
-                "checkpoints are untouched: make room or choose another --workdir, then run the same command again"
+                "checkpoints are untouched: make room or choose another --workdir, then run the command again"
             ) from error
 
     def close(self) -> None:

@@ -73,7 +73,7 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                 scores = task.validate(state)
                 for name, value in scores.items():
                     logs.add_scalar(f"validation/{name}", value, step)
-                checkpoints.save(unreplicate(state), config, scores["loss"])
+                checkpoints.save(unreplicate(state), config, float(scores["loss"]))
     logs.close()
     checkpoints.wait()
     best = checkpoints.restore_best(like)

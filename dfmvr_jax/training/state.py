@@ -1,4 +1,4 @@
-"""The state that training moves: unreplicated on disk and between steps of the story, replicated inside pmap."""
+"""The state that training moves, and how it is laid out over the devices."""
 
 from typing import Any, NamedTuple
 

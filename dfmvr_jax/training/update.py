@@ -95,7 +95,7 @@ def make_parse_update(
 ) -> tuple[Callable, Callable]:
     """`update(state, batch) -> (state, metrics)` and `validate(state, batch) -> metrics` of the parse net.
 
-    The loss is the cross entropy of the three heads (SPEC section 2); `validate` reports the main
+    The loss is the cross entropy of the three heads (docs/method.md, section 2); `validate` reports the main
     head's confusion matrix too, from which `mean_iou` comes.
     """
 

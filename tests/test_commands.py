@@ -1,0 +1,160 @@
+"""The three programs as a user runs them: from nothing to a mesh, and with every kind of bad input."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+import evaluate
+import reconstruct
+import train
+from datasets.export import main as export_main
+from datasets.synthetic.builder import Synthetic, SyntheticConfig
+from dfmvr_jax.command_line import run
+
+
+def run_program(monkeypatch, capsys, program, *arguments) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a program's main function."""
+    monkeypatch.setattr(sys, "argv", [f"{program.__module__}.py", *map(str, arguments)])
+    code = 0
+    try:
+        run(program)
+    except SystemExit as stop:
+        code = stop.code or 0
+    return code, *capsys.readouterr()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run of two steps on a data set of a few subjects: shows that the parts fit, not that it learns."""
+    folder = tmp_path_factory.mktemp("trained")
+    tiny = SyntheticConfig(
+        name="tiny", image_size=32, face_model="builtin-coarse", subjects=(4, 2, 2), description="for tests"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Synthetic, "BUILDER_CONFIGS", [*Synthetic.BUILDER_CONFIGS, tiny])
+        flags = "--preset small --data.name synthetic/tiny --image-size 32 --epochs 1 --parse.epochs 1"
+        flags += " --batch-size 2 --parse.batch-size 2 --parse.width 8 --learning-rate 1e-5"
+        patch.setattr(
+            sys,
+            "argv",
+            [
+                "train.py",
+                *flags.split(),
+                "--workdir",
+                str(folder / "run"),
+                "--data.directory",
+                str(folder / "data"),
+            ],
+        )
+        train.main()
+        yield folder
+
+
+def test_training_leaves_config_checkpoints_and_logs(trained):
+    run_folder = trained / "run"
+    assert json.loads((run_folder / "config.json").read_text())["image_size"] == 32
+    assert (run_folder / "parse_net" / "2").is_dir() and (run_folder / "df_mvr" / "2").is_dir()
+    assert list((run_folder / "logs" / "df_mvr").glob("events*"))
+
+
+def test_evaluation_reports_beside_the_mean_face(trained, monkeypatch, capsys):
+    code, out, _ = run_program(
+        monkeypatch, capsys, evaluate.main, "--workdir", trained / "run", "--pictures", 1
+    )
+    assert code == 0
+    report = trained / "run" / "evaluation"
+    metrics = json.loads((report / "metrics.json").read_text())
+    assert metrics["subjects"] == 2
+    assert metrics["predicted"]["rmse_mm"]["mean"] > 0 and metrics["mean_face"]["rmse_mm"]["mean"] > 0
+    assert len((report / "subjects.csv").read_text().splitlines()) >= 3
+    assert Image.open(report / "error_maps.png").size[0] > 32 * 6
+    assert "mean face" in out
+
+
+@pytest.mark.parametrize("views", [("left", "front", "right"), ("front",)], ids=["three photos", "one photo"])
+def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypatch, capsys, tmp_path, views):
+    photos = tmp_path / "photos"
+    code, *_ = run_program(
+        monkeypatch, capsys, export_main, "synthetic/tiny", "--directory", trained / "data", "--out", photos
+    )
+    assert code == 0
+    arguments = [item for view in views for item in (f"--{view}", photos / f"{view}.png")]
+    code, out, _ = run_program(
+        monkeypatch,
+        capsys,
+        reconstruct.main,
+        "--checkpoint",
+        trained / "run",
+        "--out",
+        tmp_path / "out",
+        *arguments,
+    )
+    assert code == 0
+    meshes = [trimesh.load(tmp_path / "out" / f"face.{kind}", process=False) for kind in ("ply", "obj")]
+    assert np.ptp(meshes[0].vertices[:, 1]) > 150  # a head in millimetres
+    np.testing.assert_allclose(meshes[0].vertices, meshes[1].vertices, atol=1e-3)
+    assert (tmp_path / "out" / "face.glb").stat().st_size > 1000
+    description = json.loads((tmp_path / "out" / "coefficients.json").read_text())
+    assert np.shape(description["rotation"]) == (3, 3)
+    assert [name for name, photo in description["photos"].items() if photo] == list(views)
+    assert Image.open(tmp_path / "out" / "overview.png").size[0] > 3 * 32
+
+
+def test_training_again_with_other_settings_is_refused(trained, monkeypatch, capsys):
+    before = (trained / "run" / "config.json").read_text()
+    code, _, err = run_program(
+        monkeypatch, capsys, train.main, "--preset", "small", "--workdir", trained / "run"
+    )
+    assert code == 2
+    assert "with other settings" in err and err.count("\n") == 1
+    assert (trained / "run" / "config.json").read_text() == before
+
+
+@pytest.mark.parametrize(
+    ("program", "arguments", "message"),
+    [
+        (train.main, ["--preset", "nosuch", "--workdir", "x"], "choose one of paper, released, small"),
+        (train.main, ["--workdir", "{tmp}/x", "--batch-size", "0"], "--batch-size 0: expected a positive"),
+        (train.main, ["--workdir", "{tmp}/x", "--data.name", "nosuch/a"], "nosuch/a"),
+        (train.main, ["--workdir", "{tmp}/x", "--face-model", "{tmp}/bfm.mat"], "bfm.mat"),
+        (evaluate.main, ["--workdir", "{tmp}/nowhere"], "nowhere"),
+        (reconstruct.main, ["--checkpoint", "c", "--out", "o"], "give all three"),
+        (
+            reconstruct.main,
+            ["--checkpoint", "c", "--out", "o", "--left", "a", "--front", "b"],
+            "give all three",
+        ),
+        (
+            reconstruct.main,
+            ["--checkpoint", "c", "--out", "o", "--front", "b", "--left-landmarks", "l.txt"],
+            "no --left photo",
+        ),
+    ],
+)
+def test_bad_flags_end_in_one_line_and_code_2(monkeypatch, capsys, tmp_path, program, arguments, message):
+    arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    code, _, err = run_program(monkeypatch, capsys, program, *arguments)
+    assert code == 2
+    assert message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("program", [train.main, evaluate.main, reconstruct.main])
+def test_misspelt_flags_and_help(monkeypatch, capsys, program):
+    code, *_ = run_program(monkeypatch, capsys, program, "--nosuch-flag", "3")
+    assert code == 2
+    code, out, _ = run_program(monkeypatch, capsys, program, "--help")
+    assert code == 0 and "Example: python" in out
+
+
+def test_a_missing_photo_is_named(trained, monkeypatch, capsys, tmp_path):
+    code, _, err = run_program(
+        monkeypatch, capsys, reconstruct.main,
+        "--checkpoint", trained / "run", "--out", tmp_path / "out", "--front", tmp_path / "nosuch.png",
+    )  # fmt: skip
+    assert code == 2
+    assert "nosuch.png" in err and err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
