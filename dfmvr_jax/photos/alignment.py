@@ -69,8 +69,8 @@ def fit_crop(
     The reference, turned by yaw and pitch and projected by the camera, is brought to the points; the two
     angles are fitted along with the similarity. So crops of side views have the scale and centre that they
     have in Deep3DFaceRecon's alignment, where the 102 px of docs/method.md 7 come from. On published crops
-    the frontal reference alone would shift side views by 10 px and magnify them by up to 8 %. Unlike there, the
-    roll of the head is taken out.
+    the frontal reference alone would shift side views by 10 px and magnify them by up to 8 %. Unlike
+    there, the roll of the head is taken out.
 
     Args:
       points: eye centres, nose tip, mouth corners of the photo, pixels.
