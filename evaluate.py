@@ -21,8 +21,9 @@ from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
 from dfmvr_jax.inference import Run, load_run
-from dfmvr_jax.pictures import overlay, tile, to_uint8
+from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Reconstruction, landmark_pixels, reconstruct
+from render.camera import face_camera
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +65,7 @@ def main() -> None:
 
     out = command.out or command.workdir / "evaluation"
     write_report(out, results)
-    columns = (*VIEWS, *(f"{view}, reconstructed" for view in VIEWS), "error", "error of the mean face")
+    columns = (*VIEWS, *["reconstructed"] * 3, "error", "mean face's error")
     Image.fromarray(tile(rows, [result.subject for result in results], columns)).save(out / "error_maps.png")
     print_report(results)
     print(f"report and pictures: {out}")
@@ -111,11 +112,11 @@ def picture_row(
     overlays = [overlay(*views) for views in zip(photos, images, np.asarray(faces[0].masks))]
     maps = [
         render_error_map(
-            trained.model, trained.camera, np.asarray(face.vertices), errors_at_vertices(comparison)
+            trained.model, face_camera(), np.asarray(face.vertices), errors_at_vertices(comparison)
         )
         for face, comparison in zip(faces, comparisons)
     ]
-    return [*photos, *overlays, *maps]
+    return [*map(enlarge, photos), *map(enlarge, overlays), *maps]
 
 
 if __name__ == "__main__":

@@ -24,8 +24,9 @@ from dfmvr_jax.meshes import coefficients_json, write_meshes
 from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import read_photo
-from dfmvr_jax.pictures import overlay, tile, to_uint8
+from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Reconstruction, reconstruct
+from render.camera import face_camera
 
 TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
 
@@ -102,13 +103,13 @@ def draw_overview(
         rotation=jnp.stack([jnp.zeros(3), jnp.asarray(yaw), jnp.zeros(3)], axis=-1),
         translation=jnp.zeros_like(coefficients.translation),
     )
-    views = jax.jit(reconstruct)(trained.model, trained.camera, turntable)
+    views = jax.jit(reconstruct)(trained.model, face_camera(), turntable)
     photos, images, masks = to_uint8(crops), to_uint8(np.asarray(face.images)), np.asarray(face.masks)
     overlays = [overlay(*view) for view in zip(photos, images, masks)]
     return tile(
         [
-            [photo if there else np.full_like(photo, 255) for photo, there in zip(photos, given)],
-            [drawn if there else np.full_like(drawn, 255) for drawn, there in zip(overlays, given)],
+            [enlarge(photo if there else np.full_like(photo, 255)) for photo, there in zip(photos, given)],
+            [enlarge(drawn if there else np.full_like(drawn, 255)) for drawn, there in zip(overlays, given)],
             list(
                 np.where(np.asarray(views.masks)[..., None], to_uint8(np.asarray(views.images)), 255).astype(
                     np.uint8

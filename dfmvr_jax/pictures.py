@@ -29,6 +29,12 @@ def to_uint8(image: Float[np.ndarray, "*size 3"]) -> UInt8[np.ndarray, "*size 3"
     return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
 
 
+def enlarge(picture: UInt8[np.ndarray, "h w 3"], side: int = 224) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """A small picture magnified by the largest whole number that keeps its height within `side` pixels."""
+    times = max(1, side // picture.shape[0])
+    return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
 def overlay(
     photo: UInt8[np.ndarray, "h w 3"],
     rendering: UInt8[np.ndarray, "h w 3"],
