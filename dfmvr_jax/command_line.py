@@ -4,11 +4,10 @@ A mistake of the user's ends in a message and exit code 2, never in a traceback.
 """
 
 import argparse
-import dataclasses
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import tyro
 
@@ -20,24 +19,33 @@ from dfmvr_jax.presets import PRESETS
 _STYLE = (tyro.conf.FlagConversionOff,)
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainCommand:
-    workdir: Path  # folder of the run: config, checkpoints, logs; a run in it goes on where it stopped
-    config: Annotated[Config, tyro.conf.arg(name="")]
-    preset: Literal[tuple(PRESETS)] = (
-        "paper"  # gives the defaults of all flags below; see dfmvr_jax/presets.py
-    )
+class TrainCommand(NamedTuple):
+    workdir: Path
+    config: Config
 
 
 def parse_train_command(description: str) -> TrainCommand:
-    """The command of train.py: `--preset` supplies the default of every other flag."""
+    """The command of train.py: `--preset` supplies the default of every flag of the config."""
     first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first_look.add_argument("--preset", default="paper")
     name = first_look.parse_known_args()[0].preset
     if name not in PRESETS:
         raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}")
-    default = TrainCommand(workdir=tyro.MISSING, config=PRESETS[name](), preset=name)
-    return tyro.cli(TrainCommand, default=default, description=description, config=_STYLE)
+
+    def command(
+        workdir: Annotated[
+            Path,
+            tyro.conf.arg(help="folder of the run; a run that is there already goes on where it stopped"),
+        ],
+        preset: Annotated[
+            Literal[tuple(PRESETS)],
+            tyro.conf.arg(help="gives the defaults of all flags below; see dfmvr_jax/presets.py"),
+        ] = name,
+        config: Annotated[Config, tyro.conf.arg(name="")] = PRESETS[name](),  # noqa: B008
+    ) -> TrainCommand:
+        return TrainCommand(workdir, config)
+
+    return tyro.cli(command, description=description, config=_STYLE)
 
 
 def parse_command(command: type, description: str):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from rich.progress import (
     BarColumn,
@@ -84,7 +85,7 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
 def average(evaluate: Callable[[dict], dict], batches: list[dict]) -> dict:
     """Mean metrics of a replicated `evaluate` over batches, as arrays without device axis."""
     metrics = [unreplicate(evaluate(shard(batch))) for batch in batches]
-    return jax.tree.map(lambda *values: np.mean(values, axis=0), *metrics)
+    return jax.tree.map(lambda *values: jnp.mean(jnp.stack(values), axis=0), *metrics)
 
 
 def _progress_bar() -> Progress:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.config import Config
@@ -25,7 +26,7 @@ def make_preview(
     The picture is uint8 `[h, w, 3]`, one column per view of the first subjects of `batch`.
     """
     camera = face_camera(config.image_size, config.camera_distance)
-    photos, given = batch["photos"][:SUBJECTS], batch["given"][:SUBJECTS]
+    photos, given = jnp.asarray(batch["photos"][:SUBJECTS]), jnp.asarray(batch["given"][:SUBJECTS])
 
     @jax.jit
     def predict(variables, parse_variables, model):
@@ -36,7 +37,7 @@ def make_preview(
     def preview(variables, parse_variables, model) -> np.ndarray:
         labels, faces = predict(variables, parse_variables, model)
         columns = zip(
-            to_uint8(photos.reshape(-1, *photos.shape[2:])),
+            to_uint8(np.asarray(photos).reshape(-1, *photos.shape[2:])),
             np.asarray(labels).reshape(-1, *labels.shape[2:]),
             to_uint8(np.asarray(faces.images).reshape(-1, *photos.shape[2:])),
             np.asarray(faces.masks).reshape(-1, *labels.shape[2:]),
