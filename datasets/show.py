@@ -11,29 +11,14 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from PIL import Image, ImageDraw
+from PIL import Image
 
 from datasets.pipeline import load_split
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
-from render.array_types import Float, UInt8
-
-PART_COLORS = np.array(
-    [
-        [0, 0, 0],  # background
-        [205, 160, 130],  # face skin
-        [150, 80, 200],  # left brow
-        [90, 40, 140],  # right brow
-        [60, 130, 240],  # left eye
-        [20, 60, 160],  # right eye
-        [250, 200, 40],  # nose
-        [255, 255, 255],  # mouth
-        [230, 60, 80],  # upper lip
-        [140, 20, 50],  # lower lip
-    ],
-    np.uint8,
-)
+from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8
+from render.array_types import UInt8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,29 +31,14 @@ class ShowCommand:
 
 
 def contact_sheet(examples: list[dict]) -> UInt8[np.ndarray, "height width 3"]:
-    """One row an example: photos, photos with landmarks, part labels, each left, front, right.
-
-    Photos smaller than 224 px are enlarged by a whole number.
-    """
+    """One row an example: photos, photos with landmarks, part labels, each left, front, right."""
     rows = []
     for example in examples:
-        scale = max(1, 224 // example["photos"].shape[1])
-        photos = np.uint8(np.round(255 * example["photos"])).repeat(scale, axis=1).repeat(scale, axis=2)
-        parts = PART_COLORS[example["labels"]].repeat(scale, axis=1).repeat(scale, axis=2)
-        marked = [draw_points(photo, scale * points) for photo, points in zip(photos, example["landmarks"])]
-        rows.append(np.concatenate([*photos, *marked, *parts], axis=1))
-    return np.concatenate(rows)
-
-
-def draw_points(
-    photo: UInt8[np.ndarray, "height width 3"], points: Float[np.ndarray, "n 2"]
-) -> UInt8[np.ndarray, "height width 3"]:
-    """The photo with a green dot at each point (x, y), pixels."""
-    image = Image.fromarray(photo)
-    draw, radius = ImageDraw.Draw(image), round(photo.shape[0] / 150)
-    for column, row in np.floor(points).astype(int).tolist():
-        draw.rectangle([column - radius, row - radius, column + radius, row + radius], fill=(40, 255, 60))
-    return np.asarray(image)
+        photos = [enlarge(photo) for photo in to_uint8(example["photos"])]
+        scale = photos[0].shape[0] // example["photos"].shape[1]
+        marked = [draw_landmarks(*view) for view in zip(photos, scale * example["landmarks"])]
+        rows.append([*photos, *marked, *(enlarge(color_labels(labels)) for labels in example["labels"])])
+    return tile(rows, [example["subject"] for example in examples])
 
 
 def main() -> None:

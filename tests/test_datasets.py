@@ -17,7 +17,7 @@ import datasets.show
 import datasets.synthetic.builder as builder
 from datasets import augmentation
 from datasets.pipeline import evaluation_examples, iterate, load_split, training_batches, validation_batches
-from datasets.show import PART_COLORS, contact_sheet, draw_points
+from datasets.show import contact_sheet
 from datasets.synthetic import backgrounds, scenes
 from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.coefficients import Coefficients
@@ -25,6 +25,7 @@ from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.pictures import color_labels
 from render.camera import face_camera
 from render.shade import shade
 
@@ -475,17 +476,17 @@ def test_augment_draws_blur_and_views_as_often_as_told(photos, monkeypatch):
 def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
     example = validation[0]
     sheet = contact_sheet([example, validation[1]])
-    side = 3 * SIZE  # enlarged
-    assert sheet.shape == (2 * side, 9 * side, 3)
-    np.testing.assert_array_equal(sheet[1:side:3, 8 * side + 1 :: 3], PART_COLORS[example["labels"][2]])
-    dotted = draw_points(np.zeros((9, 9, 3), np.uint8), np.array([[4.5, 2.5]]))
-    assert np.argwhere(dotted.any(-1)).tolist() == [[2, 4]]
+    times = 224 // SIZE
+    side = times * SIZE
+    assert sheet.shape[0] == 2 * side and sheet.shape[1] > 9 * side  # names stand on the left
+    right_parts = sheet[times // 2 : side : times, -side + times // 2 :: times]
+    np.testing.assert_array_equal(right_parts, color_labels(example["labels"][2]))
 
     out = tmp_path / "sheet.png"
     command = ["show", config.name, "--directory", config.directory, "--split", "test", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)
     datasets.show.main()
-    assert Image.open(io.BytesIO(out.read_bytes())).size == (9 * side, 2 * side)
+    assert Image.open(io.BytesIO(out.read_bytes())).size[1] == 2 * side
     assert "2 of 2 subjects" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], str(tmp_path / "no/folder.png")])
     with pytest.raises(InputError, match="no/folder.png"):
