@@ -31,12 +31,12 @@ def run_program(monkeypatch, capsys, program, *arguments) -> tuple[int, str, str
 def trained(tmp_path_factory):
     """A run of two steps on a data set of a few subjects: shows that the parts fit, not that it learns."""
     folder = tmp_path_factory.mktemp("trained")
-    tiny = SyntheticConfig(
-        name="tiny", image_size=32, face_model="builtin-coarse", subjects=(4, 2, 2), description="for tests"
+    few = SyntheticConfig(
+        name="few", image_size=32, face_model="builtin-coarse", subjects=(4, 2, 2), description="for tests"
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Synthetic, "BUILDER_CONFIGS", [*Synthetic.BUILDER_CONFIGS, tiny])
-        flags = "--preset small --data.name synthetic/tiny --image-size 32 --epochs 1 --parse.epochs 1"
+        patch.setattr(Synthetic, "BUILDER_CONFIGS", [*Synthetic.BUILDER_CONFIGS, few])
+        flags = "--preset small --data.name synthetic/few --image-size 32 --epochs 1 --parse.epochs 1"
         flags += " --batch-size 2 --parse.batch-size 2 --parse.width 8 --learning-rate 1e-5"
         patch.setattr(
             sys,
@@ -79,7 +79,7 @@ def test_evaluation_reports_beside_the_mean_face(trained, monkeypatch, capsys):
 def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypatch, capsys, tmp_path, views):
     photos = tmp_path / "photos"
     code, *_ = run_program(
-        monkeypatch, capsys, export_main, "synthetic/tiny", "--directory", trained / "data", "--out", photos
+        monkeypatch, capsys, export_main, "synthetic/few", "--directory", trained / "data", "--out", photos
     )
     assert code == 0
     arguments = [item for view in views for item in (f"--{view}", photos / f"{view}.png")]
