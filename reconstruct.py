@@ -99,7 +99,7 @@ def draw_overview(
     """Photos, the reconstruction laid over them, and the face from three sides under even light."""
     yaw = np.radians(TURNTABLE_YAW).astype(np.float32)
     turntable = coefficients._replace(
-        light=0.3 * jnp.zeros_like(coefficients.light).at[:, 2].set(1.0),
+        light=jnp.zeros_like(coefficients.light).at[:, 2].set(0.3),
         rotation=jnp.stack([jnp.zeros(3), jnp.asarray(yaw), jnp.zeros(3)], axis=-1),
         translation=jnp.zeros_like(coefficients.translation),
     )

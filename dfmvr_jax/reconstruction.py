@@ -7,10 +7,9 @@ import jax
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape, vertex_normals
 from dfmvr_jax.geometry import rotation_matrix
+from render import render_vertices
 from render.array_types import Array, Bool, Float
-from render.camera import Camera, clip_positions, project
-from render.interpolate import interpolate
-from render.rasterize import rasterize
+from render.camera import Camera, project
 from render.shade import shade
 
 
@@ -37,8 +36,8 @@ def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficient
         matrix = rotation_matrix(rotation)
         posed = vertices @ matrix.T + translation
         colors = shade(albedo, normals @ matrix.T, coefficients.light)
-        fragments = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
-        return posed, interpolate(colors, model.triangles, fragments), fragments.mask
+        image, fragments = render_vertices(camera, posed, colors, model.triangles)
+        return posed, image, fragments.mask
 
     posed, images, masks = jax.vmap(render_view)(coefficients.rotation, coefficients.translation)
     return Reconstruction(vertices, albedo, posed, images, masks)

@@ -41,7 +41,7 @@ class Checkpoints:
         self._pending = self._writer.save_checkpointables_async(
             int(state.step),
             {"state": state._asdict(), "config": dataclasses.asdict(config)},
-            metrics={"loss": float(loss) if math.isfinite(loss) else math.inf},
+            metrics={"loss": loss if math.isfinite(loss) else math.inf},
             force=True,
         )
 
