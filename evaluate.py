@@ -6,6 +6,7 @@ Writes metrics.json, subjects.csv and error_maps.png to the workdir's folder eva
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import jax
@@ -13,13 +14,14 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from datasets.pipeline import load_split
+from datasets.pipeline import check_fits, load_split
 from dfmvr_jax.coefficients import VIEWS, Coefficients
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
+from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Reconstruction, landmark_pixels, reconstruct
@@ -44,14 +46,17 @@ def main() -> None:
     if command.data_directory:
         data = dataclasses.replace(data, directory=command.data_directory)
     subjects = load_split(data, command.split)
-    check_same_face(trained, subjects.metadata)
-    rebuild = jax.jit(lambda coefficients: reconstruct(trained.model, trained.camera, coefficients))
+    check_fits(subjects, trained.config)
+    if not len(subjects[0]["vertices"]):
+        raise InputError(
+            f"{subjects.path}: split {command.split} has no true meshes; choose test or validation"
+        )
+    rebuild = functools.partial(jax.jit(reconstruct), trained.model, trained.camera)
 
     results, rows = [], []
     for index in track(range(len(subjects)), "evaluating"):
         example = subjects[index]
-        batch = trained.predict(example["photos"][None], np.ones((1, 3), bool)).coefficients
-        predicted = jax.tree.map(lambda leaf: leaf[0], batch)
+        predicted = trained.predict(example["photos"], example["given"])
         mean_face = mean_face_like(predicted)
         faces = rebuild(predicted), rebuild(mean_face)
         comparisons = [compare(trained, face, example) for face in faces]
@@ -65,20 +70,12 @@ def main() -> None:
 
     out = command.out or command.workdir / "evaluation"
     write_report(out, results)
-    columns = (*VIEWS, *["reconstructed"] * 3, "error", "mean face's error")
-    Image.fromarray(tile(rows, [result.subject for result in results], columns)).save(out / "error_maps.png")
     print_report(results)
+    if rows:
+        columns = (*VIEWS, *["reconstructed"] * 3, "error", "mean face's error")
+        picture = tile(rows, [result.subject for result in results], columns)
+        Image.fromarray(picture).save(out / "error_maps.png")
     print(f"report and pictures: {out}")
-
-
-def check_same_face(trained: Run, metadata: dict) -> None:
-    """The data set's photos and points must be those of the run's camera and face model."""
-    for found, wanted, what in (
-        (metadata["image_size"], trained.config.image_size, "photos of this size in pixels"),
-        (metadata["face_model"], trained.config.face_model, "meshes and 3D landmarks of this face model"),
-    ):
-        if found != wanted:
-            raise InputError(f"data set {trained.config.data.name}: {what}: {found}, the run wants {wanted}")
 
 
 def mean_face_like(predicted: Coefficients) -> Coefficients:
@@ -88,14 +85,13 @@ def mean_face_like(predicted: Coefficients) -> Coefficients:
 
 
 def compare(trained: Run, face: Reconstruction, example: dict) -> ScanComparison:
-    """The face's surface against the example's true mesh, mm."""
+    """The face's surface against what the three views show of the example's true mesh, mm."""
     model = trained.model
-    rows = np.asarray(model.alignment_rows)
-    scan = Scan(example["vertices"] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
+    rows, triangles = np.asarray(model.alignment_rows), np.asarray(model.triangles)
+    seen = seen_vertices(example["vertices"], triangles, example["rotation"], example["translation"])
+    scan = Scan(example["vertices"][seen] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
     vertices = np.asarray(face.vertices) * model.unit_mm
-    return compare_with_scan(
-        vertices, np.asarray(model.triangles), np.asarray(model.landmarks_3d)[rows], scan
-    )
+    return compare_with_scan(vertices, triangles, np.asarray(model.landmarks_3d)[rows], scan)
 
 
 def pixel_error(trained: Run, face: Reconstruction, example: dict) -> float:

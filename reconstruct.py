@@ -54,8 +54,7 @@ def main() -> None:
     size = trained.config.image_size
     crops = np.stack([np.zeros((size, size, 3), np.float32) if a is None else a.crop for a in aligned])
 
-    batch = trained.predict(crops[None], given[None]).coefficients
-    coefficients = jax.tree.map(lambda leaf: leaf[0], batch)
+    coefficients = trained.predict(crops, given)
     face = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
 
     vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm

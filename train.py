@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 
-from datasets.pipeline import Split, iterate, load_split, training_batches, validation_batches
+from datasets.pipeline import Split, check_fits, iterate, load_split, training_batches, validation_batches
 from dfmvr_jax.command_line import parse_train_command, run
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
@@ -31,13 +31,13 @@ from dfmvr_jax.training.workdir import open_workdir
 def main() -> None:
     command = parse_train_command(__doc__)
     config, workdir = command.config, command.workdir
-    check_batch_sizes(config)
-    open_workdir(workdir, config)
+    check_config(config)
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
     model = load_face_model(config.face_model)
     training, validation = (load_split(config.data, name) for name in ("train", "validation"))
-    check_data_fits(config, training, model)
+    check_fits(training, config)
+    open_workdir(workdir, config)
 
     if config.parse.checkpoint:
         _, parse_net = make_networks(config, model.dimensions)
@@ -57,7 +57,7 @@ def train_parse_net(
 ) -> dict:
     """Train BiSeNet on the part labels of the data set; returns its best variables."""
     batch_size = config.parse.batch_size
-    total_steps = config.parse.epochs * len(training) // batch_size
+    total_steps = steps_of(config.parse.epochs, training, batch_size)
     optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
     _, net = make_networks(config, model.dimensions)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
@@ -100,13 +100,12 @@ def train_reconstruction(
     parse_variables: dict,
 ) -> None:
     """Train the reconstruction network by weak supervision, the parse net frozen."""
-    steps_per_epoch = len(training) / config.batch_size
-    total_steps = int(config.epochs * steps_per_epoch)
+    total_steps = steps_of(config.epochs, training, config.batch_size)
     schedule = learning_rate_schedule(
         config.learning_rate,
         total_steps,
         config.warmup_steps,
-        int(config.constant_epochs * steps_per_epoch),
+        steps_of(config.constant_epochs, training, config.batch_size),
         config.final_learning_rate,
     )
     optimizer = adam(schedule, config.gradient_clip)
@@ -131,6 +130,14 @@ def train_reconstruction(
     fit(task, initial_state(init_variables(network, config.seed, photos, labels), optimizer), config, workdir)
 
 
+def steps_of(epochs: int, training: Split, batch_size: int) -> int:
+    """Batches run on over the end of an epoch, so only the last epoch is rounded down."""
+    steps = epochs * len(training) // batch_size
+    if epochs and not steps:
+        raise InputError(f"{training.path}: {len(training)} subjects, less than a batch of {batch_size}")
+    return steps
+
+
 def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
     """The validation subjects, kept in memory, in batches of at most `batch_size` that all devices share."""
     devices = jax.local_device_count()
@@ -140,23 +147,22 @@ def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
 # ---------------------------------------------------------------- checks of the config
 
 
-def check_batch_sizes(config: Config) -> None:
+def check_config(config: Config) -> None:
+    """Raise `InputError` for values that would end the run later."""
     devices = jax.local_device_count()
     for flag, size in (("--batch-size", config.batch_size), ("--parse.batch-size", config.parse.batch_size)):
         if size < 1 or size % devices:
             raise InputError(f"{flag} {size}: expected a positive multiple of the {devices} devices")
-
-
-def check_data_fits(config: Config, training: Split, model: MorphableModel) -> None:
-    """The data set's photos must have the config's size, and its 101 points must be the model's."""
-    size = training.metadata["image_size"]
-    if size != config.image_size:
-        raise InputError(
-            f"{training.path} has photos of {size} px, the config wants {config.image_size}: "
-            f"set --image-size {size} or another --data.name"
-        )
-    if training[0]["landmarks_3d"].shape != (len(model.landmarks_3d), 3) and config.loss.landmarks_3d:
-        raise InputError(f"{training.path} has no 3D landmarks: set --loss.landmarks-3d 0")
+    for name in ("epochs", "log_every", "picture_every", "checkpoint_every", "keep_checkpoints"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: expected 1 or more")
+    if config.parse.epochs < 1:
+        raise InputError(f"--parse.epochs {config.parse.epochs}: expected 1 or more")
+    width = config.network.width
+    if width not in (8, 16) and (width < 32 or width % 32):
+        raise InputError(f"--network.width {width}: expected 8, 16 or a multiple of 32")
+    if config.image_size < 32 or config.image_size % 16:
+        raise InputError(f"--image-size {config.image_size}: expected a multiple of 16, 32 or more")
 
 
 if __name__ == "__main__":

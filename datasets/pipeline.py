@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from absl import flags
 
 from datasets.augmentation import augment
-from dfmvr_jax.config import DataConfig
+from dfmvr_jax.config import Config, DataConfig
 from dfmvr_jax.errors import InputError
 
 BUILDERS = {"synthetic": ("datasets.synthetic.builder", "Synthetic")}  # module and class of each TFDS builder
@@ -36,6 +36,7 @@ class Split:
 
     def __init__(self, builder: tfds.core.DatasetBuilder, name: str):
         self._examples = builder.as_data_source(name)
+        self.path = builder.data_path  # folder of the prepared data set
         self.metadata = dict(builder.info.metadata)  # image_size, face_model, unit_mm, ...
 
     def __len__(self) -> int:
@@ -81,6 +82,20 @@ def load_split(config: DataConfig, split: str) -> Split:
     raise InputError(f"{folder}: has no split {split!r}, only {', '.join(names)}")
 
 
+def check_fits(split: Split, config: Config) -> None:
+    """Raise `InputError` unless photos, meshes and landmarks are of the config's size and face model."""
+    for key, wanted, flag in (
+        ("image_size", config.image_size, "--image-size"),
+        ("face_model", config.face_model, "--face-model"),
+    ):
+        found = split.metadata[key]
+        if found != wanted:
+            raise InputError(
+                f"{split.path}: its {key.replace('_', ' ')} is {found}, the config wants {wanted}: "
+                f"set {flag} {found} or another --data.name"
+            )
+
+
 def training_batches(split: Split, config: DataConfig, batch_size: int, seed: int) -> grain.MapDataset:
     """Endless random-access batches: `batches[k]` is the batch of step k, so k is all there is to resume.
 
@@ -103,11 +118,6 @@ def training_batches(split: Split, config: DataConfig, batch_size: int, seed: in
 def validation_batches(split: Split, batch_size: int) -> grain.MapDataset:
     """Batches as in training, but in order and untouched; an incomplete last batch is left out."""
     return grain.MapDataset.source(split).map(_select_training_keys).batch(batch_size, drop_remainder=True)
-
-
-def evaluation_examples(split: Split) -> grain.MapDataset:
-    """The examples of `Split` in order, untouched; `.batch(n)` makes batches of them."""
-    return grain.MapDataset.source(split)
 
 
 def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) -> Iterator[dict]:

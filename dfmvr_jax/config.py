@@ -14,7 +14,9 @@ from dfmvr_jax.errors import InputError
 class NetworkConfig:
     """Sizes of the reconstruction network (Tri-UNet and RedNet-50)."""
 
-    width: int = 64  # channels of the first Tri-UNet level; every other width scales with it
+    width: int = (
+        64  # channels of the first Tri-UNet level, all others scale with it: 8, 16 or a multiple of 32
+    )
     fused_features: Literal["released", "paper"] = (
         "released"  # 4 x width channels (code) or 1 x width (paper)
     )
@@ -56,7 +58,7 @@ class LossConfig:
         128.0,
         32.0,
     )  # weight of features, other face, background
-    dilation: int = 20  # pixels by which the photo's weight map is dilated
+    dilation: int = 20  # side of the window that dilates the photo's weight map, pixels
     landmark_emphasis: Literal["paper", "released"] = "paper"  # which 2D landmarks weigh 20 instead of 1
 
 
@@ -89,6 +91,7 @@ class Config:
     warmup_steps: int = 0  # of a linear rise to the full learning rate
     constant_epochs: int = 0  # at the full learning rate, before the cosine decay
     batch_size: int = 16  # subjects over all devices
+    rendered_share: float = 1.0  # of each batch, seen by photo and mask losses; less is faster on a CPU
     learning_rate: float = 1e-4  # of Adam at the start
     final_learning_rate: float = 0.0  # at the end of the cosine
     gradient_clip: float = 1.0  # largest global norm of the gradient

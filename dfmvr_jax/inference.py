@@ -27,13 +27,6 @@ PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
 NETWORK_FOLDER = "df_mvr"  # in the workdir: the reconstruction network's checkpoints
 
 
-class Prediction(NamedTuple):
-    """What the networks say of a batch of subjects."""
-
-    coefficients: Coefficients  # with a leading batch axis
-    labels: Int[Array, "b views h w"]  # the parse net's part labels of the photos
-
-
 class Run(NamedTuple):
     """A trained run, ready to predict."""
 
@@ -41,8 +34,8 @@ class Run(NamedTuple):
     model: MorphableModel
     camera: Camera
     predict: Callable[
-        [Float[Array, "b views h w 3"], Bool[Array, "b views"]], Prediction
-    ]  # photos, which are given
+        [Float[Array, "views h w 3"], Bool[Array, "views"]], Coefficients
+    ]  # photos, which given
 
 
 def parse_logits(
@@ -80,11 +73,13 @@ def load_run(workdir: Path) -> Run:
     parse_variables = best_variables(parse_workdir / PARSE_FOLDER, parse_net, flat_photos)
 
     @jax.jit
-    def predict(photos, given):
-        photos, labels, photo_labels = network_inputs(parse_net, parse_variables, photos, given)
-        return Prediction(network.apply(variables, photos, labels, False), photo_labels)
+    def predict(variables, parse_variables, photos, given):
+        photos, labels, _ = network_inputs(parse_net, parse_variables, photos[None], given[None])
+        return jax.tree.map(lambda leaf: leaf[0], network.apply(variables, photos, labels, False))
 
-    return Run(config, model, face_camera(config.image_size, config.camera_distance), predict)
+    # the weights are arguments: as constants of the compiled program they would be there twice
+    predict_with_weights = functools.partial(predict, variables, parse_variables)
+    return Run(config, model, face_camera(config.image_size, config.camera_distance), predict_with_weights)
 
 
 def input_shapes(config: Config) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:

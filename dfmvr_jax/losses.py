@@ -1,6 +1,6 @@
 """The weak supervision (paper, section 4): one function per term, all of one subject, all without weights.
 
-`reconstruction_losses` gathers them in a dict whose keys are the weight fields of `LossConfig`;
+`face_losses` and `image_losses` gather them in dicts whose keys are the weight fields of `LossConfig`;
 `weighted_sum` applies the weights. Where the paper and the released code differ: docs/method.md, section 4.
 """
 
@@ -12,7 +12,7 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.geometry import align_similarity
-from dfmvr_jax.reconstruction import Reconstruction, landmark_pixels
+from dfmvr_jax.reconstruction import Face, Rendering, landmark_pixels
 from render.array_types import Array, Bool, Float, Int
 from render.camera import Camera
 
@@ -25,33 +25,24 @@ EMPHASIZED_LANDMARKS = {
 }
 
 
-def reconstruction_losses(
+def face_losses(
     config: LossConfig,
     model: MorphableModel,
     camera: Camera,
     coefficients: Coefficients,
-    face: Reconstruction,
-    photos: Float[Array, "views height width 3"],
-    photo_labels: Int[Array, "views height width"],
-    render_logits: Float[Array, "views height width parts"],
+    face: Face,
     landmarks: Float[Array, "views 68 2"],
     landmarks_3d: Float[Array, "101 3"],
 ) -> dict[str, Float[Array, ""]]:
-    """Every term of one subject, without its weight.
+    """The terms that need no rendering, of one subject, without their weights.
 
-    `face` is the reconstruction of `coefficients`, `render_logits` the parse net's answer to its images,
-    `photo_labels` the parse net's labels of the photos, `landmarks` are pixels, `landmarks_3d` any
-    similarity of model space in model units.
+    `face` is that of `coefficients`, `landmarks` are pixels, `landmarks_3d` any similarity of model space in
+    model units.
     """
-    pixel_scale = REFERENCE_SIZE / camera.image_size[0]
-    weights = weight_map(photo_labels, config.photo_levels, round(config.dilation / pixel_scale))
+    predicted = landmark_pixels(model, camera, face.posed)
+    weights = landmark_weights(config.landmark_emphasis)
     return {
-        "photo": photo_loss(face.images, photos, face.masks, weights),
-        "mask": cross_entropy(render_logits, photo_labels),
-        "landmarks_2d": pixel_scale
-        * landmark_loss(
-            landmark_pixels(model, camera, face.posed), landmarks, landmark_weights(config.landmark_emphasis)
-        ),
+        "landmarks_2d": landmark_loss(predicted, landmarks, weights) * _pixel_scale(camera.image_size[0]),
         "landmarks_3d": aligned_landmark_loss(
             face.vertices[model.landmarks_3d], landmarks_3d, model.alignment_rows
         ),
@@ -63,13 +54,40 @@ def reconstruction_losses(
     }
 
 
+def image_losses(
+    config: LossConfig,
+    rendering: Rendering,
+    photos: Float[Array, "views height width 3"],
+    photo_labels: Int[Array, "views height width"],
+    render_logits: Float[Array, "views height width parts"],
+) -> dict[str, Float[Array, ""]]:
+    """The terms that compare renderings with photos, of one subject, without their weights.
+
+    `render_logits` is the parse net's answer to the rendered images, `photo_labels` its labels of the photos.
+    """
+    dilation = round(config.dilation / _pixel_scale(photos.shape[1]))
+    weights = weight_map(photo_labels, config.photo_levels, dilation)
+    return {
+        "photo": photo_loss(rendering.images, photos, rendering.masks, weights),
+        "mask": cross_entropy(render_logits, photo_labels),
+    }
+
+
+def _pixel_scale(image_size: int) -> float:
+    return REFERENCE_SIZE / image_size
+
+
 def weighted_sum(
     config: LossConfig, terms: dict[str, Float[Array, ""]], progress: float | Float[Array, ""]
 ) -> Float[Array, ""]:
-    """The loss that is minimised; `progress` is the share of the training done, for `mask_start`."""
-    weights = {name: getattr(config, name) for name in terms}
-    weights["mask"] = weights["mask"] * (progress >= config.mask_start)
-    return sum(weights[name] * term for name, term in terms.items())
+    """The loss that is minimised; `progress` is the share of the training done, for `mask_start`.
+
+    Terms of weight 0 are left out: they may be NaN.
+    """
+    weights = {name: weight for name in terms if (weight := getattr(config, name))}
+    if "mask" in weights:
+        weights["mask"] *= progress >= config.mask_start
+    return sum(weight * terms[name] for name, weight in weights.items())
 
 
 def photo_loss(

@@ -41,11 +41,13 @@ def small() -> Config:
         image_size=64,
         face_model="builtin-coarse",
         network=NetworkConfig(width=8),
-        parse=ParseConfig(width=16, epochs=8, learning_rate=3e-3),
-        loss=LossConfig(landmarks_3d=20.0),  # learns shape sooner, in the few steps there are
+        parse=ParseConfig(width=16, epochs=3, learning_rate=3e-3),
+        # in the few steps there are, shape is learnt first
+        loss=LossConfig(photo=1.0, mask=0.3, landmarks_2d=0.05, landmarks_3d=200.0),
         data=DataConfig(name="synthetic/small"),
-        epochs=14,
-        learning_rate=5e-3,
+        epochs=7,
+        rendered_share=0.25,
+        learning_rate=3e-3,
         warmup_steps=50,
         picture_every=200,
         checkpoint_every=200,

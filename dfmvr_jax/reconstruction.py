@@ -13,18 +13,35 @@ from render.camera import Camera, project
 from render.shade import shade
 
 
-class Reconstruction(NamedTuple):
-    """One subject's face and what the cameras see of it. Conventions: docs/conventions.md."""
+class Face(NamedTuple):
+    """One subject's face, posed and lit for each view. Conventions: docs/conventions.md."""
 
     vertices: Float[Array, "vertices 3"]  # model space, model units
     albedo: Float[Array, "vertices 3"]  # colour under white light, not clipped
     posed: Float[Array, "views vertices 3"]  # in front of the camera, model units
+    colors: Float[Array, "views vertices 3"]  # albedo under the subject's light, not clipped
+
+
+class Rendering(NamedTuple):
+    """What the cameras see of a face."""
+
     images: Float[Array, "views height width 3"]  # black where the face is not
     masks: Bool[Array, "views height width"]  # where the face is
 
 
-def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> Reconstruction:
-    """Build, pose, light and render one subject's face in every view.
+class Reconstruction(NamedTuple):
+    """A `Face` and its `Rendering` in one."""
+
+    vertices: Float[Array, "vertices 3"]
+    albedo: Float[Array, "vertices 3"]
+    posed: Float[Array, "views vertices 3"]
+    colors: Float[Array, "views vertices 3"]
+    images: Float[Array, "views height width 3"]
+    masks: Bool[Array, "views height width"]
+
+
+def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
+    """Build one subject's face, pose and light it for every view.
 
     Each view is lit with its own normals (the released code lights all with the right view's).
     """
@@ -32,15 +49,28 @@ def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficient
     albedo = face_albedo(model, coefficients.albedo)
     normals = vertex_normals(vertices, model)
 
-    def render_view(rotation: Float[Array, "3"], translation: Float[Array, "3"]):
+    def pose_view(rotation: Float[Array, "3"], translation: Float[Array, "3"]):
         matrix = rotation_matrix(rotation)
-        posed = vertices @ matrix.T + translation
-        colors = shade(albedo, normals @ matrix.T, coefficients.light)
-        image, fragments = render_vertices(camera, posed, colors, model.triangles)
-        return posed, image, fragments.mask
+        return vertices @ matrix.T + translation, shade(albedo, normals @ matrix.T, coefficients.light)
 
-    posed, images, masks = jax.vmap(render_view)(coefficients.rotation, coefficients.translation)
-    return Reconstruction(vertices, albedo, posed, images, masks)
+    posed, colors = jax.vmap(pose_view)(coefficients.rotation, coefficients.translation)
+    return Face(vertices, albedo, posed, colors)
+
+
+def render_face(model: MorphableModel, camera: Camera, face: Face) -> Rendering:
+    """Render a posed face in every view."""
+
+    def render_view(posed: Float[Array, "vertices 3"], colors: Float[Array, "vertices 3"]):
+        image, fragments = render_vertices(camera, posed, colors, model.triangles)
+        return image, fragments.mask
+
+    return Rendering(*jax.vmap(render_view)(face.posed, face.colors))
+
+
+def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> Reconstruction:
+    """Build, pose, light and render one subject's face in every view."""
+    face = pose_face(model, coefficients)
+    return Reconstruction(*face, *render_face(model, camera, face))
 
 
 def landmark_pixels(

@@ -42,13 +42,13 @@ class SmallTraining(NamedTuple):
     batches: list[dict]
 
 
-def small_training() -> SmallTraining:
+def small_training(config: Config = CONFIG) -> SmallTraining:
     model = toy_face_model()
-    network, parse_net = make_networks(CONFIG, model.dimensions)
-    synced_network, _ = make_networks(CONFIG, model.dimensions, DEVICES)
-    optimizer = adam(learning_rate_schedule(CONFIG.learning_rate, TOTAL_STEPS), 1.0)
-    update, validate = make_reconstruction_update(CONFIG, synced_network, parse_net, optimizer, TOTAL_STEPS)
-    photos, labels, flat_photos = input_shapes(CONFIG)
+    network, parse_net = make_networks(config, model.dimensions)
+    synced_network, _ = make_networks(config, model.dimensions, DEVICES)
+    optimizer = adam(learning_rate_schedule(config.learning_rate, TOTAL_STEPS), 1.0)
+    update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, TOTAL_STEPS)
+    photos, labels, flat_photos = input_shapes(config)
     state = initial_state(init_variables(network, 0, photos, labels), optimizer)
     frozen = Frozen(model, init_variables(parse_net, 1, flat_photos))
     return SmallTraining(

@@ -75,6 +75,13 @@ def test_evaluation_reports_beside_the_mean_face(trained, monkeypatch, capsys):
     assert "mean face" in out
 
 
+def test_evaluation_of_a_split_without_meshes_is_refused(trained, monkeypatch, capsys):
+    code, _, err = run_program(
+        monkeypatch, capsys, evaluate.main, "--workdir", trained / "run", "--split", "train"
+    )
+    assert code == 2 and "split train has no true meshes" in err
+
+
 @pytest.mark.parametrize("views", [("left", "front", "right"), ("front",)], ids=["three photos", "one photo"])
 def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypatch, capsys, tmp_path, views):
     photos = tmp_path / "photos"
@@ -119,6 +126,14 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
     [
         (train.main, ["--preset", "nosuch", "--workdir", "x"], "choose one of paper, released, small"),
         (train.main, ["--workdir", "{tmp}/x", "--batch-size", "0"], "--batch-size 0: expected a positive"),
+        (train.main, ["--workdir", "{tmp}/x", "--network.width", "24"], "--network.width 24: expected 8, 16"),
+        (
+            train.main,
+            ["--workdir", "{tmp}/x", "--image-size", "100"],
+            "--image-size 100: expected a multiple",
+        ),
+        (train.main, ["--workdir", "{tmp}/x", "--picture-every", "0"], "--picture-every 0: expected 1"),
+        (train.main, ["--workdir", "{tmp}/x", "--parse.epochs", "0"], "--parse.epochs 0: expected 1"),
         (train.main, ["--workdir", "{tmp}/x", "--data.name", "nosuch/a"], "nosuch/a"),
         (train.main, ["--workdir", "{tmp}/x", "--face-model", "{tmp}/bfm.mat"], "bfm.mat"),
         (evaluate.main, ["--workdir", "{tmp}/nowhere"], "nowhere"),
@@ -140,6 +155,7 @@ def test_bad_flags_end_in_one_line_and_code_2(monkeypatch, capsys, tmp_path, pro
     code, _, err = run_program(monkeypatch, capsys, program, *arguments)
     assert code == 2
     assert message in err and err.count("\n") == 1
+    assert not (tmp_path / "x").exists()  # so that the mended command may use this workdir
 
 
 @pytest.mark.parametrize("program", [train.main, evaluate.main, reconstruct.main])

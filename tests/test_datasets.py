@@ -16,18 +16,26 @@ from PIL import Image, ImageEnhance
 import datasets.show
 import datasets.synthetic.builder as builder
 from datasets import augmentation
-from datasets.pipeline import evaluation_examples, iterate, load_split, training_batches, validation_batches
+from datasets.pipeline import (
+    check_fits,
+    iterate,
+    load_split,
+    training_batches,
+    validation_batches,
+)
 from datasets.show import contact_sheet
 from datasets.synthetic import backgrounds, scenes
 from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.config import DataConfig
+from dfmvr_jax.config import Config, DataConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.pictures import color_labels
 from render.camera import face_camera
 from render.shade import shade
+
+VERSION = Synthetic.VERSION
 
 REPOSITORY = Path(__file__).parents[1]
 SIZE = 64
@@ -272,6 +280,18 @@ def test_head_is_drawn_around_the_face():
 # ---------------------------------------------------------------------- preparing and opening
 
 
+def test_data_of_another_size_or_face_is_refused(config):
+    split = load_split(config, "train")
+    fitting = Config(image_size=SIZE, face_model="builtin-coarse")
+    check_fits(split, fitting)
+    for wrong, flag in (
+        ({"image_size": 32}, f"--image-size {SIZE}"),
+        ({"face_model": "builtin"}, "--face-model"),
+    ):
+        with pytest.raises(InputError, match=f"{split.path}.*{flag}"):
+            check_fits(split, dataclasses.replace(fitting, **wrong))
+
+
 def test_unknown_names_are_listed(config):
     with pytest.raises(InputError, match=r"'synthetic/smal'.*synthetic/full, synthetic/small, synth"):
         load_split(DataConfig(name="synthetic/smal"), "train")
@@ -287,7 +307,7 @@ def test_directory_that_is_a_file(tmp_path):
 
 
 def test_folder_of_something_else(tmp_path):
-    folder = tmp_path / "synthetic/tiny/1.0.0"
+    folder = tmp_path / f"synthetic/tiny/{VERSION}"
     folder.mkdir(parents=True)
     (folder / "holiday.txt").write_text("not a data set")
     with pytest.raises(InputError, match=f"{folder}: cannot be read.*delete or rename"):
@@ -298,12 +318,12 @@ def test_folder_of_something_else(tmp_path):
 @pytest.mark.parametrize("damage", ["truncate", "garble", "remove"])
 def test_damaged_data_set(config, tmp_path, pattern, damage):
     shutil.copytree(config.directory, tmp_path, dirs_exist_ok=True)
-    (file,) = tmp_path.glob(f"synthetic/tiny/1.0.0/{pattern}")
+    (file,) = tmp_path.glob(f"synthetic/tiny/{VERSION}/{pattern}")
     content = file.read_bytes()
     file.unlink()
     if damage != "remove":
         file.write_bytes(content[: len(content) // 2] if damage == "truncate" else content[::-1])
-    with pytest.raises(InputError, match="1.0.0: cannot be read.*delete or rename") as error:
+    with pytest.raises(InputError, match=f"{VERSION}: cannot be read.*delete or rename") as error:
         load_split(DataConfig(name="synthetic/tiny", directory=str(tmp_path)), "train")
     assert "\n" not in str(error.value)
 
@@ -325,7 +345,7 @@ def test_interrupted_preparation_counts_as_none(tmp_path, monkeypatch, capsys):
     capsys.readouterr()
     assert len(load_split(data_config, "train")) == TINY.subjects[0]
     output = capsys.readouterr()
-    assert output.out == "" and f"preparing the data set {tmp_path}/synthetic/tiny/1.0.0" in output.err
+    assert output.out == "" and f"preparing the data set {tmp_path}/synthetic/tiny/{VERSION}" in output.err
     assert "train: 100%" in output.err
     load_split(data_config, "train")
     assert capsys.readouterr() == ("", "")
@@ -404,12 +424,6 @@ def test_validation_batches_are_in_order_and_untouched(validation):
     assert len(batches) == 1 and batches[0]["given"].all()
     assert batches[0]["index"].tolist() == [0, 1]
     np.testing.assert_array_equal(batches[0]["photos"][1], validation[1]["photos"])
-
-
-def test_evaluation_examples(validation):
-    examples = list(iterate(evaluation_examples(validation)))
-    assert [example["subject"] for example in examples] == [f"validation-{i:05d}" for i in range(3)]
-    _assert_equal(examples[2], validation[2])
 
 
 # ---------------------------------------------------------------------- augmentation

@@ -27,6 +27,7 @@ from dfmvr_jax.evaluation.report import (
     summarize,
     write_report,
 )
+from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.pictures import to_uint8
 from render.camera import face_camera, project
@@ -105,6 +106,16 @@ def test_errors_of_a_sphere_of_another_radius():
     distances = np.linalg.norm(closest_points(vertices, triangles, points).points - points, axis=-1)
     errors = surface_errors(distances)
     assert errors.mean_mm == pytest.approx(3.1, abs=0.15) and errors.std_mm < 0.1
+
+
+def test_a_scanner_sees_only_what_is_in_front():
+    square = np.float32([[-0.5, -0.5, 0], [0.5, -0.5, 0], [0.5, 0.5, 0], [-0.5, 0.5, 0]])
+    behind = 0.5 * square - np.float32([0, 0, 0.2])
+    corners = np.int32([[0, 1, 2], [0, 2, 3]])
+    vertices, triangles = np.concatenate([square, behind]), np.concatenate([corners, corners + 4])
+    straight, from_behind, still = np.zeros((1, 3)), np.array([[0, np.pi, 0]]), np.zeros((2, 3))
+    assert seen_vertices(vertices, triangles, straight, still[:1]).tolist() == [True] * 4 + [False] * 4
+    assert seen_vertices(vertices, triangles, np.concatenate([straight, from_behind]), still).all()
 
 
 def test_errors_of_a_plane_displaced_by_1_and_3_mm():

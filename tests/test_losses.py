@@ -10,7 +10,7 @@ from scipy.ndimage import grey_dilation
 from dfmvr_jax import losses
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.geometry import rotation_matrix
-from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
+from dfmvr_jax.reconstruction import landmark_pixels, pose_face, reconstruct, render_face
 from render.camera import face_camera
 from tests.finite_differences import directional_derivatives
 from tests.toy_face import random_coefficients
@@ -48,11 +48,12 @@ def target(toy_model):
 
 def all_terms(model, parser, target, coefficients):
     net, variables = parser
-    face = reconstruct(model, CAMERA, coefficients)
-    logits = net.apply(variables, face.images, False)
-    return losses.reconstruction_losses(
-        LossConfig(), model, CAMERA, coefficients, face, render_logits=logits, **target
-    )
+    face = pose_face(model, coefficients)
+    rendering = render_face(model, CAMERA, face)
+    logits = net.apply(variables, rendering.images, False)
+    return losses.face_losses(
+        LossConfig(), model, CAMERA, coefficients, face, target["landmarks"], target["landmarks_3d"]
+    ) | losses.image_losses(LossConfig(), rendering, target["photos"], target["photo_labels"], logits)
 
 
 SHAPE, POSE = {"identity", "expression"}, {"rotation", "translation"}
@@ -142,15 +143,12 @@ def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
 
     def term(size):
         camera = face_camera(size)
-        truth, face = (
-            reconstruct(toy_model, camera, c) for c in (random_coefficients(toy_model, seed=1), point)
+        truth, face = (pose_face(toy_model, c) for c in (random_coefficients(toy_model, seed=1), point))
+        pixels = landmark_pixels(toy_model, camera, truth.posed)
+        terms = losses.face_losses(
+            LossConfig(), toy_model, camera, point, face, pixels, target["landmarks_3d"]
         )
-        labels = jnp.zeros((3, size, size), jnp.int32)
-        return losses.reconstruction_losses(
-            LossConfig(), toy_model, camera, point, face, truth.images, labels,
-            jnp.zeros((3, size, size, 10)), landmark_pixels(toy_model, camera, truth.posed),
-            target["landmarks_3d"],
-        )["landmarks_2d"]  # fmt: skip
+        return terms["landmarks_2d"]
 
     assert float(term(32)) == pytest.approx(float(term(64)), rel=1e-4)
 
@@ -168,6 +166,11 @@ def test_cross_entropy_of_a_certain_and_an_even_answer():
     labels = jnp.array([[3, 0]])
     assert float(losses.cross_entropy(jnp.zeros((1, 2, 10)), labels)) == pytest.approx(np.log(10))
     assert float(losses.cross_entropy(100 * jax.nn.one_hot(labels, 10), labels)) == pytest.approx(0, abs=1e-6)
+
+
+def test_terms_without_weight_do_not_count():
+    terms = {"photo": jnp.array(2.0), "landmarks_3d": jnp.array(jnp.nan)}
+    assert float(losses.weighted_sum(LossConfig(photo=3.0, landmarks_3d=0.0), terms, 0.5)) == 6
 
 
 def test_white_light_and_flat_albedo():

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy.ndimage import uniform_filter
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
@@ -178,10 +179,17 @@ def test_init_variables_has_the_layout_of_init_and_depends_on_the_seed():
         lambda x: (x.shape, x.dtype), theirs
     )
     jax.tree.map(np.testing.assert_array_equal, ours, again)
-    kernels = [v["params"]["span"]["kernel"] for v in (ours, other)]
+    kernels = [v["params"]["reduce"]["conv"]["kernel"] for v in (ours, other)]
     assert abs(kernels[0] - kernels[1]).max() > 0.1
-    np.testing.assert_allclose(kernels[0].std(), np.sqrt(2 / 8), rtol=0.2)
+    np.testing.assert_allclose(kernels[0].std(), np.sqrt(2 / 32), rtol=0.2)
     np.testing.assert_array_equal(ours["params"]["reduce"]["norm"]["scale"], 1)
+
+
+def test_an_involution_starts_as_a_box_blur():
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(2, 9, 8, 32)), jnp.float32)
+    network = Involution(3)
+    blurred = network.apply(init_variables(network, 0, x), x, train=False)
+    np.testing.assert_allclose(blurred, 3 * uniform_filter(x, (0, 3, 3, 0), mode="constant"), atol=1e-5)
 
 
 def test_training_mode_updates_batch_statistics_and_has_finite_gradients(inputs, trained):

@@ -261,6 +261,14 @@ def test_published_crops_are_in_place_already(reference, points):
     assert np.linalg.norm(centre - 112) < 8
 
 
+@pytest.mark.parametrize("factor", [8.0, 0.002], ids=["of a larger photo", "from 0 to 1"])
+def test_landmarks_of_another_photo_are_refused(model, factor):
+    camera = face_camera(64)
+    points = np.asarray(project(camera, model.mean_shape[model.landmarks]))
+    with pytest.raises(InputError, match="photo has 64 x 64 pixels: expected pixels of this photo"):
+        align_photo(np.zeros((64, 64, 3), np.float32), factor * points, model, camera)
+
+
 @pytest.mark.parametrize("order", [[1, 0, 2, 4, 3], [1, 0, 2, 3, 4], [3, 4, 2, 0, 1], [0, 0, 0, 0, 0]])
 def test_points_in_another_order_are_refused(reference, order):
     points = posed_points(reference, 20, 5) + np.array([[1, 0], [-1, 2], [0, 1], [0, -2], [1, 1.0]])

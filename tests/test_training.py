@@ -79,6 +79,22 @@ def test_every_parameter_that_should_learns(training, stepped):
     assert not [name for name in unmoved if "heads" in name]
 
 
+def test_the_rendered_share_of_a_batch_stands_for_all_of_it(training, stepped):
+    """The halves' photo and mask losses average to the whole's; the other terms see the whole anyway."""
+    half = small_training(dataclasses.replace(CONFIG, rendered_share=0.5))
+    batch = training.batches[0]
+    swapped = jax.tree.map(lambda x: np.roll(x, CONFIG.batch_size // 2, axis=0), batch)
+    first, second = (
+        half.update(replicate(half.state), replicate(half.frozen), shard(x))[1] for x in (batch, swapped)
+    )
+    for name in dataclasses.asdict(LossConfig()):
+        if name in first:
+            whole = stepped[f"[2]['{name}']"]
+            np.testing.assert_allclose((first[name][0] + second[name][0]) / 2, whole, rtol=1e-3, err_msg=name)
+            if name in ("photo", "mask"):
+                assert abs(first[name][0] - second[name][0]) > 1e-3 * whole
+
+
 def test_training_lowers_the_loss_and_leaves_the_parse_net_alone(training):
     frozen, state = replicate(training.frozen), replicate(training.state)
     before = [np.array(leaf) for leaf in jax.tree.leaves(frozen)]

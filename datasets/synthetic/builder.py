@@ -31,7 +31,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
 class Synthetic(tfds.core.GeneratorBasedBuilder):
     """Three photos of each subject, part labels, landmarks, coefficients and the true mesh."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     BUILDER_CONFIGS = [
         SyntheticConfig(name="full", description="224 px, fine face model"),
         SyntheticConfig(
@@ -39,7 +39,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
             description="64 px, coarse face model; prepared in about a minute",
             image_size=64,
             face_model="builtin-coarse",
-            subjects=(800, 40, 40),
+            subjects=(2400, 40, 40),
         ),
     ]
 

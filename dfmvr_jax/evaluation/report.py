@@ -37,7 +37,7 @@ class SubjectResult(NamedTuple):
 
     subject: str
     predicted: FaceErrors
-    mean_face: FaceErrors  # of the face model's mean face on the same subject: what no network at all gives
+    mean_face: FaceErrors  # of the face model's mean face on the same subject: in the predicted pose
 
 
 def summarize(results: Sequence[SubjectResult]) -> dict:

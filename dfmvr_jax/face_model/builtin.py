@@ -12,7 +12,7 @@ ALIGNMENT_ROWS = (36, 39, 42, 45, 33, 48, 54)  # eye corners, nose base, mouth c
 
 
 def load_builtin(density: str) -> MorphableModel:
-    """The built-in model, `density` "fine" (about 37,000 vertices) or "coarse" (about 10,000).
+    """The built-in model, `density` "fine" (40,249 vertices) or "coarse" (about 10,000).
 
     80 identity, 64 expression (`expression_units.EXPRESSION_UNITS`) and 80 albedo coefficients; unit dm.
     """

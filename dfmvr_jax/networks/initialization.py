@@ -6,17 +6,19 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+SET_BY_MODULE = {"heads", "span"}  # coefficient heads and involutions' kernel generators start at zero
+
 
 def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeDtypeStruct) -> dict:
     """Variables of a network whose call takes arrays like `inputs`, and `train`.
 
     Kernels are He-normal (variance 2 / fan-in), drawn by numpy and so the same on every machine; all other
-    variables, and the kernels of the coefficient `heads`, come from the module's own initialisers.
+    variables, and the kernels of `SET_BY_MODULE`, come from the modules' own initialisers.
     `module.init` would do, but it compiles a program per kernel shape: half a minute for the full network.
     """
 
     def drawn(path: tuple[str, ...]) -> bool:
-        return path[-1] == "kernel" and "heads" not in path
+        return path[-1] == "kernel" and not SET_BY_MODULE & set(path)
 
     def init(*arrays) -> dict:
         return flatten_dict(module.init(jax.random.key(0), *arrays, train=False))

@@ -91,7 +91,11 @@ involution.defvjp(_forward, _backward)
 
 
 class Involution(nn.Module):
-    """Involution with its kernel generator: two 1x1 convolutions of the mean-pooled input."""
+    """Involution with its kernel generator: two 1x1 convolutions of the mean-pooled input.
+
+    It starts as a box blur (k x k times 1 / k, which keeps the variance of noise): with random kernels, which
+    are quadratic in the input, networks learn more slowly and may overflow before their batch norms settle.
+    """
 
     kernel_size: int = 7
     stride: int = 1
@@ -113,7 +117,13 @@ class Involution(nn.Module):
         y = ConvNorm(
             channels // self.reduction, 1, axis_name=self.axis_name, dtype=self.dtype, name="reduce"
         )(mean_pool(x, self.stride), train)
-        kernels = nn.Dense(k * k * groups, dtype=self.dtype, name="span")(nn.relu(y))
+        kernels = nn.Dense(
+            k * k * groups,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.zeros,
+            bias_init=nn.initializers.constant(1 / k),
+            name="span",
+        )(nn.relu(y))
         kernels = kernels.reshape(*kernels.shape[:3], groups, k, k)
         x, kernels = x.astype(jnp.float32), kernels.astype(jnp.float32)  # k x k products are summed
         return involution(x, kernels, self.stride).astype(self.dtype)

@@ -31,8 +31,8 @@ class Stem(nn.Module):
 class Bottleneck(nn.Module):
     """1x1 convolution, 7x7 involution, 1x1 convolution to four times the features, beside a shortcut.
 
-    The branch starts at zero: an involution squares the size of its input, so that before any training,
-    without batch statistics, a chain of random ones overflows.
+    The branch starts at zero: so the network learns sooner, and a long chain of involutions, each quadratic
+    in its input once trained, starts tame.
     """
 
     features: int

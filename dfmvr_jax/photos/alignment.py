@@ -15,6 +15,7 @@ from render.array_types import Float
 from render.camera import Camera
 
 YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best is taken
+SMALLEST_FACE = 16  # extent of the landmarks, pixels
 LARGEST_ANGLE = 1.4  # of yaw and pitch, radians
 LARGEST_MISFIT = 0.08  # root mean square in crop sides; real faces have about 0.01
 
@@ -48,6 +49,7 @@ def align_photo(
     height, width = photo.shape[:2]
     size = camera.image_size[0]
     if landmarks is not None:
+        check_landmarks(landmarks, width, height)
         mean_face = np.asarray(model.mean_shape, np.float64)[np.asarray(model.landmarks)]
         to_photo = fit_crop(five_points(landmarks), five_points(mean_face), camera)
     elif height == width:
@@ -59,6 +61,17 @@ def align_photo(
         )
     to_crop = np.linalg.inv(np.vstack([to_photo, [0, 0, 1]]))[:2]
     return AlignedPhoto(warp(photo, to_photo, size), to_photo, to_crop)
+
+
+def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int) -> None:
+    """Raise `InputError` where landmarks cannot be pixels of a photo of this size."""
+    outside = np.mean(((landmarks < 0) | (landmarks > (width, height))).any(axis=1))
+    (left, top), (right, bottom) = landmarks.min(axis=0), landmarks.max(axis=0)
+    if outside > 0.5 or max(right - left, bottom - top) < SMALLEST_FACE:
+        raise InputError(
+            f"landmarks from ({left:.4g}, {top:.4g}) to ({right:.4g}, {bottom:.4g}), the photo has "
+            f"{width} x {height} pixels: expected pixels of this photo, of a face of {SMALLEST_FACE} or more"
+        )
 
 
 def fit_crop(

@@ -19,6 +19,7 @@ from rich.progress import (
 from tensorboardX import SummaryWriter
 
 from dfmvr_jax.config import Config
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
 
@@ -48,7 +49,7 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
         print(f"{task.name}: goes on from step {start} of {task.total_steps}")
     state = replicate(state)
 
-    logs = SummaryWriter(str(workdir / "logs" / task.name), purge_step=start)
+    logs = SummaryWriter(str(workdir / "logs" / task.name), purge_step=start + 1)
     with _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
         batches = iter(task.batches(start)) if start < task.total_steps else ()
@@ -74,6 +75,11 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                 scores = task.validate(state)
                 for name, value in scores.items():
                     logs.add_scalar(f"validation/{name}", value, step)
+                if not np.isfinite(scores["loss"]):
+                    raise InputError(
+                        f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
+                        "begin another --workdir with a lower --learning-rate"
+                    )
                 checkpoints.save(unreplicate(state), config, float(scores["loss"]))
     logs.close()
     checkpoints.wait()
