@@ -156,8 +156,9 @@ def check_config(config: Config) -> None:
     for name in ("epochs", "log_every", "picture_every", "checkpoint_every", "keep_checkpoints"):
         if getattr(config, name) < 1:
             raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: expected 1 or more")
-    if config.parse.epochs < 1:
-        raise InputError(f"--parse.epochs {config.parse.epochs}: expected 1 or more")
+    for name in ("epochs", "enlarge"):
+        if getattr(config.parse, name) < 1:
+            raise InputError(f"--parse.{name} {getattr(config.parse, name)}: expected 1 or more")
     width = config.network.width
     if width not in (8, 16) and (width < 32 or width % 32):
         raise InputError(f"--network.width {width}: expected 8, 16 or a multiple of 32")

@@ -33,6 +33,9 @@ class ParseConfig:
     """The face parse net (BiSeNet), trained before the reconstruction network and then frozen."""
 
     width: int = 64  # channels of the first ResNet-18 stage; every other width scales with it
+    enlarge: int = (
+        1  # times that photos are enlarged for it: on small ones it sees no eyes and lips otherwise
+    )
     checkpoint: str | None = None  # workdir whose parse net to use; None: train one first
     epochs: int = 40  # of its own training
     batch_size: int = 16  # subjects (three photos each) over all devices

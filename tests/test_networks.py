@@ -11,7 +11,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.convolution import batch_norm
 from dfmvr_jax.networks.df_mvr import DFMVR
-from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.networks.initialization import SET_BY_MODULE, init_variables
 from dfmvr_jax.networks.involution import Involution, involution
 from dfmvr_jax.networks.rednet import RedNet
 from dfmvr_jax.networks.resampling import (
@@ -141,13 +141,13 @@ def variables(inputs):
 
 @pytest.fixture(scope="module")
 def trained(variables):
-    """Variables without the zeros of the start: random scales of batch norms, random heads."""
+    """Variables without the zeros of the start: random scales of batch norms, heads, involutions' kernels."""
     rng = np.random.default_rng(0)
 
     def randomise(path, leaf):
         if path[-1].key == "scale":
             return jnp.asarray(rng.uniform(0.2, 0.5, leaf.shape), jnp.float32)
-        if path[1].key == "heads":
+        if {key.key for key in path} & SET_BY_MODULE:
             return jnp.asarray(rng.normal(0, 0.1, leaf.shape), jnp.float32)
         return leaf
 
@@ -262,6 +262,17 @@ def test_parse_net_labels_every_pixel():
     for head in logits:
         assert head.shape == (1, side, side, 10)
         assert np.all(np.isfinite(head))
+
+
+def test_a_parse_net_that_enlarges_sees_the_enlarged_photo():
+    """Corners are where the logits of the photo's and of the enlarged photo's size are the same."""
+    photos = uniform(1, 32, 48, 3)
+    variables = init_variables(BiSeNet(width=8), 0, photos)
+    small = BiSeNet(width=8, enlarge=2).apply(variables, photos, train=False)
+    large = BiSeNet(width=8).apply(variables, resize_bilinear_aligned(photos, (64, 96)), train=False)
+    for ours, theirs in zip(small, large):
+        assert ours.shape == (1, 32, 48, 10)
+        np.testing.assert_allclose(ours[:, ::31, ::47], theirs[:, ::63, ::95], atol=1e-5)
 
 
 def test_sides_must_be_multiples_of_16():

@@ -105,6 +105,7 @@ class BiSeNet(nn.Module):
 
     num_classes: int = 10  # 19 for the common CelebAMask-HQ weights
     width: int = 64  # channels of the first ResNet-18 stage
+    enlarge: int = 1  # times that images are enlarged first; logits keep the images' size
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters and logits are float32
 
@@ -112,6 +113,8 @@ class BiSeNet(nn.Module):
     def __call__(self, images: Float[Array, "b h w 3"], train: bool) -> ParseLogits:
         width, size = self.width, images.shape[1:3]
         check_image_size(*size)
+        if self.enlarge > 1:
+            images = resize_bilinear_aligned(images, (self.enlarge * size[0], self.enlarge * size[1]))
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
 
         def conv(x: Array, name: str, features: int = 2 * width, kernel_size: int = 3) -> Array:

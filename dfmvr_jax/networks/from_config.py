@@ -24,4 +24,7 @@ def make_networks(
         initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),
         **settings,
     )
-    return network, BiSeNet(num_classes=len(PARTS), width=config.parse.width, **settings)
+    parse_net = BiSeNet(
+        num_classes=len(PARTS), width=config.parse.width, enlarge=config.parse.enlarge, **settings
+    )
+    return network, parse_net
