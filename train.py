@@ -25,13 +25,14 @@ from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, unreplicate, variables_of
 from dfmvr_jax.training.update import Frozen, make_parse_update, make_reconstruction_update, mean_iou
-from dfmvr_jax.training.workdir import open_workdir
+from dfmvr_jax.training.workdir import check_workdir, open_workdir
 
 
 def main() -> None:
     command = parse_train_command(__doc__)
     config, workdir = command.config, command.workdir
     check_config(config)
+    check_workdir(workdir, config)  # written to only when data and face model are found to be right
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
     model = load_face_model(config.face_model)

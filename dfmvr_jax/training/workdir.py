@@ -16,23 +16,29 @@ RUNTIME_FIELDS = (
 )
 
 
+def check_workdir(workdir: Path, config: Config) -> None:
+    """Raise `InputError` where the folder holds a run of another config."""
+    path = workdir / "config.json"
+    if not path.exists():
+        return
+    different = [
+        field for field in differing_fields(config, read_config(path)) if not field.startswith(RUNTIME_FIELDS)
+    ]
+    if different:
+        raise InputError(
+            f"{path} is of a run with other settings ({'; '.join(different)}): "
+            "choose a new --workdir, or give the same flags to go on with that run"
+        )
+
+
 def open_workdir(workdir: Path, config: Config) -> None:
-    """Make the folder and write its config, or check that it holds a run of this config.
+    """Make the folder and write its config, unless it holds a run of this config already.
 
     Raises `InputError` where it holds a run of another one or cannot be written; nothing is overwritten.
     """
+    check_workdir(workdir, config)
     path = workdir / "config.json"
     if path.exists():
-        different = [
-            field
-            for field in differing_fields(config, read_config(path))
-            if not field.startswith(RUNTIME_FIELDS)
-        ]
-        if different:
-            raise InputError(
-                f"{path} is of a run with other settings ({'; '.join(different)}): "
-                "choose a new --workdir, or give the same flags to go on with that run"
-            )
         return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
