@@ -59,7 +59,8 @@ def main() -> None:
         predicted = trained.predict(example["photos"], example["given"])
         mean_face = mean_face_like(predicted)
         faces = rebuild(predicted), rebuild(mean_face)
-        comparisons = [compare(trained, face, example) for face in faces]
+        scan = scan_of(trained, example)
+        comparisons = [compare(trained, face, scan) for face in faces]
         errors = [
             FaceErrors(comparison.errors, pixel_error(trained, face, example))
             for face, comparison in zip(faces, comparisons)
@@ -84,14 +85,20 @@ def mean_face_like(predicted: Coefficients) -> Coefficients:
     return predicted._replace(**none)
 
 
-def compare(trained: Run, face: Reconstruction, example: dict) -> ScanComparison:
-    """The face's surface against what the three views show of the example's true mesh, mm."""
+def scan_of(trained: Run, example: dict) -> Scan:
+    """What the three views show of the example's true mesh, mm."""
+    model, vertices = trained.model, example["vertices"]
+    triangles, rows = np.asarray(model.triangles), np.asarray(model.alignment_rows)
+    seen = seen_vertices(vertices, triangles, example["rotation"], example["translation"])
+    return Scan(vertices[seen] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
+
+
+def compare(trained: Run, face: Reconstruction, scan: Scan) -> ScanComparison:
+    """The face's surface against the scan, mm."""
     model = trained.model
-    rows, triangles = np.asarray(model.alignment_rows), np.asarray(model.triangles)
-    seen = seen_vertices(example["vertices"], triangles, example["rotation"], example["translation"])
-    scan = Scan(example["vertices"][seen] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
+    landmarks = np.asarray(model.landmarks_3d)[np.asarray(model.alignment_rows)]
     vertices = np.asarray(face.vertices) * model.unit_mm
-    return compare_with_scan(vertices, triangles, np.asarray(model.landmarks_3d)[rows], scan)
+    return compare_with_scan(vertices, np.asarray(model.triangles), landmarks, scan)
 
 
 def pixel_error(trained: Run, face: Reconstruction, example: dict) -> float:
