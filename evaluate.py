@@ -22,9 +22,12 @@ from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
 from dfmvr_jax.evaluation.scanning import seen_vertices
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
-from dfmvr_jax.reconstruction import Reconstruction, landmark_pixels, reconstruct
+from dfmvr_jax.reconstruction import Face, landmark_pixels, pose_face, render_face
 from render.camera import face_camera
 
 
@@ -47,19 +50,20 @@ def main() -> None:
         data = dataclasses.replace(data, directory=command.data_directory)
     subjects = load_split(data, command.split)
     check_fits(subjects, trained.config)
+    true_model = load_face_model(subjects.metadata["face_model"])
     if not len(subjects[0]["vertices"]):
         raise InputError(
             f"{subjects.path}: split {command.split} has no true meshes; choose test or validation"
         )
-    rebuild = functools.partial(jax.jit(reconstruct), trained.model, trained.camera)
+    pose = functools.partial(jax.jit(pose_face), trained.model)
 
     results, rows = [], []
     for index in track(range(len(subjects)), "evaluating"):
         example = subjects[index]
         predicted = trained.predict(example["photos"], example["given"])
         mean_face = mean_face_like(predicted)
-        faces = rebuild(predicted), rebuild(mean_face)
-        scan = scan_of(trained, example)
+        faces = pose(predicted), pose(mean_face)
+        scan = scan_of(true_model, example)
         comparisons = [compare(trained, face, scan) for face in faces]
         errors = [
             FaceErrors(comparison.errors, pixel_error(trained, face, example))
@@ -70,12 +74,13 @@ def main() -> None:
             rows.append(picture_row(trained, example, faces, comparisons))
 
     out = command.out or command.workdir / "evaluation"
-    write_report(out, results)
+    with whole_files(out) as folder:
+        write_report(folder, results)
+        if rows:
+            columns = (*VIEWS, *["reconstructed"] * 3, "error", "mean face's error")
+            picture = tile(rows, [result.subject for result in results], columns)
+            Image.fromarray(picture).save(folder / "error_maps.png")
     print_report(results)
-    if rows:
-        columns = (*VIEWS, *["reconstructed"] * 3, "error", "mean face's error")
-        picture = tile(rows, [result.subject for result in results], columns)
-        Image.fromarray(picture).save(out / "error_maps.png")
     print(f"report and pictures: {out}")
 
 
@@ -85,15 +90,15 @@ def mean_face_like(predicted: Coefficients) -> Coefficients:
     return predicted._replace(**none)
 
 
-def scan_of(trained: Run, example: dict) -> Scan:
-    """What the three views show of the example's true mesh, mm."""
-    model, vertices = trained.model, example["vertices"]
+def scan_of(model: MorphableModel, example: dict) -> Scan:
+    """What the three views show of the example's true mesh, one of `model`, mm."""
+    vertices = example["vertices"]
     triangles, rows = np.asarray(model.triangles), np.asarray(model.alignment_rows)
     seen = seen_vertices(vertices, triangles, example["rotation"], example["translation"])
     return Scan(vertices[seen] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
 
 
-def compare(trained: Run, face: Reconstruction, scan: Scan) -> ScanComparison:
+def compare(trained: Run, face: Face, scan: Scan) -> ScanComparison:
     """The face's surface against the scan, mm."""
     model = trained.model
     landmarks = np.asarray(model.landmarks_3d)[np.asarray(model.alignment_rows)]
@@ -101,18 +106,19 @@ def compare(trained: Run, face: Reconstruction, scan: Scan) -> ScanComparison:
     return compare_with_scan(vertices, np.asarray(model.triangles), landmarks, scan)
 
 
-def pixel_error(trained: Run, face: Reconstruction, example: dict) -> float:
+def pixel_error(trained: Run, face: Face, example: dict) -> float:
     """Mean distance of the 68 landmarks over the three views, pixels."""
     pixels = np.asarray(landmark_pixels(trained.model, trained.camera, face.posed))
     return float(landmark_error(pixels, example["landmarks"]).mean())
 
 
 def picture_row(
-    trained: Run, example: dict, faces: tuple[Reconstruction, ...], comparisons: list[ScanComparison]
+    trained: Run, example: dict, faces: tuple[Face, ...], comparisons: list[ScanComparison]
 ) -> list[np.ndarray]:
     """Photos, reconstruction laid over them, error maps of the prediction and of the mean face."""
-    photos, images = to_uint8(example["photos"]), to_uint8(np.asarray(faces[0].images))
-    overlays = [overlay(*views) for views in zip(photos, images, np.asarray(faces[0].masks))]
+    rendering = jax.jit(render_face)(trained.model, trained.camera, faces[0])
+    photos, images = to_uint8(example["photos"]), to_uint8(np.asarray(rendering.images))
+    overlays = [overlay(*views) for views in zip(photos, images, np.asarray(rendering.masks))]
     maps = [
         render_error_map(
             trained.model, face_camera(), np.asarray(face.vertices), errors_at_vertices(comparison)

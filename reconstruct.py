@@ -3,7 +3,7 @@
 Example: python reconstruct.py --checkpoint runs/small --left l.png --front f.png --right r.png --out out
 
 Photos are either aligned square crops like those of the training data, or plain photos with a file of 68 or 5
-landmarks each. In the left photo the nose points to the image's left. Writes face.ply, face.glb and face.obj
+landmarks each. In the left photo the nose points to the image's left. Writes mesh.ply, mesh.glb and mesh.obj
 (millimetres, colours per vertex), coefficients.json and overview.png.
 """
 
@@ -16,16 +16,17 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
-from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.coefficients import VIEWS, Coefficients
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.meshes import coefficients_json, write_meshes
 from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import read_photo
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
-from dfmvr_jax.reconstruction import Reconstruction, reconstruct
+from dfmvr_jax.reconstruction import Rendering, reconstruct
 from render.camera import face_camera
 
 TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
@@ -55,20 +56,21 @@ def main() -> None:
     crops = np.stack([np.zeros((size, size, 3), np.float32) if a is None else a.crop for a in aligned])
 
     coefficients = trained.predict(crops, given)
-    face = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
+    face, rendering = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
 
     vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm
-    files = write_meshes(
-        command.out, "face", vertices_mm, np.asarray(trained.model.triangles), np.asarray(face.albedo)
-    )
     description = coefficients_json(coefficients, trained.camera, trained.model) | {
         "photos": {
             view: photo and {"file": str(path), "crop_pixel_to_photo_pixel": photo.to_photo.tolist()}
             for view, path, photo in zip(VIEWS, paths, aligned)
         }
     }
-    files += write_rest(command.out, description, draw_overview(trained, coefficients, face, crops, given))
-    print("\n".join(map(str, files)))
+    overview = draw_overview(trained, coefficients, rendering, crops, given)
+    with whole_files(command.out) as folder:
+        write_meshes(folder, vertices_mm, np.asarray(trained.model.triangles), np.asarray(face.albedo))
+        (folder / "coefficients.json").write_text(json.dumps(description, indent=2) + "\n")
+        Image.fromarray(overview).save(folder / "overview.png")
+    print(f"meshes, coefficients.json and overview.png: {command.out}")
 
 
 def check_photos(paths: list[Path | None], landmark_paths: list[Path | None]) -> None:
@@ -93,7 +95,7 @@ def read_and_align(path: Path | None, landmark_path: Path | None, trained: Run) 
 
 
 def draw_overview(
-    trained: Run, coefficients, face: Reconstruction, crops: np.ndarray, given: np.ndarray
+    trained: Run, coefficients: Coefficients, rendering: Rendering, crops: np.ndarray, given: np.ndarray
 ) -> np.ndarray:
     """Photos, the reconstruction laid over them, and the face from three sides under even light."""
     yaw = np.radians(TURNTABLE_YAW).astype(np.float32)
@@ -102,8 +104,12 @@ def draw_overview(
         rotation=jnp.stack([jnp.zeros(3), jnp.asarray(yaw), jnp.zeros(3)], axis=-1),
         translation=jnp.zeros_like(coefficients.translation),
     )
-    views = jax.jit(reconstruct)(trained.model, face_camera(), turntable)
-    photos, images, masks = to_uint8(crops), to_uint8(np.asarray(face.images)), np.asarray(face.masks)
+    _, views = jax.jit(reconstruct)(trained.model, face_camera(), turntable)
+    photos, images, masks = (
+        to_uint8(crops),
+        to_uint8(np.asarray(rendering.images)),
+        np.asarray(rendering.masks),
+    )
     overlays = [overlay(*view) for view in zip(photos, images, masks)]
     return tile(
         [
@@ -118,18 +124,6 @@ def draw_overview(
         ("photos", "overlay", "face"),
         VIEWS,
     )
-
-
-def write_rest(folder: Path, description: dict, overview: np.ndarray) -> list[Path]:
-    files = [folder / "coefficients.json", folder / "overview.png"]
-    try:
-        files[0].write_text(json.dumps(description, indent=2) + "\n")
-        Image.fromarray(overview).save(files[1])
-    except OSError as error:
-        raise InputError(
-            f"{error.filename}: cannot be written ({error.strerror}); choose another --out"
-        ) from None
-    return files
 
 
 if __name__ == "__main__":

@@ -1,72 +1,132 @@
-"""Time and memory of the networks alone, with random weights and photos: no face model, no renderer, no data.
+"""Time, compile time and memory of what a preset computes: parse net, inference, training step.
 
-    python -m benchmarks.network --width 64 --batch 2 --size 224 --dtype float32
+    python -m benchmarks.network                      # full size, two subjects: six photos of 224 px
+    python -m benchmarks.network --preset small --batch 16
 
-"Network forward+backward" is the gradient of the coefficients' sum of squares with batch norm in training
-mode; it is not a training step of the system.
+Runs the functions that train.py and evaluate.py run, on faces rendered from the preset's face model; weights
+are random. "inference" is parse net and network, photos to coefficients; "training step" is the whole
+pmapped update with rendering, all losses, the gradient and Adam, on every device of this machine.
 """
 
 import argparse
+import dataclasses
 import functools
 import resource
+import statistics
 import time
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from dfmvr_jax.networks.bisenet import BiSeNet
-from dfmvr_jax.networks.df_mvr import DFMVR
+from datasets.synthetic.scenes import photograph, render_scene, sample_subject
+from dfmvr_jax.config import Config
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.inference import input_shapes, network_inputs, parse_logits
+from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.presets import PRESETS
+from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
+from dfmvr_jax.training.update import Frozen, make_reconstruction_update
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--width", type=int, default=64, help="channels of the first level")
-    parser.add_argument("--batch", type=int, default=2, help="subjects, three photos each")
-    parser.add_argument("--size", type=int, default=224, help="side of the photos in pixels")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of computations")
-    parser.add_argument("--repeats", type=int, default=3, help="runs, of which the fastest counts")
-    args = parser.parse_args()
-
-    network = DFMVR((80, 64, 80), args.width, dtype=jnp.dtype(args.dtype))
-    parse_net = BiSeNet(width=args.width, dtype=jnp.dtype(args.dtype))
-    photos = jax.random.uniform(jax.random.key(0), (args.batch, 3, args.size, args.size, 3))
-    labels = jax.random.randint(jax.random.key(1), photos.shape[:-1], 0, 10)
-    flat_photos = photos.reshape(-1, args.size, args.size, 3)
-
-    start = time.perf_counter()
-    variables = init_variables(network, 0, photos, labels)
-    jax.block_until_ready(variables)
-    print(f"{'initialisation':<30} {time.perf_counter() - start:8.2f} s")
-    parse_variables = init_variables(parse_net, 0, flat_photos)
-
-    def sum_of_squares(params, batch_stats, photos, labels):
-        coefficients, updated = network.apply(
-            {"params": params, "batch_stats": batch_stats}, photos, labels, True, mutable="batch_stats"
-        )
-        return sum(jnp.sum(c**2) for c in coefficients), updated["batch_stats"]
-
-    report = functools.partial(_report, repeats=args.repeats)
-    report(
-        "parse net inference", lambda v, x: parse_net.apply(v, x, False).main, parse_variables, flat_photos
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    report("network inference", lambda v, *x: network.apply(v, *x, False), variables, photos, labels)
-    gradient = jax.value_and_grad(sum_of_squares, has_aux=True)
-    params, batch_stats = variables["params"], variables["batch_stats"]
-    report("network forward+backward", gradient, params, batch_stats, photos, labels)
+    parser.add_argument("--preset", choices=PRESETS, default="paper", help="of train.py")
+    parser.add_argument("--batch", type=int, default=2, help="subjects over all devices, three photos each")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of networks")
+    parser.add_argument("--repeats", type=int, default=5, help="timed calls")
+    arguments = parser.parse_args()
+    config = PRESETS[arguments.preset]()
+    config = dataclasses.replace(
+        config, network=dataclasses.replace(config.network, precision=arguments.precision)
+    )
+    report = functools.partial(measure, photos=3 * arguments.batch, repeats=arguments.repeats)
+
+    model = load_face_model(config.face_model)
+    batch = make_batch(config, model, arguments.batch)
+    network, parse_net = make_networks(config, model.dimensions)
+    photos, labels, flat_photos = input_shapes(config)
+    variables, parse_variables = (
+        init_variables(network, 0, photos, labels),
+        init_variables(parse_net, 0, flat_photos),
+    )
+    count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
+    print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}, JAX {jax.__version__}")
+    print(
+        f"preset {arguments.preset}, {arguments.precision}: {count / 1e6:.1f} M parameters without parse net"
+    )
+    print(f"{arguments.batch} subjects, {3 * arguments.batch} photos of {config.image_size} px")
+
+    @jax.jit
+    def parse(parse_variables, photos):
+        return parse_logits(parse_net, parse_variables, photos)
+
+    @jax.jit
+    def infer(variables, parse_variables, photos, given):
+        seen, labels, _ = network_inputs(parse_net, parse_variables, photos, given)
+        return network.apply(variables, seen, labels, False)
+
+    report("parse net", lambda: parse(parse_variables, batch["photos"]))
+    report("inference", lambda: infer(variables, parse_variables, batch["photos"], batch["given"]))
+
+    optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
+    synced_network, _ = make_networks(config, model.dimensions, DEVICES)
+    update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
+    state, frozen = replicate(initial_state(variables, optimizer)), replicate(Frozen(model, parse_variables))
+    sharded = shard(batch)
+
+    def step():
+        nonlocal state  # given away to each update and replaced by its result
+        state, metrics = update(state, frozen, sharded)
+        return metrics
+
+    report("training step", step)
 
 
-def _report(what: str, function, *inputs, repeats: int) -> None:
-    start = time.perf_counter()
-    compiled = jax.jit(function).lower(*inputs).compile()
-    compile_time = time.perf_counter() - start
+def make_batch(config: Config, model: MorphableModel, subjects: int) -> dict:
+    """A training batch of random synthetic faces."""
+    rng = np.random.default_rng(0)
+    examples = []
+    for _ in range(subjects):
+        scene = jax.device_get(render_scene(model, sample_subject(rng, model), config.image_size))
+        examples.append(
+            {
+                "photos": photograph(rng, scene) / np.float32(255),
+                "given": np.ones(3, bool),
+                "landmarks": scene.landmarks,
+                "landmarks_3d": scene.landmarks_3d,
+            }
+        )
+    return jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *examples)
+
+
+def measure(what: str, function, photos: int, repeats: int) -> None:
+    """Print the first call's time less a later one's, the median of later calls, and memory so far."""
     times = []
-    for _ in range(repeats):
+    for _ in range(1 + repeats):
         start = time.perf_counter()
-        jax.block_until_ready(compiled(*inputs))
+        jax.block_until_ready(function())
         times.append(time.perf_counter() - start)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f"{what:<30} {min(times):8.2f} s   compiled in {compile_time:6.2f} s   peak memory {peak:5.1f} GiB")
+    first, *later = times
+    median = statistics.median(later)
+    print(
+        f"{what:14} {1e3 * median:9.1f} ms {photos / median:8.1f} photos/s   compiled in {first - median:.1f} s, "
+        f"peak memory {peak_memory() / 2**30:.2f} GiB",
+        flush=True,
+    )
+
+
+def peak_memory() -> int:
+    """Bytes: of the first device where it keeps count, else of this process."""
+    statistics_of_device = jax.local_devices()[0].memory_stats() or {}
+    return statistics_of_device.get(
+        "peak_bytes_in_use", 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.files import whole_files
 from dfmvr_jax.pictures import to_uint8
 
 
@@ -40,16 +41,16 @@ def main() -> None:
             f"--index {command.index}: the split {command.split} has subjects 0 to {len(split) - 1}"
         )
     example = split[command.index]
-    command.out.mkdir(parents=True, exist_ok=True)
-    for view, photo, landmarks in zip(VIEWS, to_uint8(example["photos"]), example["landmarks"]):
-        Image.fromarray(photo).save(command.out / f"{view}.png")
-        np.savetxt(command.out / f"{view}.txt", landmarks, fmt="%.3f")
-    if len(example["vertices"]):
-        import trimesh
+    with whole_files(command.out) as folder:
+        for view, photo, landmarks in zip(VIEWS, to_uint8(example["photos"]), example["landmarks"]):
+            Image.fromarray(photo).save(folder / f"{view}.png")
+            np.savetxt(folder / f"{view}.txt", landmarks, fmt="%.3f")
+        if len(example["vertices"]):
+            import trimesh
 
-        model = load_face_model(split.metadata["face_model"])
-        mesh = trimesh.Trimesh(example["vertices"] * model.unit_mm, model.triangles, process=False)
-        mesh.export(command.out / "truth.ply")
+            model = load_face_model(split.metadata["face_model"])
+            mesh = trimesh.Trimesh(example["vertices"] * model.unit_mm, model.triangles, process=False)
+            mesh.export(folder / "truth.ply")
     print(f"{example['subject']}: {command.out}")
 
 

@@ -83,17 +83,18 @@ def load_split(config: DataConfig, split: str) -> Split:
 
 
 def check_fits(split: Split, config: Config) -> None:
-    """Raise `InputError` unless photos, meshes and landmarks are of the config's size and face model."""
-    for key, wanted, flag in (
-        ("image_size", config.image_size, "--image-size"),
-        ("face_model", config.face_model, "--face-model"),
-    ):
-        found = split.metadata[key]
-        if found != wanted:
-            raise InputError(
-                f"{split.path}: its {key.replace('_', ' ')} is {found}, the config wants {wanted}: "
-                f"set {flag} {found} or another --data.name"
-            )
+    """Raise `InputError` unless the config's networks can learn from the photos and 3D landmarks."""
+    size, face_model = split.metadata["image_size"], split.metadata["face_model"]
+    if size != config.image_size:
+        raise InputError(
+            f"{split.path}: its photos have {size} pixels a side, the config wants {config.image_size}: "
+            f"train with --image-size {size}, or with another --data.name"
+        )
+    if face_model != config.face_model and config.loss.landmarks_3d:
+        raise InputError(
+            f"{split.path}: its 3D landmarks are of the face model {face_model}, the config wants "
+            f"{config.face_model}: train with --face-model {face_model}, or with --loss.landmarks-3d 0"
+        )
 
 
 def training_batches(split: Split, config: DataConfig, batch_size: int, seed: int) -> grain.MapDataset:

@@ -11,12 +11,11 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from PIL import Image
 
 from datasets.pipeline import load_split
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import write_picture
 from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8
 from render.array_types import UInt8
 
@@ -45,10 +44,7 @@ def main() -> None:
     command = parse_command(ShowCommand, __doc__)
     split = load_split(DataConfig(name=command.name, directory=str(command.directory)), command.split)
     examples = [split[index] for index in range(min(command.subjects, len(split)))]
-    try:
-        Image.fromarray(contact_sheet(examples)).save(command.out)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{command.out}: cannot be written as a picture ({error})") from error
+    write_picture(command.out, contact_sheet(examples))
     print(f"{command.out}: {len(examples)} of {len(split)} subjects of {command.name}, {command.split}")
 
 

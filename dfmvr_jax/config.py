@@ -50,7 +50,7 @@ class LossConfig:
     mask: float = 3.0  # equation 3
     mask_start: float = 0.0  # share of the training after which the mask loss counts
     landmarks_2d: float = 0.02  # equation 4, per pixel
-    landmarks_3d: float = 1.0  # equations 5 and 6, per model unit; 0 where the data has no 3D landmarks
+    landmarks_3d: float = 1.0  # equations 5 and 6, per model unit; 0 for data of another face model
     identity: float = 3e-4 * 1.0  # equation 8
     expression: float = 3e-4 * 0.8  # equation 8
     albedo: float = 3e-4 * 0.017  # equation 8

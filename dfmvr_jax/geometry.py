@@ -20,6 +20,13 @@ def rotation_matrix(euler: Float[Array, "3"]) -> Float[Array, "3 3"]:
     )
 
 
+def move(
+    points: Float[Array, "n 3"], euler: Float[Array, "3"], translation: Float[Array, "3"]
+) -> Float[Array, "n 3"]:
+    """Points rotated about the origin, then translated."""
+    return points @ rotation_matrix(euler).T + translation
+
+
 class Similarity(NamedTuple):
     """x -> scale * R x + translation."""
 

@@ -1,7 +1,8 @@
 """The weak supervision (paper, section 4): one function per term, all of one subject, all without weights.
 
 `face_losses` and `image_losses` gather them in dicts whose keys are the weight fields of `LossConfig`;
-`weighted_sum` applies the weights. Where the paper and the released code differ: docs/method.md, section 4.
+`counted` picks those that count, `weighted_sum` applies the weights. Where the paper and the released code
+differ: docs/method.md, section 4.
 """
 
 import jax
@@ -77,14 +78,16 @@ def _pixel_scale(image_size: int) -> float:
     return REFERENCE_SIZE / image_size
 
 
+def counted(config: LossConfig, terms: dict[str, Float[Array, ""]]) -> dict[str, Float[Array, ""]]:
+    """The terms whose weight is not 0. The others may be NaN; compiled, what led to them is left out."""
+    return {name: term for name, term in terms.items() if getattr(config, name)}
+
+
 def weighted_sum(
     config: LossConfig, terms: dict[str, Float[Array, ""]], progress: float | Float[Array, ""]
 ) -> Float[Array, ""]:
-    """The loss that is minimised; `progress` is the share of the training done, for `mask_start`.
-
-    Terms of weight 0 are left out: they may be NaN.
-    """
-    weights = {name: weight for name in terms if (weight := getattr(config, name))}
+    """The loss that is minimised; `progress` is the share of the training done, for `mask_start`."""
+    weights = {name: getattr(config, name) for name in terms}
     if "mask" in weights:
         weights["mask"] *= progress >= config.mask_start
     return sum(weight * terms[name] for name, weight in weights.items())

@@ -1,13 +1,10 @@
 """Files of a reconstructed face: meshes with colours, and the coefficients behind them."""
 
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
 
 from dfmvr_jax.coefficients import VIEWS, Coefficients
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from render.array_types import Float, Int
 from render.camera import Camera
@@ -15,16 +12,14 @@ from render.camera import Camera
 
 def write_meshes(
     folder: Path,
-    name: str,
     vertices_mm: Float[np.ndarray, "n 3"],
     triangles: Int[np.ndarray, "f 3"],
     colors: Float[np.ndarray, "n 3"],
-) -> list[Path]:
-    """Write `name`.ply, `name`.glb and `name`.obj with a colour per vertex; returns their paths.
+) -> None:
+    """Write mesh.ply, mesh.glb and mesh.obj into a folder, with a colour per vertex.
 
     Coordinates are millimetres in all three files (glTF viewers may take them for metres). Colours are in
     [0, 1], sRGB, and clipped; the .glb holds them as linear light with a matte material, as glTF wants it.
-    Each file appears whole or not at all. Raises `InputError` where the folder cannot be written.
     """
     import trimesh
 
@@ -32,26 +27,9 @@ def write_meshes(
         vertex_colors = np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8)
         return trimesh.Trimesh(vertices_mm, triangles, vertex_colors=vertex_colors, process=False)
 
-    files = {
-        f"{name}.ply": trimesh.exchange.ply.export_ply(mesh(colors)),
-        f"{name}.glb": trimesh.exchange.gltf.export_glb(
-            mesh(_linear_light(colors)), tree_postprocessor=_make_matte
-        ),
-        f"{name}.obj": trimesh.exchange.obj.export_obj(mesh(colors)).encode(),
-    }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=f".{name}-") as temporary:
-            for file, content in files.items():
-                Path(temporary, file).write_bytes(content)
-            for file in files:
-                os.replace(Path(temporary, file), folder / file)
-    except OSError as error:
-        raise InputError(
-            f"{folder}: the meshes of {name} cannot be written there ({error.strerror}); "
-            "give a folder you may write to, on a disk with space left"
-        ) from None
-    return [folder / file for file in files]
+    mesh(colors).export(folder / "mesh.ply")
+    mesh(_linear_light(colors)).export(folder / "mesh.glb", tree_postprocessor=_make_matte)
+    mesh(colors).export(folder / "mesh.obj")
 
 
 def coefficients_json(coefficients: Coefficients, camera: Camera, model: MorphableModel) -> dict:

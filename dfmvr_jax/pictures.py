@@ -1,11 +1,11 @@
-"""Pictures for people: overlays, landmarks, part labels, grids. All are uint8 `[height, width, 3]`."""
+"""Pictures for people: overlays, landmarks, part labels, grids. Pictures are uint8 `[height, width, 3]`."""
 
 from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from render.array_types import Bool, Float, Int, UInt8
+from render.array_types import Array, Bool, Float, Int, UInt8
 
 PART_COLORS = np.array(
     [
@@ -33,6 +33,12 @@ def enlarge(picture: UInt8[np.ndarray, "h w 3"], side: int = 224) -> UInt8[np.nd
     """A small picture magnified by the largest whole number that keeps its height within `side` pixels."""
     times = max(1, side // picture.shape[0])
     return picture.repeat(times, axis=0).repeat(times, axis=1)
+
+
+def halve(images: Float[Array, "views h w c"]) -> Float[Array, "views h/2 w/2 c"]:
+    """Means of blocks of 2 x 2 pixels: images drawn at twice the size get soft outlines."""
+    views, height, width, channels = images.shape
+    return images.reshape(views, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))
 
 
 def overlay(

@@ -41,7 +41,7 @@ def small() -> Config:
         image_size=64,
         face_model="builtin-coarse",
         network=NetworkConfig(width=8),
-        parse=ParseConfig(width=16, epochs=3, learning_rate=3e-3),
+        parse=ParseConfig(width=16, enlarge=2, batch_size=4, epochs=2, learning_rate=3e-3),
         # in the few steps there are, shape is learnt first
         loss=LossConfig(photo=1.0, mask=0.3, landmarks_2d=0.05, landmarks_3d=200.0),
         data=DataConfig(name="synthetic/small"),

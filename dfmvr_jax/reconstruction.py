@@ -6,7 +6,7 @@ import jax
 
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape, vertex_normals
-from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.geometry import move, rotation_matrix
 from render import render_vertices
 from render.array_types import Array, Bool, Float
 from render.camera import Camera, project
@@ -29,17 +29,6 @@ class Rendering(NamedTuple):
     masks: Bool[Array, "views height width"]  # where the face is
 
 
-class Reconstruction(NamedTuple):
-    """A `Face` and its `Rendering` in one."""
-
-    vertices: Float[Array, "vertices 3"]
-    albedo: Float[Array, "vertices 3"]
-    posed: Float[Array, "views vertices 3"]
-    colors: Float[Array, "views vertices 3"]
-    images: Float[Array, "views height width 3"]
-    masks: Bool[Array, "views height width"]
-
-
 def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
     """Build one subject's face, pose and light it for every view.
 
@@ -50,8 +39,8 @@ def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
     normals = vertex_normals(vertices, model)
 
     def pose_view(rotation: Float[Array, "3"], translation: Float[Array, "3"]):
-        matrix = rotation_matrix(rotation)
-        return vertices @ matrix.T + translation, shade(albedo, normals @ matrix.T, coefficients.light)
+        colors = shade(albedo, normals @ rotation_matrix(rotation).T, coefficients.light)
+        return move(vertices, rotation, translation), colors
 
     posed, colors = jax.vmap(pose_view)(coefficients.rotation, coefficients.translation)
     return Face(vertices, albedo, posed, colors)
@@ -67,10 +56,10 @@ def render_face(model: MorphableModel, camera: Camera, face: Face) -> Rendering:
     return Rendering(*jax.vmap(render_view)(face.posed, face.colors))
 
 
-def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> Reconstruction:
+def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> tuple[Face, Rendering]:
     """Build, pose, light and render one subject's face in every view."""
     face = pose_face(model, coefficients)
-    return Reconstruction(*face, *render_face(model, camera, face))
+    return face, render_face(model, camera, face)
 
 
 def landmark_pixels(

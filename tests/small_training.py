@@ -59,13 +59,13 @@ def small_training(config: Config = CONFIG) -> SmallTraining:
 def make_batch(model, seed: int) -> dict:
     camera = face_camera(CONFIG.image_size)
     subjects = [random_coefficients(model, seed * 100 + i) for i in range(CONFIG.batch_size)]
-    faces = jax.vmap(reconstruct, (None, None, 0))(
+    faces, renderings = jax.vmap(reconstruct, (None, None, 0))(
         model, camera, jax.tree.map(lambda *x: jnp.stack(x), *subjects)
     )
     batch = {
-        "photos": jnp.clip(faces.images, 0, 1),
+        "photos": jnp.clip(renderings.images, 0, 1),
         "given": jnp.ones((CONFIG.batch_size, 3), bool),
-        "labels": faces.masks.astype(jnp.int32),
+        "labels": renderings.masks.astype(jnp.int32),
         "landmarks": jax.vmap(landmark_pixels, (None, None, 0))(model, camera, faces.posed),
         "landmarks_3d": faces.vertices[:, model.landmarks_3d],
     }

@@ -101,10 +101,10 @@ def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypa
         *arguments,
     )
     assert code == 0
-    meshes = [trimesh.load(tmp_path / "out" / f"face.{kind}", process=False) for kind in ("ply", "obj")]
+    meshes = [trimesh.load(tmp_path / "out" / f"mesh.{kind}", process=False) for kind in ("ply", "obj")]
     assert np.ptp(meshes[0].vertices[:, 1]) > 150  # a head in millimetres
     np.testing.assert_allclose(meshes[0].vertices, meshes[1].vertices, atol=1e-3)
-    assert (tmp_path / "out" / "face.glb").stat().st_size > 1000
+    assert (tmp_path / "out" / "mesh.glb").stat().st_size > 1000
     description = json.loads((tmp_path / "out" / "coefficients.json").read_text())
     assert np.shape(description["rotation"]) == (3, 3)
     assert [name for name, photo in description["photos"].items() if photo] == list(views)

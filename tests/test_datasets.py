@@ -27,7 +27,7 @@ from datasets.show import contact_sheet
 from datasets.synthetic import backgrounds, scenes
 from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.config import Config, DataConfig
+from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.geometry import rotation_matrix
@@ -283,10 +283,12 @@ def test_head_is_drawn_around_the_face():
 def test_data_of_another_size_or_face_is_refused(config):
     split = load_split(config, "train")
     fitting = Config(image_size=SIZE, face_model="builtin-coarse")
+    without_3d = LossConfig(landmarks_3d=0)
     check_fits(split, fitting)
+    check_fits(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d))
     for wrong, flag in (
-        ({"image_size": 32}, f"--image-size {SIZE}"),
-        ({"face_model": "builtin"}, "--face-model"),
+        ({"image_size": 32, "loss": without_3d}, f"--image-size {SIZE}"),
+        ({"face_model": "builtin"}, "--face-model builtin-coarse.*--loss.landmarks-3d 0"),
     ):
         with pytest.raises(InputError, match=f"{split.path}.*{flag}"):
             check_fits(split, dataclasses.replace(fitting, **wrong))

@@ -37,9 +37,9 @@ def parser():
 @pytest.fixture(scope="module")
 def target(toy_model):
     coefficients = random_coefficients(toy_model, seed=1)
-    face = jax.jit(reconstruct)(toy_model, CAMERA, coefficients)
+    face, rendering = jax.jit(reconstruct)(toy_model, CAMERA, coefficients)
     return {
-        "photos": face.images,
+        "photos": rendering.images,
         "photo_labels": jnp.asarray(np.random.default_rng(0).integers(0, 10, (3, 32, 32)), jnp.int32),
         "landmarks": landmark_pixels(toy_model, CAMERA, face.posed),
         "landmarks_3d": 1.1 * face.vertices[toy_model.landmarks_3d] + 0.2,
@@ -169,8 +169,10 @@ def test_cross_entropy_of_a_certain_and_an_even_answer():
 
 
 def test_terms_without_weight_do_not_count():
-    terms = {"photo": jnp.array(2.0), "landmarks_3d": jnp.array(jnp.nan)}
-    assert float(losses.weighted_sum(LossConfig(photo=3.0, landmarks_3d=0.0), terms, 0.5)) == 6
+    config = LossConfig(photo=3.0, landmarks_3d=0.0)
+    terms = losses.counted(config, {"photo": jnp.array(2.0), "landmarks_3d": jnp.array(jnp.nan)})
+    assert terms.keys() == {"photo"}
+    assert float(losses.weighted_sum(config, terms, 0.5)) == 6
 
 
 def test_white_light_and_flat_albedo():

@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +7,6 @@ import pytest
 import trimesh
 
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import face_shape
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.meshes import coefficients_json, write_meshes
@@ -24,9 +22,9 @@ def mesh():
 
 def test_meshes_read_back_the_same(tmp_path, mesh):
     vertices, triangles, colors = mesh
-    paths = write_meshes(tmp_path / "new", "anna", vertices, triangles, colors)
-    assert [path.name for path in paths] == ["anna.ply", "anna.glb", "anna.obj"]
-    assert sorted((tmp_path / "new").iterdir()) == sorted(paths)
+    write_meshes(tmp_path, vertices, triangles, colors)
+    paths = sorted(tmp_path.iterdir())
+    assert [path.name for path in paths] == ["mesh.glb", "mesh.obj", "mesh.ply"]
     for path in paths:
         (found,) = trimesh.load_scene(path, process=False).geometry.values()
         np.testing.assert_allclose(found.vertices, vertices, atol=1e-4)
@@ -40,34 +38,6 @@ def test_meshes_read_back_the_same(tmp_path, mesh):
         else:
             expected = np.round(255 * np.clip(colors, 0, 1))
             np.testing.assert_array_equal(found.visual.vertex_colors[:, :3], expected)
-
-
-def test_meshes_are_written_over_older_ones(tmp_path, mesh):
-    vertices, triangles, colors = mesh
-    write_meshes(tmp_path, "anna", vertices * 0, triangles, colors)
-    (ply, *_) = write_meshes(tmp_path, "anna", vertices, triangles, colors)
-    np.testing.assert_allclose(trimesh.load(ply, process=False).vertices, vertices, atol=1e-4)
-
-
-def test_a_file_in_the_way_is_an_input_error(tmp_path, mesh):
-    (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="file: the meshes of anna cannot be written"):
-        write_meshes(tmp_path / "file", "anna", *mesh)
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def test_a_full_disk_leaves_nothing_half_written(tmp_path, mesh, monkeypatch):
-    written = Path.write_bytes
-
-    def disk_full_at_the_last_file(path, content):
-        if path.suffix == ".obj":
-            raise OSError(28, "No space left on device")
-        return written(path, content)
-
-    monkeypatch.setattr(Path, "write_bytes", disk_full_at_the_last_file)
-    with pytest.raises(InputError, match="No space left on device"):
-        write_meshes(tmp_path, "anna", *mesh)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_face_can_be_rebuilt_from_the_json(toy_model):

@@ -163,7 +163,7 @@ def predict(inputs):
 def test_first_prediction_is_the_mean_face_in_view(variables, predict):
     coefficients, unchanged = predict(variables)
     rotation = np.zeros((2, 3, 3))
-    rotation[..., 1] = (-0.6, 0.0, 0.6)
+    rotation[..., 1] = np.radians((-30, 0, 30))
     np.testing.assert_allclose(coefficients.rotation, rotation, rtol=1e-6)
     for name in ("identity", "expression", "albedo", "light", "translation"):
         assert not np.any(getattr(coefficients, name)), name

@@ -68,17 +68,6 @@ def test_two_devices_equal_one(stepped, tmp_path):
         np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
 
 
-def test_every_parameter_that_should_learns(training, stepped):
-    before = jax.tree_util.tree_flatten_with_path(training.state.params)[0]
-    unmoved = [
-        jax.tree_util.keystr(path)
-        for path, leaf in before
-        if np.array_equal(stepped["[0]" + jax.tree_util.keystr(path)], leaf)
-    ]
-    # in the first step the heads' kernels are zero, so only the heads have a gradient
-    assert not [name for name in unmoved if "heads" in name]
-
-
 def test_the_rendered_share_of_a_batch_stands_for_all_of_it(training, stepped):
     """The halves' photo and mask losses average to the whole's; the other terms see the whole anyway."""
     half = small_training(dataclasses.replace(CONFIG, rendered_share=0.5))
@@ -95,7 +84,7 @@ def test_the_rendered_share_of_a_batch_stands_for_all_of_it(training, stepped):
                 assert abs(first[name][0] - second[name][0]) > 1e-3 * whole
 
 
-def test_training_lowers_the_loss_and_leaves_the_parse_net_alone(training):
+def test_training_lowers_the_loss_with_every_parameter_and_leaves_the_parse_net_alone(training):
     frozen, state = replicate(training.frozen), replicate(training.state)
     before = [np.array(leaf) for leaf in jax.tree.leaves(frozen)]
     losses = []
@@ -104,6 +93,15 @@ def test_training_lowers_the_loss_and_leaves_the_parse_net_alone(training):
         losses.append(float(metrics["loss"][0]))
     assert np.isfinite(losses).all()
     assert losses[-1] < 0.9 * losses[0]
+    unmoved = [
+        jax.tree_util.keystr(path)
+        for (path, old), new in zip(
+            jax.tree_util.tree_flatten_with_path(training.state.params)[0],
+            jax.tree.leaves(unreplicate(state.params)),
+        )
+        if np.array_equal(old, new)
+    ]
+    assert all("merge_0" in name for name in unmoved), unmoved  # which `TriUNet` has and does not use
     for leaf, old in zip(jax.tree.leaves(frozen), before):
         np.testing.assert_array_equal(leaf, old)
 
@@ -181,10 +179,11 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
 
 def test_workdir_of_another_config_is_refused(tmp_path):
     open_workdir(tmp_path / "run", Config())
-    open_workdir(tmp_path / "run", dataclasses.replace(Config(), log_every=7))  # changes nothing learnt
+    going_on = dataclasses.replace(Config(), log_every=7)  # changes nothing learnt
+    open_workdir(tmp_path / "run", going_on)
     with pytest.raises(InputError, match="learning_rate: 0.5, not 0.0001"):
         open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5))
-    assert read_config(tmp_path / "run" / "config.json") == Config()
+    assert read_config(tmp_path / "run" / "config.json") == going_on
 
 
 def test_unwritable_workdir_is_one_line(tmp_path):

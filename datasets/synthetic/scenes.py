@@ -11,7 +11,8 @@ from datasets.synthetic.backgrounds import add_head, sample_background
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape
 from dfmvr_jax.face_model.sampling import sample_coefficients
-from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.geometry import move
+from dfmvr_jax.pictures import halve
 from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
 from render.array_types import Array, Float, Int, UInt8
 from render.camera import Camera, clip_positions, face_camera, project
@@ -96,7 +97,7 @@ def render_scene(model: MorphableModel, coefficients: Coefficients, image_size: 
     """
     camera = face_camera(image_size)
     coefficients = _keep_in_image(model, camera, coefficients)
-    face = reconstruct(model, face_camera(2 * image_size), coefficients)
+    face, rendering = reconstruct(model, face_camera(2 * image_size), coefficients)
     fragments = jax.vmap(
         lambda posed: rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
     )(face.posed)
@@ -105,8 +106,8 @@ def render_scene(model: MorphableModel, coefficients: Coefficients, image_size: 
     return Scene(
         coefficients=coefficients,
         vertices=face.vertices,
-        faces=_halve(face.images),
-        coverage=_halve(face.masks[..., None].astype(jnp.float32))[..., 0],
+        faces=halve(rendering.images),
+        coverage=halve(rendering.masks[..., None].astype(jnp.float32))[..., 0],
         labels=jnp.where(fragments.mask, model.part_labels[vertices], 0),
         landmarks=landmark_pixels(model, camera, face.posed),
         landmarks_3d=face.vertices[model.landmarks_3d],
@@ -129,7 +130,7 @@ def _keep_in_image(model: MorphableModel, camera: Camera, coefficients: Coeffici
     points = face_shape(model, coefficients.identity, coefficients.expression)[model.landmarks]
 
     def keep_view(rotation, translation):
-        pixels = project(camera, points @ rotation_matrix(rotation).T + translation)
+        pixels = project(camera, move(points, rotation, translation))
         margin, size = MARGIN * camera.image_size[0], camera.image_size[0]
         missing = jnp.maximum(margin - pixels.min(axis=0), 0)
         missing -= jnp.maximum(pixels.max(axis=0) - (size - margin), 0)
@@ -139,9 +140,3 @@ def _keep_in_image(model: MorphableModel, camera: Camera, coefficients: Coeffici
     return coefficients._replace(
         translation=jax.vmap(keep_view)(coefficients.rotation, coefficients.translation)
     )
-
-
-def _halve(images: Float[Array, "views h w c"]) -> Float[Array, "views h/2 w/2 c"]:
-    """Means of blocks of 2 x 2 pixels."""
-    views, height, width, channels = images.shape
-    return images.reshape(views, height // 2, 2, width // 2, 2, channels).mean(axis=(2, 4))

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks, register_surface
 from render.array_types import Bool, Float, Int
 
@@ -105,8 +104,8 @@ def compare_with_scan(
             f"{FEWEST_POINTS} or more; give points and landmarks in the same frame"
         )
     placed = register_landmarks(vertices.astype(np.float64), landmarks, scan.landmarks)
-    placed = register_surface(placed, triangles, points)
-    distances = np.linalg.norm(points - closest_points(placed, triangles, points).points, axis=-1)
+    placed, closest = register_surface(placed, triangles, points)
+    distances = np.linalg.norm(points - closest.points, axis=-1)
     return ScanComparison(surface_errors(distances), placed, disc, points, distances)
 
 

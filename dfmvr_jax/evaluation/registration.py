@@ -28,8 +28,8 @@ def register_surface(
     triangles: Int[np.ndarray, "f 3"],
     scan_points: Float[np.ndarray, "k 3"],
     max_steps: int = 30,
-) -> Float[np.ndarray, "n 3"]:
-    """Vertices after ICP with scale: the surface is brought nearest to the scan's points.
+) -> tuple[Float[np.ndarray, "n 3"], ClosestPoints]:
+    """ICP with scale: vertices whose surface is nearest to the scan's points, and where on it they are nearest.
 
     Each step finds the exact closest point on the surface for every scan point and solves for the
     similarity (7 parameters) that minimises the distances along the surface's normals there (point-to-plane
@@ -42,13 +42,13 @@ def register_surface(
       scan_points: points of the scan that the surface should cover, mm.
       max_steps: most ICP steps; 4 or 5 are usual.
     """
-    best, best_rmse = vertices, np.inf
+    best, best_rmse = None, np.inf
     for _ in range(max_steps):
         closest = closest_points(vertices, triangles, scan_points)
         rmse = np.sqrt(np.mean(np.sum((scan_points - closest.points) ** 2, axis=-1)))
         if rmse > best_rmse - SMALLEST_GAIN_MM:
             break
-        best, best_rmse = vertices, rmse
+        best, best_rmse = (vertices, closest), rmse
         vertices = _point_to_plane_step(vertices, closest, scan_points)
     return best
 

@@ -10,7 +10,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import SurfaceErrors
 
 TITLES = {
@@ -62,22 +61,13 @@ def summarize(results: Sequence[SubjectResult]) -> dict:
 
 
 def write_report(folder: Path, results: Sequence[SubjectResult]) -> None:
-    """Write `metrics.json` (`summarize`) and `subjects.csv` (a line a subject) into a folder.
-
-    Raises `InputError` where the folder cannot be written.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.json").write_text(json.dumps(summarize(results), indent=2) + "\n")
-        with (folder / "subjects.csv").open("w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["subject", *TITLES, *(f"mean_face_{name}" for name in TITLES)])
-            for subject, *faces in results:
-                writer.writerow([subject, *(value for face in faces for value in face.by_name().values())])
-    except OSError as error:
-        raise InputError(
-            f"{folder}: the report cannot be written there ({error.strerror}); give another folder"
-        ) from None
+    """Write `metrics.json` (`summarize`) and `subjects.csv` (a line a subject) into a folder."""
+    (folder / "metrics.json").write_text(json.dumps(summarize(results), indent=2) + "\n")
+    with (folder / "subjects.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["subject", *TITLES, *(f"mean_face_{name}" for name in TITLES)])
+        for subject, *faces in results:
+            writer.writerow([subject, *(value for face in faces for value in face.by_name().values())])
 
 
 def print_report(results: Sequence[SubjectResult], console: Console | None = None) -> None:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.geometry import move
 from render.array_types import Bool, Float, Int
 from render.camera import clip_positions, face_camera
 from render.rasterize import rasterize
@@ -33,7 +33,7 @@ def _seen_triangles(vertices, triangles, rotation, translation):
     camera = face_camera(SCANNER_SIZE)
 
     def scan(rotation, translation):
-        clip = clip_positions(camera, vertices @ rotation_matrix(rotation).T + translation)
+        clip = clip_positions(camera, move(vertices, rotation, translation))
         return rasterize(clip, triangles, camera.image_size).triangle_ids
 
     return jax.vmap(scan)(rotation, translation)

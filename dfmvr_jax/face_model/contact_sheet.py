@@ -9,7 +9,6 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
 from rich.progress import track
 
 from dfmvr_jax.coefficients import VIEWS, Coefficients
@@ -17,8 +16,9 @@ from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.face_model.loading import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.sampling import sample_coefficients
-from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, tile, to_uint8
-from dfmvr_jax.reconstruction import reconstruct
+from dfmvr_jax.files import write_picture
+from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, halve, tile, to_uint8
+from dfmvr_jax.reconstruction import Rendering, reconstruct
 from render import project
 from render.camera import face_camera
 
@@ -45,7 +45,7 @@ def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
         rotation=jnp.array([[0.0, yaw, 0.0] for yaw in YAW]),
         translation=jnp.zeros((len(VIEWS), 3)),
     )
-    draw = jax.jit(lambda coefficients: reconstruct(model, camera, coefficients))
+    draw = jax.jit(lambda coefficients: reconstruct(model, camera, coefficients)[1])
     rng = np.random.default_rng(command.seed)
     cells = [_views(draw(neutral))]
     for index in track(range(command.subjects), "subjects"):
@@ -57,12 +57,10 @@ def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
     return tile(rows)
 
 
-def _views(face) -> np.ndarray:
+def _views(rendering: Rendering) -> np.ndarray:
     """The three views side by side on white, at half the size they were drawn in."""
-    images = jnp.where(face.masks[..., None], face.images, 1.0).clip(0, 1)
-    views, height, width, _ = images.shape
-    halved = images.reshape(views, height // 2, 2, width // 2, 2, 3).mean(axis=(2, 4))
-    return to_uint8(np.concatenate(np.asarray(halved), axis=1))
+    images = jnp.where(rendering.masks[..., None], rendering.images, 1.0).clip(0, 1)
+    return to_uint8(np.concatenate(np.asarray(halve(images)), axis=1))
 
 
 def _marks(model: MorphableModel, neutral: Coefficients, camera) -> np.ndarray:
@@ -70,8 +68,8 @@ def _marks(model: MorphableModel, neutral: Coefficients, camera) -> np.ndarray:
     painted = dataclasses.replace(
         model, mean_albedo=jnp.asarray(PART_COLORS[np.asarray(model.part_labels)] / 255, jnp.float32)
     )
-    face = reconstruct(painted, camera, neutral)
-    views = np.split(_views(face), len(VIEWS), axis=1)
+    face, rendering = reconstruct(painted, camera, neutral)
+    views = np.split(_views(rendering), len(VIEWS), axis=1)
     points = np.asarray(project(camera, face.posed[:, model.landmarks_3d])) / 2
     marked = [
         draw_landmarks(draw_landmarks(view, xy[68:], (255, 255, 255)), xy[:68], (0, 0, 0))
@@ -83,8 +81,7 @@ def _marks(model: MorphableModel, neutral: Coefficients, camera) -> np.ndarray:
 def main() -> None:
     command = parse_command(SheetCommand, __doc__)
     sheet = draw_sheet(load_face_model(command.face_model), command)
-    command.out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(sheet).save(command.out, optimize=True)
+    write_picture(command.out, sheet)
 
 
 if __name__ == "__main__":

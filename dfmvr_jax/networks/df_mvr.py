@@ -1,5 +1,6 @@
 """The reconstruction network: three photos and their part labels to coefficients (paper, section 3.1)."""
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -45,11 +46,7 @@ class DFMVR(nn.Module):
     width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # bottlenecks of RedNet's stages
     fused_features: str = "released"  # or "paper", see `TriUNet`
-    initial_yaw: tuple[float, float, float] = (
-        -0.6,
-        0.0,
-        0.6,
-    )  # first prediction for left, front, right, radians
+    initial_yaw: tuple[float, float, float] = (-math.pi / 6, 0.0, math.pi / 6)  # of the views, radians
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters and coefficients are float32
 

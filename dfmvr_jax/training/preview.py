@@ -35,12 +35,12 @@ def make_preview(
         return photo_labels, jax.vmap(reconstruct, (None, None, 0))(model, camera, coefficients)
 
     def preview(variables, parse_variables, model) -> np.ndarray:
-        labels, faces = predict(variables, parse_variables, model)
+        labels, (_, renderings) = predict(variables, parse_variables, model)
         columns = zip(
             to_uint8(np.asarray(photos).reshape(-1, *photos.shape[2:])),
             np.asarray(labels).reshape(-1, *labels.shape[2:]),
-            to_uint8(np.asarray(faces.images).reshape(-1, *photos.shape[2:])),
-            np.asarray(faces.masks).reshape(-1, *labels.shape[2:]),
+            to_uint8(np.asarray(renderings.images).reshape(-1, *photos.shape[2:])),
+            np.asarray(renderings.masks).reshape(-1, *labels.shape[2:]),
         )
         pictures = [
             (photo, color_labels(parts), rendered, overlay(photo, rendered, mask))

@@ -16,9 +16,9 @@ import optax
 from dfmvr_jax.config import Config
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.inference import network_inputs, parse_logits
-from dfmvr_jax.losses import cross_entropy, face_losses, image_losses, weighted_sum
+from dfmvr_jax.losses import counted, cross_entropy, face_losses, image_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
-from dfmvr_jax.reconstruction import pose_face, render_face
+from dfmvr_jax.reconstruction import pose_face, reconstruct
 from dfmvr_jax.training.state import DEVICES, TrainState
 from render.array_types import Array, Float, Int, Num
 from render.camera import face_camera
@@ -67,16 +67,17 @@ def make_reconstruction_update(
             batch["landmarks_3d"],
         )
         rendered = max(1, round(config.rendered_share * len(photos))) if train else len(photos)
-        faces, photo_labels = jax.tree.map(lambda leaf: leaf[:rendered], (faces, photo_labels))
-        renderings = jax.vmap(render_face, (None, None, 0))(frozen.model, camera, faces)
+        _, renderings = jax.vmap(reconstruct, (None, None, 0))(
+            frozen.model, camera, jax.tree.map(lambda leaf: leaf[:rendered], coefficients)
+        )
         of_images = jax.vmap(image_losses, (None, 0, 0, 0, 0))(
             config.loss,
             renderings,
             batch["photos"][:rendered],
-            photo_labels,
+            photo_labels[:rendered],
             parse_logits(parse_net, frozen.parse_variables, renderings.images),
         )
-        terms = jax.tree.map(jnp.mean, of_faces | of_images)
+        terms = counted(config.loss, jax.tree.map(jnp.mean, of_faces | of_images))
         loss = weighted_sum(config.loss, terms, state.step / total_steps)
         return loss, (terms, changed["batch_stats"])
 

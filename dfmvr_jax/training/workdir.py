@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dfmvr_jax.config import Config, differing_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import whole_files
 
 # what may change when a run goes on: it does not change what is learnt
 RUNTIME_FIELDS = (
@@ -32,18 +33,10 @@ def check_workdir(workdir: Path, config: Config) -> None:
 
 
 def open_workdir(workdir: Path, config: Config) -> None:
-    """Make the folder and write its config, unless it holds a run of this config already.
+    """Make the folder and write its config; a run that goes on may have new `RUNTIME_FIELDS`.
 
-    Raises `InputError` where it holds a run of another one or cannot be written; nothing is overwritten.
+    Raises `InputError` where the folder holds a run of another config or cannot be written.
     """
     check_workdir(workdir, config)
-    path = workdir / "config.json"
-    if path.exists():
-        return
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        write_config(config, path)
-    except OSError as error:
-        raise InputError(
-            f"{workdir} cannot be written ({error.strerror}); choose another --workdir"
-        ) from None
+    with whole_files(workdir) as folder:
+        write_config(config, folder / "config.json")
