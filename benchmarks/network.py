@@ -115,8 +115,8 @@ def measure(what: str, function, photos: int, repeats: int) -> None:
     first, *later = times
     median = statistics.median(later)
     print(
-        f"{what:14} {1e3 * median:9.1f} ms {photos / median:8.1f} photos/s   compiled in {first - median:.1f} s, "
-        f"peak memory {peak_memory() / 2**30:.2f} GiB",
+        f"{what:14} {1e3 * median:9.1f} ms {photos / median:8.1f} photos/s   "
+        f"compiled in {first - median:.1f} s, peak memory {peak_memory() / 2**30:.2f} GiB",
         flush=True,
     )
 

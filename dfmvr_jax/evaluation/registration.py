@@ -29,7 +29,7 @@ def register_surface(
     scan_points: Float[np.ndarray, "k 3"],
     max_steps: int = 30,
 ) -> tuple[Float[np.ndarray, "n 3"], ClosestPoints]:
-    """ICP with scale: vertices whose surface is nearest to the scan's points, and where on it they are nearest.
+    """ICP with scale: vertices moved nearest to the scan's points, and what on their surface is nearest.
 
     Each step finds the exact closest point on the surface for every scan point and solves for the
     similarity (7 parameters) that minimises the distances along the surface's normals there (point-to-plane
