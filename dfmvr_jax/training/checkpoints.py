@@ -75,9 +75,10 @@ class Checkpoints:
         for candidate in candidates:
             folder = self.directory / str(candidate.step)
             try:
-                difference = _structural_difference(
-                    self._writer.checkpointables_metadata(candidate.step).metadata["state"], like._asdict()
-                )
+                found = self._writer.checkpointables_metadata(candidate.step).metadata["state"]
+                if found is None:  # where orbax could not read them
+                    raise ValueError("its metadata are damaged")
+                difference = _structural_difference(found, like._asdict())
                 if not difference:
                     return TrainState(
                         **self._writer.load_checkpointables(
@@ -119,5 +120,8 @@ def _structural_difference(found, wanted) -> str:
     return ""
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _first_line(error: BaseException) -> str:
+    while error.__cause__:  # orbax wraps what happened in words of its own
+        error = error.__cause__
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return line if len(line) <= 240 else f"{line[:80]} ... {line[-150:]}"
