@@ -283,7 +283,7 @@ def test_head_is_drawn_around_the_face():
 def test_data_of_another_size_or_face_is_refused(config):
     split = load_split(config, "train")
     fitting = Config(image_size=SIZE, face_model="builtin-coarse")
-    without_3d = LossConfig(landmarks_3d=0)
+    without_3d = LossConfig(landmarks_3d=0.0)
     check_fits(split, fitting)
     check_fits(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d))
     for wrong, flag in (
