@@ -35,9 +35,7 @@ from render.camera import face_camera
 class EvaluateCommand:
     workdir: Path  # folder that train.py wrote
     split: str = "test"  # of the run's data set
-    data_directory: str | None = (
-        None  # where data sets are prepared; None: where the run's training found them
-    )
+    data_directory: str | None = None  # of prepared data sets; None: the one that the training used
     out: Path | None = None  # folder for the report; None: evaluation/ in the workdir
     pictures: int = 6  # subjects to draw in error_maps.png
 

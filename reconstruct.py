@@ -9,6 +9,7 @@ landmarks each. In the left photo the nose points to the image's left. Writes me
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 
 import jax
@@ -22,13 +23,14 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.meshes import coefficients_json, write_meshes
-from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo
+from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, nose_offset
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import read_photo
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Rendering, reconstruct
 from render.camera import face_camera
 
+FACING_AWAY = 0.1  # distances of the eyes that the nose may point to the wrong side
 TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
 
 
@@ -50,8 +52,14 @@ def main() -> None:
     landmark_paths = [getattr(command, f"{view}_landmarks") for view in VIEWS]
     check_photos(paths, landmark_paths)
     trained = load_run(command.checkpoint)
-    aligned = [read_and_align(*files, trained) for files in zip(paths, landmark_paths)]
+    aligned = [read_and_align(*files, trained) for files in zip(VIEWS, paths, landmark_paths)]
     given = np.array([photo is not None for photo in aligned])
+    if not given.all() and trained.config.data.all_views_probability == 1:
+        print(
+            f"warning: {command.checkpoint} was trained with all three photos only, one gives a poor "
+            "face; train with --data.all-views-probability 0.667",
+            file=sys.stderr,
+        )
     size = trained.config.image_size
     crops = np.stack([np.zeros((size, size, 3), np.float32) if a is None else a.crop for a in aligned])
 
@@ -83,11 +91,19 @@ def check_photos(paths: list[Path | None], landmark_paths: list[Path | None]) ->
             )
 
 
-def read_and_align(path: Path | None, landmark_path: Path | None, trained: Run) -> AlignedPhoto | None:
+def read_and_align(
+    view: str, path: Path | None, landmark_path: Path | None, trained: Run
+) -> AlignedPhoto | None:
     if path is None:
         return None
     photo = read_photo(path)
     landmarks = read_landmarks(landmark_path) if landmark_path else None
+    wrong_way = {"left": 1, "front": 0, "right": -1}[view]  # of the nose in the image
+    if landmarks is not None and wrong_way * nose_offset(landmarks) > FACING_AWAY:
+        raise InputError(
+            f"{landmark_path}: the nose points to the wrong side for --{view}, where it should point to the "
+            f"image's {view}; are the left and the right photo swapped?"
+        )
     try:
         return align_photo(photo, landmarks, trained.model, trained.camera)
     except InputError as error:

@@ -3,7 +3,7 @@
     python -m datasets.export synthetic/small --split test --index 0 --out photos
 
 Writes left.png, front.png, right.png, the 68 landmarks of each as left.txt, ..., and the true mesh truth.ply
-(millimetres) where the split has it.
+(millimetres) where the split has it. A data set that is missing is prepared first.
 """
 
 import dataclasses

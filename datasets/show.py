@@ -2,7 +2,8 @@
 
     python -m datasets.show synthetic/small --out sheet.png
 
-One row a subject: the three photos, the same with the 68 landmarks, and their part labels.
+One row a subject: the three photos, the same with the 68 landmarks, and their part labels. A data set
+that is missing is prepared first.
 """
 
 import dataclasses

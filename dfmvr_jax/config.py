@@ -14,17 +14,11 @@ from dfmvr_jax.errors import InputError
 class NetworkConfig:
     """Sizes of the reconstruction network (Tri-UNet and RedNet-50)."""
 
-    width: int = (
-        64  # channels of the first Tri-UNet level, all others scale with it: 8, 16 or a multiple of 32
-    )
-    fused_features: Literal["released", "paper"] = (
-        "released"  # 4 x width channels (code) or 1 x width (paper)
-    )
-    initial_yaw_degrees: tuple[float, float, float] = (
-        -30.0,
-        0.0,
-        30.0,
-    )  # head pose of each view before training
+    width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
+    # what RedNet gets of Tri-UNet: 4 x width channels (released code) or 1 x width (paper)
+    fused_features: Literal["released", "paper"] = "released"
+    # head pose of the left, front and right view before training
+    initial_yaw_degrees: tuple[float, float, float] = (-30.0, 0.0, 30.0)
     precision: Literal["float32", "bfloat16"] = "float32"  # of computations; parameters stay float32
 
 
@@ -33,9 +27,7 @@ class ParseConfig:
     """The face parse net (BiSeNet), trained before the reconstruction network and then frozen."""
 
     width: int = 64  # channels of the first ResNet-18 stage; every other width scales with it
-    enlarge: int = (
-        1  # times that photos are enlarged for it: on small ones it sees no eyes and lips otherwise
-    )
+    enlarge: int = 1  # times that photos are enlarged for it: else it sees no eyes and lips on small ones
     checkpoint: str | None = None  # workdir whose parse net to use; None: train one first
     epochs: int = 40  # of its own training
     batch_size: int = 16  # subjects (three photos each) over all devices
@@ -46,21 +38,18 @@ class ParseConfig:
 class LossConfig:
     """Weights of the loss terms (paper, section 4; docs/method.md 4). Pixels are those of a 224 px image."""
 
-    photo: float = 4.0  # equation 2
-    mask: float = 3.0  # equation 3
+    photo: float = 4.0  # colours of the rendering against the photo, equation 2
+    mask: float = 3.0  # parts of the rendering against the photo's, by the parse net, equation 3
     mask_start: float = 0.0  # share of the training after which the mask loss counts
-    landmarks_2d: float = 0.02  # equation 4, per pixel
-    landmarks_3d: float = 1.0  # equations 5 and 6, per model unit; 0 for data of another face model
-    identity: float = 3e-4 * 1.0  # equation 8
-    expression: float = 3e-4 * 0.8  # equation 8
-    albedo: float = 3e-4 * 0.017  # equation 8
+    landmarks_2d: float = 0.02  # projected landmarks against the given ones, per pixel, equation 4
+    landmarks_3d: float = 1.0  # 101 aligned 3D points, equations 5, 6; 0 for data of another face model
+    identity: float = 3e-4  # squared coefficients, equation 8
+    expression: float = 2.4e-4  # squared coefficients, equation 8 (0.8 of identity)
+    albedo: float = 5.1e-6  # squared coefficients, equation 8 (0.017 of identity)
     white_light: float = 10.0  # light of equal strength in the three colour channels (not in the paper)
     flat_albedo: float = 5.0  # little variance of the albedo over plain skin (not in the paper)
-    photo_levels: tuple[float, float, float] = (
-        254.0,
-        128.0,
-        32.0,
-    )  # weight of features, other face, background
+    # weight of a pixel in the photo loss: on facial features, other face, background
+    photo_levels: tuple[float, float, float] = (254.0, 128.0, 32.0)
     dilation: int = 20  # side of the window that dilates the photo's weight map, pixels
     landmark_emphasis: Literal["paper", "released"] = "paper"  # which 2D landmarks weigh 20 instead of 1
 
@@ -73,9 +62,8 @@ class DataConfig:
     directory: str = "runs/data"  # where data sets are prepared
     color_jitter: float = 0.5  # largest relative change of brightness, contrast, saturation, sharpness
     blur_probability: float = 0.3  # of a Gaussian blur
-    all_views_probability: float = (
-        1.0  # else only left, front or right is given, the others black (section 5.3)
-    )
+    # that all three photos are given; else one of them, the others black (section 5.3)
+    all_views_probability: float = 1.0
     workers: int = 0  # processes that load data; 0: in the main process
 
 

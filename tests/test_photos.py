@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.photos.alignment import align_photo, fit_crop, transform_points, warp
+from dfmvr_jax.photos.alignment import align_photo, fit_crop, nose_offset, transform_points, warp
 from dfmvr_jax.photos.landmark_files import five_points, read_landmarks
 from dfmvr_jax.photos.reading import read_photo
 from render.camera import face_camera, project
@@ -306,6 +306,15 @@ def test_68_landmarks_align_as_their_five_points(model):
     by_68, by_5 = (align_photo(photo, points, model, CAMERA) for points in (pixels, five_points(pixels)))
     np.testing.assert_array_equal(by_68.crop, by_5.crop)
     np.testing.assert_allclose(by_68.to_photo, np.eye(2, 3) * 2, atol=0.1)
+
+
+@pytest.mark.parametrize("yaw", [-0.6, 0.0, 0.6])
+def test_the_nose_tells_left_from_right(model, yaw):
+    points = np.asarray(model.mean_shape, np.float64)[np.asarray(model.landmarks)]
+    turned = Rotation.from_euler("xyz", [0, yaw, 0.3]).apply(points)
+    pixels = np.asarray(project(CAMERA, jnp.asarray(turned, jnp.float32)), np.float64)
+    assert np.sign(np.round(nose_offset(pixels), 1)) == np.sign(yaw)
+    assert nose_offset(five_points(pixels)) == nose_offset(pixels)
 
 
 def test_an_aligned_crop_is_only_resized(model):

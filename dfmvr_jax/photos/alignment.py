@@ -74,6 +74,13 @@ def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int
         )
 
 
+def nose_offset(landmarks: Float[np.ndarray, "n 2"]) -> float:
+    """How far the nose tip is to the right of the eyes' middle in the image, in distances of the eyes."""
+    right_eye, left_eye, nose = five_points(landmarks)[:3]
+    across = left_eye - right_eye
+    return float((nose - (right_eye + left_eye) / 2) @ across / (across @ across))
+
+
 def fit_crop(
     points: Float[np.ndarray, "5 2"], reference: Float[np.ndarray, "5 3"], camera: Camera
 ) -> Float[np.ndarray, "2 3"]:

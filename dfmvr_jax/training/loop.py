@@ -45,14 +45,20 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), state)
     state = checkpoints.restore_latest(like) or state
     start = int(state.step)
+    if start >= task.total_steps:
+        print(f"{task.name}: has all its {start} steps")
+        best = checkpoints.restore_best(like)
+        checkpoints.close()
+        return best
     if start:
         print(f"{task.name}: goes on from step {start} of {task.total_steps}")
+    print(f"{task.name}: compiling, a minute or two; a stopped run goes on from its last checkpoint")
     state = replicate(state)
 
     logs = SummaryWriter(str(workdir / "logs" / task.name), purge_step=start + 1)
     with _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
-        batches = iter(task.batches(start)) if start < task.total_steps else ()
+        batches = task.batches(start)
         clock, last_logged = time.perf_counter(), start
         for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
             state, metrics = task.update(state, shard(batch))
