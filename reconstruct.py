@@ -98,16 +98,21 @@ def read_and_align(
         return None
     photo = read_photo(path)
     landmarks = read_landmarks(landmark_path) if landmark_path else None
-    wrong_way = {"left": 1, "front": 0, "right": -1}[view]  # of the nose in the image
-    if landmarks is not None and wrong_way * nose_offset(landmarks) > FACING_AWAY:
-        raise InputError(
-            f"{landmark_path}: the nose points to the wrong side for --{view}, where it should point to the "
-            f"image's {view}; are the left and the right photo swapped?"
-        )
     try:
+        if landmarks is not None:
+            check_facing(view, landmarks)
         return align_photo(photo, landmarks, trained.model, trained.camera)
     except InputError as error:
         raise InputError(f"{landmark_path or path}: {error}") from None
+
+
+def check_facing(view: str, landmarks: np.ndarray) -> None:
+    wrong_way = {"left": 1, "front": 0, "right": -1}[view]
+    if wrong_way * nose_offset(landmarks) > FACING_AWAY:
+        raise InputError(
+            f"the nose points to the wrong side for --{view}, where it should point to the image's {view}; "
+            "are the left and the right photo swapped?"
+        )
 
 
 def draw_overview(

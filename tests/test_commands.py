@@ -14,6 +14,7 @@ import train
 from datasets.export import main as export_main
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
 from dfmvr_jax.command_line import run
+from dfmvr_jax.errors import InputError
 
 
 def run_program(monkeypatch, capsys, program, *arguments) -> tuple[int, str, str]:
@@ -174,3 +175,18 @@ def test_a_missing_photo_is_named(trained, monkeypatch, capsys, tmp_path):
     assert code == 2
     assert "nosuch.png" in err and err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_swapped_photos_are_noticed_by_their_landmarks():
+    """Eyes, nose, mouth corners; the nose is towards the image's left."""
+    facing_left = np.array([[30.0, 40], [60, 40], [36, 55], [35, 70], [55, 70]])
+    facing_right = facing_left * [-1, 1] + [100, 0]
+    facing_right = facing_right[[1, 0, 2, 4, 3]]
+    for view, right_way, wrong_way in (
+        ("left", facing_left, facing_right),
+        ("right", facing_right, facing_left),
+    ):
+        reconstruct.check_facing(view, right_way)
+        with pytest.raises(InputError, match="swapped"):
+            reconstruct.check_facing(view, wrong_way)
+    reconstruct.check_facing("front", facing_left)
