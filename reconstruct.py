@@ -99,9 +99,10 @@ def read_and_align(
     photo = read_photo(path)
     landmarks = read_landmarks(landmark_path) if landmark_path else None
     try:
+        aligned = align_photo(photo, landmarks, trained.model, trained.camera)
         if landmarks is not None:
             check_facing(view, landmarks)
-        return align_photo(photo, landmarks, trained.model, trained.camera)
+        return aligned
     except InputError as error:
         raise InputError(f"{landmark_path or path}: {error}") from None
 
