@@ -51,8 +51,13 @@ def main() -> None:
     paths = [getattr(command, view) for view in VIEWS]
     landmark_paths = [getattr(command, f"{view}_landmarks") for view in VIEWS]
     check_photos(paths, landmark_paths)
+    photos = [path and read_photo(path) for path in paths]
+    landmarks = [path and read_landmarks(path) for path in landmark_paths]
     trained = load_run(command.checkpoint)
-    aligned = [read_and_align(*files, trained) for files in zip(VIEWS, paths, landmark_paths)]
+    aligned = [
+        None if photo is None else align(view, photo, points, points_path or path, trained)
+        for view, photo, points, path, points_path in zip(VIEWS, photos, landmarks, paths, landmark_paths)
+    ]
     given = np.array([photo is not None for photo in aligned])
     if not given.all() and trained.config.data.all_views_probability == 1:
         print(
@@ -91,20 +96,17 @@ def check_photos(paths: list[Path | None], landmark_paths: list[Path | None]) ->
             )
 
 
-def read_and_align(
-    view: str, path: Path | None, landmark_path: Path | None, trained: Run
-) -> AlignedPhoto | None:
-    if path is None:
-        return None
-    photo = read_photo(path)
-    landmarks = read_landmarks(landmark_path) if landmark_path else None
+def align(
+    view: str, photo: np.ndarray, landmarks: np.ndarray | None, source: Path, trained: Run
+) -> AlignedPhoto:
+    """The crop that the network wants. Errors name `source`, the file to mend."""
     try:
         aligned = align_photo(photo, landmarks, trained.model, trained.camera)
         if landmarks is not None:
             check_facing(view, landmarks)
-        return aligned
     except InputError as error:
-        raise InputError(f"{landmark_path or path}: {error}") from None
+        raise InputError(f"{source}: {error}") from None
+    return aligned
 
 
 def check_facing(view: str, landmarks: np.ndarray) -> None:
@@ -132,16 +134,13 @@ def draw_overview(
         to_uint8(np.asarray(rendering.images)),
         np.asarray(rendering.masks),
     )
+    faces, face_masks = to_uint8(np.asarray(views.images)), np.asarray(views.masks)
     overlays = [overlay(*view) for view in zip(photos, images, masks)]
     return tile(
         [
             [enlarge(photo if there else np.full_like(photo, 255)) for photo, there in zip(photos, given)],
             [enlarge(drawn if there else np.full_like(drawn, 255)) for drawn, there in zip(overlays, given)],
-            list(
-                np.where(np.asarray(views.masks)[..., None], to_uint8(np.asarray(views.images)), 255).astype(
-                    np.uint8
-                )
-            ),
+            [overlay(np.full_like(image, 255), image, mask) for image, mask in zip(faces, face_masks)],
         ],
         ("photos", "overlay", "face"),
         VIEWS,

@@ -6,18 +6,34 @@ A data set that is missing is prepared first. An interrupted run goes on when th
 again. Watch a run with: tensorboard --logdir runs/small/logs
 """
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import jax
 
-from datasets.pipeline import Split, check_fits, iterate, load_split, training_batches, validation_batches
+from datasets.pipeline import (
+    Relabelled,
+    Split,
+    check_fits,
+    iterate,
+    load_split,
+    training_batches,
+    validation_batches,
+)
 from dfmvr_jax.command_line import parse_train_command, run
-from dfmvr_jax.config import Config
+from dfmvr_jax.config import Config, flat_fields, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes
+from dfmvr_jax.inference import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    best_variables,
+    input_shapes,
+    parse_labels,
+    save_variables,
+)
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.training.loop import Task, average, fit
@@ -32,20 +48,20 @@ def main() -> None:
     command = parse_train_command(__doc__)
     config, workdir = command.config, command.workdir
     check_config(config)
-    check_workdir(workdir, config)  # written to only when data and face model are found to be right
+    check_workdir(workdir, config)  # written to only when all that is given is found to be right
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
     model = load_face_model(config.face_model)
     training, validation = (load_split(config.data, name) for name in ("train", "validation"))
     check_fits(training, config)
+    check_batches(config, training)
+    given_parse_net = read_parse_net(config, workdir, model) if config.parse.checkpoint else None
     open_workdir(workdir, config)
 
-    if config.parse.checkpoint:
-        _, parse_net = make_networks(config, model.dimensions)
-        folder = Path(config.parse.checkpoint) / PARSE_FOLDER
-        parse_variables = best_variables(folder, parse_net, input_shapes(config)[-1])
-    else:
+    if given_parse_net is None:
         parse_variables = train_parse_net(config, workdir, training, validation, model)
+    else:
+        parse_variables = keep_parse_net(config, workdir, given_parse_net)
     train_reconstruction(config, workdir, training, validation, model, parse_variables)
     print(f"done; next: python evaluate.py --workdir {workdir}")
 
@@ -74,6 +90,7 @@ def train_parse_net(
 
     task = Task(
         name=PARSE_FOLDER,
+        rate_flag="--parse.learning-rate",
         update=update,
         validate=scores,
         draw=None,
@@ -87,6 +104,31 @@ def train_parse_net(
     mean_iou_of_best = scores(replicate(best))["mean_iou"]
     print(f"parse net: mean IoU {mean_iou_of_best:.3f} on the validation subjects")
     return variables_of(best)
+
+
+def read_parse_net(config: Config, workdir: Path, model: MorphableModel) -> dict:
+    """The parse net that `parse.checkpoint` names; for a run that goes on, the copy in its own workdir."""
+    source = workdir if has_parse_net(workdir) else Path(config.parse.checkpoint)
+    theirs = read_config(source / "config.json").parse
+    for name in ("width", "enlarge"):
+        ours, wanted = getattr(config.parse, name), getattr(theirs, name)
+        if ours != wanted:
+            raise InputError(
+                f"{source}: its parse net has {name} {wanted}: give --parse.{name} {wanted}, not {ours}"
+            )
+    _, net = make_networks(config, model.dimensions)
+    return best_variables(source / PARSE_FOLDER, net, input_shapes(config)[-1])
+
+
+def keep_parse_net(config: Config, workdir: Path, variables: dict) -> dict:
+    """Copy a parse net into the workdir, so that the run needs no other folder."""
+    if not has_parse_net(workdir):
+        save_variables(workdir / PARSE_FOLDER, variables, config)
+    return variables
+
+
+def has_parse_net(workdir: Path) -> bool:
+    return (workdir / PARSE_FOLDER / "0").is_dir()  # the step of what was not trained here
 
 
 # ---------------------------------------------------------------- 2. the reconstruction network
@@ -114,16 +156,25 @@ def train_reconstruction(
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
     frozen = replicate(Frozen(model, parse_variables))
-    batches = training_batches(training, config.data, config.batch_size, config.seed)
+    label = partial(jax.jit(partial(parse_labels, parse_net)), parse_variables)
     held_out = held_out_batches(validation, config.batch_size)
     preview = make_preview(config, network, parse_net, held_out[0])
 
+    def batches(start_step: int) -> Iterator[dict]:
+        split = Relabelled(training, label, config.batch_size) if config.parse.once else training
+        return iterate(
+            training_batches(split, config.data, config.batch_size, config.seed),
+            start_step,
+            config.data.workers,
+        )
+
     task = Task(
         name=NETWORK_FOLDER,
+        rate_flag="--learning-rate",
         update=lambda state, batch: update(state, frozen, batch),
         validate=lambda state: average(lambda batch: validate(state, frozen, batch), held_out),
         draw=lambda state: preview(variables_of(unreplicate(state)), parse_variables, model),
-        batches=partial(iterate, batches, workers=config.data.workers),
+        batches=batches,
         total_steps=total_steps,
         images_per_batch=3 * config.batch_size,
     )
@@ -142,29 +193,73 @@ def steps_of(epochs: int, training: Split, batch_size: int) -> int:
 def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
     """The validation subjects, kept in memory, in batches of at most `batch_size` that all devices share."""
     devices = jax.local_device_count()
+    if len(validation) < devices:
+        raise InputError(
+            f"{validation.path}: {len(validation)} validation subjects are too few for {devices} devices: "
+            f"train with more subjects, or with CUDA_VISIBLE_DEVICES on fewer devices"
+        )
     return list(validation_batches(validation, min(batch_size, len(validation) // devices * devices)))
 
 
 # ---------------------------------------------------------------- checks of the config
 
 
+def check_batches(config: Config, training: Split) -> None:
+    steps_of(config.parse.epochs, training, config.parse.batch_size)
+    steps_of(config.epochs, training, config.batch_size)
+
+
+AT_LEAST = {
+    "image_size": 32,
+    "epochs": 1,
+    "constant_epochs": 0,
+    "warmup_steps": 0,
+    "final_learning_rate": 0,
+    "seed": 0,
+    "log_every": 1,
+    "picture_every": 1,
+    "checkpoint_every": 1,
+    "keep_checkpoints": 1,
+    "parse.width": 1,
+    "parse.enlarge": 1,
+    "parse.epochs": 1,
+    "loss.dilation": 1,
+    "data.color_jitter": 0,
+    "data.workers": 0,
+}
+POSITIVE = ("camera_distance", "learning_rate", "gradient_clip", "rendered_share", "parse.learning_rate")
+SHARES = ("rendered_share", "loss.mask_start", "data.blur_probability", "data.all_views_probability")
+
+
 def check_config(config: Config) -> None:
     """Raise `InputError` for values that would end the run later."""
+    values = flat_fields(config)
     devices = jax.local_device_count()
-    for flag, size in (("--batch-size", config.batch_size), ("--parse.batch-size", config.parse.batch_size)):
-        if size < 1 or size % devices:
-            raise InputError(f"{flag} {size}: expected a positive multiple of the {devices} devices")
-    for name in ("epochs", "log_every", "picture_every", "checkpoint_every", "keep_checkpoints"):
-        if getattr(config, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(config, name)}: expected 1 or more")
-    for name in ("epochs", "enlarge"):
-        if getattr(config.parse, name) < 1:
-            raise InputError(f"--parse.{name} {getattr(config.parse, name)}: expected 1 or more")
     width = config.network.width
-    if width not in (8, 16) and (width < 32 or width % 32):
-        raise InputError(f"--network.width {width}: expected 8, 16 or a multiple of 32")
-    if config.image_size < 32 or config.image_size % 16:
-        raise InputError(f"--image-size {config.image_size}: expected a multiple of 16, 32 or more")
+
+    def check(fits: bool, name: str, expected: str) -> None:
+        if not fits:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} {values[name]}: expected {expected}")
+
+    for name, least in AT_LEAST.items():
+        check(values[name] >= least, name, f"{least} or more")
+    for name in POSITIVE:
+        check(values[name] > 0, name, "more than 0")
+    for name in SHARES:
+        check(0 <= values[name] <= 1, name, "a share, from 0 to 1")
+    for name in ("batch_size", "parse.batch_size"):
+        check(
+            values[name] >= 1 and values[name] % devices == 0,
+            name,
+            f"a positive multiple of the {devices} devices",
+        )
+    check(
+        width in (8, 16) or (width >= 32 and width % 32 == 0),
+        "network.width",
+        "8, 16 or a multiple of 32",
+    )
+    check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
 
 
 if __name__ == "__main__":

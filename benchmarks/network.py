@@ -23,7 +23,7 @@ from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.config import Config
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import input_shapes, network_inputs, parse_logits
+from dfmvr_jax.inference import input_shapes, network_inputs, parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.presets import PRESETS
@@ -68,8 +68,8 @@ def main() -> None:
 
     @jax.jit
     def infer(variables, parse_variables, photos, given):
-        seen, labels, _ = network_inputs(parse_net, parse_variables, photos, given)
-        return network.apply(variables, seen, labels, False)
+        labels = parse_labels(parse_net, parse_variables, photos)
+        return network.apply(variables, *network_inputs(photos, labels, given), False)
 
     report("parse net", lambda: parse(parse_variables, batch["photos"]))
     report("inference", lambda: infer(variables, parse_variables, batch["photos"], batch["given"]))
@@ -98,6 +98,7 @@ def make_batch(config: Config, model: MorphableModel, subjects: int) -> dict:
             {
                 "photos": photograph(rng, scene) / np.float32(255),
                 "given": np.ones(3, bool),
+                "labels": scene.labels,
                 "landmarks": scene.landmarks,
                 "landmarks_3d": scene.landmarks_3d,
             }

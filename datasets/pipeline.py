@@ -6,13 +6,14 @@ import importlib
 import io
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import grain
 import numpy as np
 import tensorflow_datasets as tfds
 from absl import flags
+from rich.progress import track
 
 from datasets.augmentation import augment
 from dfmvr_jax.config import Config, DataConfig
@@ -51,6 +52,25 @@ class Split:
             "subject": example["subject"].decode(),
             "index": np.int32(index),
         }
+
+
+class Relabelled:
+    """A split with part labels by `label`, `[b, 3, h, w, 3] -> [b, 3, h, w]`, instead of its own.
+
+    All are made at once, from the photos as they are, and kept in memory, a byte per pixel.
+    """
+
+    def __init__(self, split: Split, label: Callable[[np.ndarray], np.ndarray], batch_size: int):
+        self._split = split
+        photos = grain.MapDataset.source(split).map(lambda example: example["photos"]).batch(batch_size)
+        chunks = track(iterate(photos), "labels of the training photos", len(photos))
+        self._labels = np.concatenate([np.asarray(label(chunk), np.uint8) for chunk in chunks])
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __getitem__(self, index: int) -> dict:
+        return self._split[index] | {"labels": self._labels[index].astype(np.int32)}
 
 
 def load_split(config: DataConfig, split: str) -> Split:
@@ -97,7 +117,9 @@ def check_fits(split: Split, config: Config) -> None:
         )
 
 
-def training_batches(split: Split, config: DataConfig, batch_size: int, seed: int) -> grain.MapDataset:
+def training_batches(
+    split: Split | Relabelled, config: DataConfig, batch_size: int, seed: int
+) -> grain.MapDataset:
     """Endless random-access batches: `batches[k]` is the batch of step k, so k is all there is to resume.
 
     Batches are cut from an endless row of epochs. In each epoch every subject comes once, in a new order and
@@ -162,8 +184,14 @@ def _prepare(
         raise InputError(f"{directory}: no folder ({error.strerror}); set another data directory") from error
     tfds.disable_progress_bar()  # the builders show one of their own
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS says the same in more words
-        builder = builder_class(config=variant, data_dir=directory)
-        builder.download_and_prepare(file_format="array_record")
+        try:
+            builder = builder_class(config=variant, data_dir=directory)
+            builder.download_and_prepare(file_format="array_record")
+        except OSError as error:
+            raise InputError(
+                f"{directory}: the data set could not be written there ({_one_line(error)}); "
+                "make room or set another data directory"
+            ) from error
 
 
 def _one_line(error: Exception) -> str:

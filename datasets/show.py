@@ -16,6 +16,7 @@ import tyro
 from datasets.pipeline import load_split
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import write_picture
 from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8
 from render.array_types import UInt8
@@ -43,6 +44,8 @@ def contact_sheet(examples: list[dict]) -> UInt8[np.ndarray, "height width 3"]:
 
 def main() -> None:
     command = parse_command(ShowCommand, __doc__)
+    if command.subjects < 1:
+        raise InputError(f"--subjects {command.subjects}: expected 1 or more")
     split = load_split(DataConfig(name=command.name, directory=str(command.directory)), command.split)
     examples = [split[index] for index in range(min(command.subjects, len(split)))]
     write_picture(command.out, contact_sheet(examples))

@@ -32,6 +32,8 @@ class ParseConfig:
     epochs: int = 40  # of its own training
     batch_size: int = 16  # subjects (three photos each) over all devices
     learning_rate: float = 1e-3  # of Adam, decays to 0 along a cosine
+    # parse each training photo once, before augmentation, not at every step; a byte of memory per pixel
+    once: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,13 +109,21 @@ def read_config(path: Path) -> Config:
             f"{path} is missing: {path.parent} is not a folder that train.py wrote; give its --workdir"
         ) from None
     except (OSError, ValueError, TypeError) as error:
-        raise InputError(f"{path} is not a config of this version: {error}") from None
+        raise InputError(
+            f"{path} is not a config of this version ({error}): train again in another folder, "
+            f"or remove {path.parent}"
+        ) from None
 
 
 def differing_fields(ours: Config, theirs: Config) -> list[str]:
     """The fields in which two configs differ, each as `field: ours, not theirs`."""
-    a, b = _flat(dataclasses.asdict(ours)), _flat(dataclasses.asdict(theirs))
+    a, b = flat_fields(ours), flat_fields(theirs)
     return [f"{name}: {a[name]!r}, not {b[name]!r}" for name in a if a[name] != b[name]]
+
+
+def flat_fields(config: Config) -> dict:
+    """All values by their dotted names, such as `parse.width`."""
+    return _flat(dataclasses.asdict(config))
 
 
 def _flat(tree: dict, prefix: str = "") -> dict:

@@ -19,7 +19,7 @@ from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.optimizer import adam
-from dfmvr_jax.training.state import initial_state, variables_of
+from dfmvr_jax.training.state import TrainState, initial_state, variables_of
 from render.array_types import Array, Bool, Float, Int
 from render.camera import Camera, face_camera
 
@@ -41,25 +41,29 @@ class Run(NamedTuple):
 def parse_logits(
     parse_net: BiSeNet, variables: Any, photos: Float[Array, "b views h w 3"]
 ) -> Float[Array, "b views h w parts"]:
-    """The frozen parse net's main head for every view."""
+    """The frozen parse net's main head for every view. Gradients reach the photos, never the net."""
+    variables = jax.lax.stop_gradient(variables)
     batch, views = photos.shape[:2]
     flat = normalize_photos(photos.reshape(batch * views, *photos.shape[2:]))
     logits = parse_net.apply(variables, flat, False).main
     return logits.reshape(batch, views, *logits.shape[1:])
 
 
+def parse_labels(
+    parse_net: BiSeNet, variables: Any, photos: Float[Array, "b views h w 3"]
+) -> Int[Array, "b views h w"]:
+    """Each pixel's likeliest part."""
+    return jnp.argmax(parse_logits(parse_net, variables, photos), axis=-1).astype(jnp.int32)
+
+
 def network_inputs(
-    parse_net: BiSeNet,
-    parse_variables: Any,
-    photos: Float[Array, "b views h w 3"],
-    given: Bool[Array, "b views"],
-) -> tuple[Float[Array, "b views h w 3"], Int[Array, "b views h w"], Int[Array, "b views h w"]]:
-    """Photos and part labels as the reconstruction network sees them, then the labels of all photos.
+    photos: Float[Array, "b views h w 3"], labels: Int[Array, "b views h w"], given: Bool[Array, "b views"]
+) -> tuple[Float[Array, "b views h w 3"], Int[Array, "b views h w"]]:
+    """Photos and part labels as the reconstruction network sees them.
 
     A view that is not given is black and all background (paper, section 5.3).
     """
-    labels = jnp.argmax(parse_logits(parse_net, parse_variables, photos), axis=-1).astype(jnp.int32)
-    return photos * given[:, :, None, None, None], labels * given[:, :, None, None], labels
+    return photos * given[:, :, None, None, None], labels * given[:, :, None, None]
 
 
 def load_run(workdir: Path) -> Run:
@@ -69,13 +73,13 @@ def load_run(workdir: Path) -> Run:
     network, parse_net = make_networks(config, model.dimensions)
     photos, labels, flat_photos = input_shapes(config)
     variables = best_variables(workdir / NETWORK_FOLDER, network, photos, labels)
-    parse_workdir = Path(config.parse.checkpoint or workdir)
-    parse_variables = best_variables(parse_workdir / PARSE_FOLDER, parse_net, flat_photos)
+    parse_variables = best_variables(workdir / PARSE_FOLDER, parse_net, flat_photos)
 
     @jax.jit
     def predict(variables, parse_variables, photos, given):
-        photos, labels, _ = network_inputs(parse_net, parse_variables, photos[None], given[None])
-        return jax.tree.map(lambda leaf: leaf[0], network.apply(variables, photos, labels, False))
+        labels = parse_labels(parse_net, parse_variables, photos[None])
+        seen = network_inputs(photos[None], labels, given[None])
+        return jax.tree.map(lambda leaf: leaf[0], network.apply(variables, *seen, False))
 
     # the weights are arguments: as constants of the compiled program they would be there twice
     predict_with_weights = functools.partial(predict, variables, parse_variables)
@@ -100,8 +104,19 @@ def best_variables(folder: Path, net: nn.Module, *inputs: jax.ShapeDtypeStruct) 
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: that network is not trained yet; run train.py on the workdir")
     variables = jax.eval_shape(functools.partial(net.init, train=False), jax.random.key(0), *inputs)
-    like = jax.eval_shape(lambda: initial_state(variables, adam(optax.constant_schedule(0.0), 1.0)))
+    like = jax.eval_shape(lambda: _untrained_state(variables))
     state = Checkpoints(folder).restore_best(like)
     if state is None:
         raise InputError(f"{folder} holds no complete checkpoint yet: let train.py come to its first one")
     return variables_of(state)
+
+
+def save_variables(folder: Path, variables: dict, config: Config) -> None:
+    """Make `folder` the checkpoints of a network that was trained elsewhere: one, of step 0."""
+    checkpoints = Checkpoints(folder, keep=1)
+    checkpoints.save(_untrained_state(variables), config, loss=0.0)
+    checkpoints.close()
+
+
+def _untrained_state(variables: dict) -> TrainState:
+    return initial_state(variables, adam(optax.constant_schedule(0.0), 1.0))

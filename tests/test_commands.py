@@ -1,8 +1,11 @@
 """The three programs as a user runs them: from nothing to a mesh, and with every kind of bad input."""
 
+import dataclasses
 import json
+import shutil
 import sys
 
+import jax
 import numpy as np
 import pytest
 import trimesh
@@ -14,7 +17,9 @@ import train
 from datasets.export import main as export_main
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
 from dfmvr_jax.command_line import run
+from dfmvr_jax.config import Config, read_config, write_config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
 
 
 def run_program(monkeypatch, capsys, program, *arguments) -> tuple[int, str, str]:
@@ -112,6 +117,30 @@ def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypa
     assert Image.open(tmp_path / "out" / "overview.png").size[0] > 3 * 32
 
 
+def test_a_parse_net_of_another_run_is_checked_and_copied(trained, tmp_path):
+    source, workdir = tmp_path / "source", tmp_path / "run"
+    shutil.copytree(trained / "run", source)
+    theirs = read_config(source / "config.json")
+    model = load_face_model(theirs.face_model)
+
+    def with_parse(**changes) -> Config:
+        return dataclasses.replace(
+            theirs, parse=dataclasses.replace(theirs.parse, checkpoint=str(source), **changes)
+        )
+
+    with pytest.raises(InputError, match="has enlarge 3: give --parse.enlarge 3, not 1"):
+        train.read_parse_net(with_parse(enlarge=1), workdir, model)
+    variables = train.read_parse_net(with_parse(), workdir, model)
+    train.keep_parse_net(with_parse(), workdir, variables)
+    write_config(with_parse(), workdir / "config.json")
+
+    shutil.rmtree(source)
+    again = train.read_parse_net(with_parse(), workdir, model)
+    jax.tree.map(np.testing.assert_array_equal, again, variables)
+    with pytest.raises(InputError, match=f"{source}/config.json is missing"):
+        train.read_parse_net(with_parse(), tmp_path / "other run", model)
+
+
 def test_training_again_with_other_settings_is_refused(trained, monkeypatch, capsys):
     before = (trained / "run" / "config.json").read_text()
     code, _, err = run_program(
@@ -135,6 +164,13 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
         ),
         (train.main, ["--workdir", "{tmp}/x", "--picture-every", "0"], "--picture-every 0: expected 1"),
         (train.main, ["--workdir", "{tmp}/x", "--parse.epochs", "0"], "--parse.epochs 0: expected 1"),
+        (train.main, ["--workdir", "{tmp}/x", "--learning-rate", "0"], "--learning-rate 0.0: expected more"),
+        (train.main, ["--workdir", "{tmp}/x", "--seed", "-1"], "--seed -1: expected 0 or more"),
+        (
+            train.main,
+            ["--workdir", "{tmp}/x", "--loss.mask-start", "2"],
+            "2.0: expected a share, from 0 to 1",
+        ),
         (train.main, ["--workdir", "{tmp}/x", "--data.name", "nosuch/a"], "nosuch/a"),
         (train.main, ["--workdir", "{tmp}/x", "--face-model", "{tmp}/bfm.mat"], "bfm.mat"),
         (evaluate.main, ["--workdir", "{tmp}/nowhere"], "nowhere"),

@@ -17,6 +17,7 @@ import datasets.show
 import datasets.synthetic.builder as builder
 from datasets import augmentation
 from datasets.pipeline import (
+    Relabelled,
     check_fits,
     iterate,
     load_split,
@@ -104,6 +105,20 @@ def test_examples_have_the_promised_shapes(validation, model):
         kind = kinds.get(key, np.float32)
         assert isinstance(value, kind) or value.dtype == kind, key
     assert example["photos"].min() >= 0 and example["photos"].max() <= 1
+
+
+def test_relabelled_examples_have_the_labels_made_of_their_photos(train):
+    def strongest(photos):  # colour of every pixel, a stand-in for a parse net
+        assert len(photos) <= 4
+        return photos.argmax(-1)
+
+    relabelled = Relabelled(train, strongest, batch_size=4)  # six subjects: the last batch is not full
+    assert len(relabelled) == len(train)
+    for index in range(len(train)):
+        theirs, ours = train[index], relabelled[index]
+        np.testing.assert_array_equal(ours.pop("labels"), theirs["photos"].argmax(-1))
+        assert ours.keys() == theirs.keys() - {"labels"}
+        np.testing.assert_array_equal(ours["photos"], theirs["photos"])
 
 
 def test_geometry_follows_from_the_coefficients(validation, model):
@@ -201,6 +216,15 @@ def test_another_process_gives_the_same_examples(config, tmp_path):
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY)
     _assert_same_data_set(config, dataclasses.replace(config, directory=str(tmp_path)))
+
+
+def test_a_full_disk_while_preparing_is_one_line(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Synthetic, "download_and_prepare", refuse)
+    with pytest.raises(InputError, match=f"{tmp_path}: the data set could not be written .*No space left"):
+        load_split(DataConfig(name="synthetic/tiny", directory=str(tmp_path)), "train")
 
 
 def test_a_subject_does_not_depend_on_the_others(model):

@@ -135,6 +135,11 @@ def test_landmark_files_of_every_format(tmp_path, count):
         np.testing.assert_allclose(read_landmarks(tmp_path / f"a.{suffix}"), points, atol=1e-9)
 
 
+def npy_header(shape: str) -> bytes:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -149,6 +154,9 @@ def test_landmark_files_of_every_format(tmp_path, count):
         ("no_brace.pts", b"version: 1\nn_points: 5\n" + b"1 2\n" * 5),
         ("broken.npy", b"\x93NUMPY"),
         ("empty.npy", b""),
+        ("lies.npy", npy_header("(1000000000000, 2)")),
+        ("torn.npy", npy_header("(68, 2")),
+        ("huge.txt", b"1 2\n" * 300_000),
     ],
 )
 def test_wrong_landmark_files_are_refused_in_one_line(tmp_path, name, content):

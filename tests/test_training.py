@@ -1,5 +1,8 @@
+import contextlib
 import dataclasses
 import os
+import resource
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -12,6 +15,8 @@ import pytest
 
 from dfmvr_jax.config import Config, LossConfig, differing_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.inference import parse_labels, parse_logits
+from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import PRESETS
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.loop import Task, average, fit
@@ -43,6 +48,7 @@ def make_task(training, total_steps=TOTAL_STEPS, seen=None) -> Task:
 
     return Task(
         name="df_mvr",
+        rate_flag="--learning-rate",
         update=update,
         validate=lambda state: average(partial(training.validate, state, frozen), training.batches[:1]),
         draw=None,
@@ -84,6 +90,24 @@ def test_the_rendered_share_of_a_batch_stands_for_all_of_it(training, stepped):
                 assert abs(first[name][0] - second[name][0]) > 1e-3 * whole
 
 
+def test_photos_parsed_once_give_the_same_step(training, stepped):
+    """Labels that came with the batch, and others do not."""
+    once = small_training(dataclasses.replace(CONFIG, parse=dataclasses.replace(CONFIG.parse, once=True)))
+    batch = training.batches[0]
+    _, parse_net = make_networks(CONFIG, training.frozen.model.dimensions)
+    labels = np.asarray(
+        parse_labels(parse_net, training.frozen.parse_variables, jnp.asarray(batch["photos"]))
+    )
+    assert (labels != batch["labels"]).mean() > 0.1
+
+    same, other = (
+        one_step(once._replace(batches=[batch | {"labels": given}])) for given in (labels, batch["labels"])
+    )
+    for name, value in stepped.items():
+        np.testing.assert_allclose(same[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
+    assert abs(other["[2]['loss']"] - stepped["[2]['loss']"]) > 1e-3 * stepped["[2]['loss']"]
+
+
 def test_training_lowers_the_loss_with_every_parameter_and_leaves_the_parse_net_alone(training):
     frozen, state = replicate(training.frozen), replicate(training.state)
     before = [np.array(leaf) for leaf in jax.tree.leaves(frozen)]
@@ -106,6 +130,30 @@ def test_training_lowers_the_loss_with_every_parameter_and_leaves_the_parse_net_
         np.testing.assert_array_equal(leaf, old)
 
 
+def test_the_mask_loss_alone_moves_the_network():
+    """Through the rendering and the real parse net, and nothing goes into the parse net."""
+    weights = {field.name: 0.0 for field in dataclasses.fields(LossConfig) if field.type is float}
+    config = dataclasses.replace(CONFIG, loss=LossConfig(**weights | {"mask": 1.0}))
+    alone = small_training(config)
+    state, metrics = alone.update(replicate(alone.state), replicate(alone.frozen), shard(alone.batches[0]))
+    assert set(metrics) == {"loss", "mask", "gradient_norm"}
+    assert metrics["gradient_norm"][0] > 1e-4
+    for name, head in unreplicate(state.params)["heads"].items():
+        assert (head["kernel"] != alone.state.params["heads"][name]["kernel"]).any(), name
+
+
+def test_no_gradient_goes_into_the_frozen_parse_net(training):
+    _, parse_net = make_networks(CONFIG, training.frozen.model.dimensions)
+    photos = jnp.asarray(training.batches[0]["photos"])
+
+    def score(variables, photos):
+        return jnp.sum(parse_logits(parse_net, variables, photos) ** 2)
+
+    of_net, of_photos = jax.grad(score, argnums=(0, 1))(training.frozen.parse_variables, photos)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(of_net))
+    assert jnp.isfinite(of_photos).all() and jnp.abs(of_photos).max() > 0
+
+
 def test_an_interrupted_run_goes_on_bit_for_bit(training, tmp_path):
     whole, first, second = [], [], []
     fit(make_task(training, seen=whole), training.state, CONFIG, tmp_path / "whole")
@@ -122,6 +170,31 @@ def test_a_finished_run_does_nothing_more(training, tmp_path):
     best = fit(make_task(training, total_steps=3, seen=seen), training.state, CONFIG, tmp_path)
     assert seen == []
     assert int(best.step) == 3
+
+
+@contextlib.contextmanager
+def files_of_at_most(size: int):
+    """The disk refuses to write more bytes than that to a file."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_checkpoints(training, tmp_path):
+    fit(make_task(training, total_steps=3), training.state, CONFIG, tmp_path)
+    with (
+        files_of_at_most(10_000),
+        pytest.raises(InputError, match="checkpoint could not be written .* make r"),
+    ):
+        fit(make_task(training), training.state, CONFIG, tmp_path)
+    with files_of_at_most(50), pytest.raises(InputError, match="log could not be written .*File too large"):
+        fit(make_task(training), training.state, CONFIG, tmp_path)
+    seen = []
+    fit(make_task(training, seen=seen), training.state, CONFIG, tmp_path)
+    assert len(seen) == TOTAL_STEPS - 3
 
 
 def tiny_state(step: int = 0, size: int = 2) -> TrainState:
@@ -150,6 +223,30 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before(tmp_path, capsys)
             path.write_bytes(b"")
     assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 1
     assert f"{tmp_path}/2: cannot be read" in capsys.readouterr().out
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tiny_state(2), Config(), 1.0)  # as the run comes to that step again
+    checkpoints.close()
+    assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 2
+
+
+def test_a_checkpoint_without_its_loss_comes_last(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    for step in (1, 2):
+        checkpoints.save(tiny_state(step), Config(), 1.0 / step)
+    checkpoints.close()
+    shutil.rmtree(tmp_path / "2" / "metrics")
+    assert int(Checkpoints(tmp_path).restore_best(tiny_state()).step) == 1
+    (tmp_path / "7").mkdir()  # of somebody else
+    assert int(Checkpoints(tmp_path).restore_best(tiny_state()).step) == 1
+
+
+def test_a_checkpoint_with_a_damaged_loss_is_named(tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    checkpoints.save(tiny_state(1), Config(), 1.0)
+    checkpoints.close()
+    (tmp_path / "1" / "metrics" / "metrics").write_text("")
+    with pytest.raises(InputError, match=f"metrics is damaged .* remove the checkpoint {tmp_path}/1"):
+        Checkpoints(tmp_path)
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

@@ -25,7 +25,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
     image_size: int = 224  # side of the photos, pixels
     face_model: str = "builtin"  # as in `dfmvr_jax.config.Config`
     subjects: tuple[int, int, int] = (5000, 200, 200)  # in train, validation and test
-    seed: int = 0  # the same seed gives the same bytes
+    seed: int = 0  # the same seed gives the same examples
 
 
 class Synthetic(tfds.core.GeneratorBasedBuilder):
@@ -40,6 +40,13 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
             image_size=64,
             face_model="builtin-coarse",
             subjects=(2400, 40, 40),
+        ),
+        SyntheticConfig(
+            name="smoke",
+            description="a handful of subjects of the kind of `small`",
+            image_size=64,
+            face_model="builtin-coarse",
+            subjects=(32, 16, 16),
         ),
     ]
 

@@ -7,6 +7,8 @@ import numpy as np
 from dfmvr_jax.errors import InputError
 from render.array_types import Float
 
+LARGEST_FILE = 1 << 20  # bytes
+
 
 def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
     """Landmarks (x, y) of one photo, pixels of the upright photo: 68 in iBUG order, or five.
@@ -20,17 +22,18 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
     """
     wanted = "68 or 5 points x y (a line each in text files)"
     try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ValueError(f"{path.stat().st_size} bytes are too many")
         match path.suffix.lower():
             case ".npy":
-                with path.open("rb") as file:
-                    points = np.lib.format.read_array(file, allow_pickle=False).astype(np.float64)
+                points = np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
             case ".pts":
                 points = _numbers(path.read_text().partition("{")[2].partition("}")[0]) - 0.5
             case _:
                 points = _numbers(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; expected {wanted}") from None
-    except (OSError, ValueError, TypeError, EOFError) as error:
+    except Exception as error:  # a damaged .npy header may raise anything
         reason = " ".join(str(error).split())
         raise InputError(f"{path}: cannot be read as landmarks ({reason}); expected {wanted}") from None
     if points.shape not in ((68, 2), (5, 2)):

@@ -1,6 +1,7 @@
 """Orbax checkpoints of a run: asynchronous, the newest few and the best, with the config beside the state."""
 
 import dataclasses
+import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,12 +24,13 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int | None = None):
         policies = ocp.training.preservation_policies
         self.directory = Path(directory).absolute()
+        _check_metrics(self.directory)
         self._writer = ocp.training.Checkpointer(
             self.directory,
             preservation_policy=policies.AnyPreservationPolicy(
                 [
                     policies.LatestN(keep),  # None keeps all
-                    policies.BestN(get_metric_fn=lambda metrics: metrics["loss"], reverse=True, n=1),
+                    policies.BestN(get_metric_fn=_loss, reverse=True, n=1),
                 ]
             ),
             cleanup_tmp_directories=keep is not None,
@@ -40,9 +42,11 @@ class Checkpoints:
         self.wait()
         self._pending = self._writer.save_checkpointables_async(
             int(state.step),
-            {"state": state._asdict(), "config": dataclasses.asdict(config)},
+            {"state": state._asdict()},
+            custom_metadata={"config": dataclasses.asdict(config)},
             metrics={"loss": loss if math.isfinite(loss) else math.inf},
             force=True,
+            overwrite=True,  # a checkpoint that could not be read
         )
 
     def wait(self) -> None:
@@ -68,7 +72,7 @@ class Checkpoints:
 
     def restore_best(self, like: TrainState) -> TrainState | None:
         """The checkpoint of lowest loss that can be read, or None where there is none."""
-        return self._restore(sorted(self._writer.checkpoints, key=lambda c: c.metrics["loss"]), like)
+        return self._restore(sorted(self._writer.checkpoints, key=lambda c: _loss(c.metrics)), like)
 
     def _restore(self, candidates: Iterable, like: TrainState) -> TrainState | None:
         problems = []
@@ -94,6 +98,22 @@ class Checkpoints:
                 f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir"
             )
         return None
+
+
+def _check_metrics(directory: Path) -> None:
+    """Orbax reads these files of all checkpoints at once, and one that is damaged stops it."""
+    for path in directory.glob("*/metrics/metrics"):
+        try:
+            json.loads(path.read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"{path} is damaged ({_first_line(error)}): remove the checkpoint {path.parents[1]}"
+            ) from error
+
+
+def _loss(metrics: dict | None) -> float:
+    """Of a checkpoint; infinite where it is lost, so that others are better."""
+    return (metrics or {}).get("loss", math.inf)
 
 
 def _abstract(tree):

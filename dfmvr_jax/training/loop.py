@@ -16,11 +16,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from tensorboardX import SummaryWriter
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.logs import Logs
 from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
 
 
@@ -29,6 +29,7 @@ class Task:
     """What to train and how to watch it."""
 
     name: str  # of its folder in the workdir, its logs and its progress line
+    rate_flag: str  # of train.py: what to lower when the loss is not finite
     update: Callable  # (replicated state, sharded batch) -> (state, metrics)
     validate: Callable[
         [TrainState], dict[str, float]
@@ -55,10 +56,10 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
     print(f"{task.name}: compiling, a minute or two; a stopped run goes on from its last checkpoint")
     state = replicate(state)
 
-    logs = SummaryWriter(str(workdir / "logs" / task.name), purge_step=start + 1)
+    logs = Logs(workdir / "logs" / task.name, start + 1)
+    batches = task.batches(start)
     with _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
-        batches = task.batches(start)
         clock, last_logged = time.perf_counter(), start
         for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
             state, metrics = task.update(state, shard(batch))
@@ -68,26 +69,24 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                 elapsed, clock = time.perf_counter() - clock, time.perf_counter()
                 metrics["images_per_second"] = (step - last_logged) * task.images_per_batch / elapsed
                 last_logged = step
-                for name, value in metrics.items():
-                    logs.add_scalar(f"train/{name}", value, step)
+                logs.scalars("train", metrics, step)
                 note = f"loss {metrics['loss']:.3f}, {metrics['images_per_second']:.0f} images/s"
                 progress.update(bar, note=note)
                 if not progress.console.is_terminal:  # a log file gets lines
                     print(f"{task.name} {step}/{task.total_steps}: {note}", flush=True)
             progress.update(bar, completed=step)
             if task.draw and (step % config.picture_every == 0 or last):
-                logs.add_image("reconstruction", task.draw(state), step, dataformats="HWC")
+                logs.picture("reconstruction", task.draw(state), step)
             if step % config.checkpoint_every == 0 or last:
                 scores = task.validate(state)
-                for name, value in scores.items():
-                    logs.add_scalar(f"validation/{name}", value, step)
+                logs.scalars("validation", scores, step)
+                logs.flush()
                 if not np.isfinite(scores["loss"]):
                     raise InputError(
                         f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
-                        "begin another --workdir with a lower --learning-rate"
+                        f"begin another --workdir with a lower {task.rate_flag}"
                     )
                 checkpoints.save(unreplicate(state), config, float(scores["loss"]))
-    logs.close()
     checkpoints.wait()
     best = checkpoints.restore_best(like)
     checkpoints.close()

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.config import Config
-from dfmvr_jax.inference import network_inputs
+from dfmvr_jax.inference import network_inputs, parse_labels
 from dfmvr_jax.networks.bisenet import BiSeNet
 from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.pictures import color_labels, overlay, tile, to_uint8
@@ -30,9 +30,9 @@ def make_preview(
 
     @jax.jit
     def predict(variables, parse_variables, model):
-        seen, labels, photo_labels = network_inputs(parse_net, parse_variables, photos, given)
-        coefficients = network.apply(variables, seen, labels, False)
-        return photo_labels, jax.vmap(reconstruct, (None, None, 0))(model, camera, coefficients)
+        labels = parse_labels(parse_net, parse_variables, photos)
+        coefficients = network.apply(variables, *network_inputs(photos, labels, given), False)
+        return labels, jax.vmap(reconstruct, (None, None, 0))(model, camera, coefficients)
 
     def preview(variables, parse_variables, model) -> np.ndarray:
         labels, (_, renderings) = predict(variables, parse_variables, model)

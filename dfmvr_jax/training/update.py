@@ -15,7 +15,7 @@ import optax
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import network_inputs, parse_logits
+from dfmvr_jax.inference import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.losses import counted, cross_entropy, face_losses, image_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.reconstruction import pose_face, reconstruct
@@ -46,13 +46,12 @@ def make_reconstruction_update(
 
     def supervise(params, state: TrainState, frozen: Frozen, batch: Batch, train: bool):
         """The weighted loss of a batch; its terms and the new batch statistics beside it."""
-        photos, labels, photo_labels = network_inputs(
-            parse_net, frozen.parse_variables, batch["photos"], batch["given"]
-        )
+        photos, photo_labels = batch["photos"], batch["labels"]
+        if not (train and config.parse.once):
+            photo_labels = parse_labels(parse_net, frozen.parse_variables, photos)
         coefficients, changed = network.apply(
             {"params": params, "batch_stats": state.batch_stats},
-            photos,
-            labels,
+            *network_inputs(photos, photo_labels, batch["given"]),
             train,
             mutable=["batch_stats"],
         )
@@ -73,12 +72,13 @@ def make_reconstruction_update(
         of_images = jax.vmap(image_losses, (None, 0, 0, 0, 0))(
             config.loss,
             renderings,
-            batch["photos"][:rendered],
+            photos[:rendered],
             photo_labels[:rendered],
             parse_logits(parse_net, frozen.parse_variables, renderings.images),
         )
         terms = counted(config.loss, jax.tree.map(jnp.mean, of_faces | of_images))
-        loss = weighted_sum(config.loss, terms, state.step / total_steps)
+        # checkpoints compare by the loss of the whole training
+        loss = weighted_sum(config.loss, terms, state.step / total_steps if train else 1.0)
         return loss, (terms, changed["batch_stats"])
 
     def update(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:

@@ -6,7 +6,7 @@ from dfmvr_jax.config import Config, differing_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
 
-# what may change when a run goes on: it does not change what is learnt
+# what may change when a run goes on: no update depends on it
 RUNTIME_FIELDS = (
     "data.directory",
     "data.workers",
