@@ -22,7 +22,7 @@ from datasets.pipeline import (
     validation_batches,
 )
 from dfmvr_jax.command_line import parse_train_command, run
-from dfmvr_jax.config import Config, flat_fields, read_config
+from dfmvr_jax.config import Config, check_config, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
@@ -47,7 +47,7 @@ from dfmvr_jax.training.workdir import check_workdir, open_workdir
 def main() -> None:
     command = parse_train_command(__doc__)
     config, workdir = command.config, command.workdir
-    check_config(config)
+    check_config(config, jax.local_device_count())
     check_workdir(workdir, config)  # written to only when all that is given is found to be right
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
@@ -201,65 +201,10 @@ def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
     return list(validation_batches(validation, min(batch_size, len(validation) // devices * devices)))
 
 
-# ---------------------------------------------------------------- checks of the config
-
-
 def check_batches(config: Config, training: Split) -> None:
+    """Raise `InputError` unless each training has a step to take."""
     steps_of(config.parse.epochs, training, config.parse.batch_size)
     steps_of(config.epochs, training, config.batch_size)
-
-
-AT_LEAST = {
-    "image_size": 32,
-    "epochs": 1,
-    "constant_epochs": 0,
-    "warmup_steps": 0,
-    "final_learning_rate": 0,
-    "seed": 0,
-    "log_every": 1,
-    "picture_every": 1,
-    "checkpoint_every": 1,
-    "keep_checkpoints": 1,
-    "parse.width": 1,
-    "parse.enlarge": 1,
-    "parse.epochs": 1,
-    "loss.dilation": 1,
-    "data.color_jitter": 0,
-    "data.workers": 0,
-}
-POSITIVE = ("camera_distance", "learning_rate", "gradient_clip", "rendered_share", "parse.learning_rate")
-SHARES = ("rendered_share", "loss.mask_start", "data.blur_probability", "data.all_views_probability")
-
-
-def check_config(config: Config) -> None:
-    """Raise `InputError` for values that would end the run later."""
-    values = flat_fields(config)
-    devices = jax.local_device_count()
-    width = config.network.width
-
-    def check(fits: bool, name: str, expected: str) -> None:
-        if not fits:
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"{flag} {values[name]}: expected {expected}")
-
-    for name, least in AT_LEAST.items():
-        check(values[name] >= least, name, f"{least} or more")
-    for name in POSITIVE:
-        check(values[name] > 0, name, "more than 0")
-    for name in SHARES:
-        check(0 <= values[name] <= 1, name, "a share, from 0 to 1")
-    for name in ("batch_size", "parse.batch_size"):
-        check(
-            values[name] >= 1 and values[name] % devices == 0,
-            name,
-            f"a positive multiple of the {devices} devices",
-        )
-    check(
-        width in (8, 16) or (width >= 32 and width % 32 == 0),
-        "network.width",
-        "8, 16 or a multiple of 32",
-    )
-    check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
 
 
 if __name__ == "__main__":

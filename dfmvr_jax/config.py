@@ -95,6 +95,59 @@ class Config:
     keep_checkpoints: int = 2  # newest ones to keep, besides the best
 
 
+# what numbers may be
+AT_LEAST = {
+    "image_size": 32,
+    "epochs": 1,
+    "constant_epochs": 0,
+    "warmup_steps": 0,
+    "final_learning_rate": 0,
+    "seed": 0,
+    "log_every": 1,
+    "picture_every": 1,
+    "checkpoint_every": 1,
+    "keep_checkpoints": 1,
+    "parse.width": 1,
+    "parse.enlarge": 1,
+    "parse.epochs": 1,
+    "loss.dilation": 1,
+    "data.color_jitter": 0,
+    "data.workers": 0,
+}
+POSITIVE = ("camera_distance", "learning_rate", "gradient_clip", "rendered_share", "parse.learning_rate")
+SHARES = ("rendered_share", "loss.mask_start", "data.blur_probability", "data.all_views_probability")
+
+
+def check_config(config: Config, devices: int) -> None:
+    """Raise `InputError`, with the flag of train.py, for values that would end a run on so many devices."""
+    values = flat_fields(config)
+    width = config.network.width
+
+    def check(fits: bool, name: str, expected: str) -> None:
+        if not fits:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(f"{flag} {values[name]}: expected {expected}")
+
+    for name, least in AT_LEAST.items():
+        check(values[name] >= least, name, f"{least} or more")
+    for name in POSITIVE:
+        check(values[name] > 0, name, "more than 0")
+    for name in SHARES:
+        check(0 <= values[name] <= 1, name, "a share, from 0 to 1")
+    for name in ("batch_size", "parse.batch_size"):
+        check(
+            values[name] >= 1 and values[name] % devices == 0,
+            name,
+            f"a positive multiple of the {devices} devices",
+        )
+    check(
+        width in (8, 16) or (width >= 32 and width % 32 == 0),
+        "network.width",
+        "8, 16 or a multiple of 32",
+    )
+    check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
+
+
 def write_config(config: Config, path: Path) -> None:
     """Write a config as JSON."""
     path.write_text(json.dumps(dataclasses.asdict(config), indent=2) + "\n")

@@ -3,6 +3,7 @@ import dataclasses
 import os
 import resource
 import shutil
+import struct
 import subprocess
 import sys
 from functools import partial
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from dfmvr_jax.config import Config, LossConfig, differing_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
@@ -19,6 +21,7 @@ from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import PRESETS
 from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.logs import Logs
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import learning_rate_schedule
 from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard, unreplicate
@@ -190,11 +193,39 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_checkpoints(training, t
         pytest.raises(InputError, match="checkpoint could not be written .* make r"),
     ):
         fit(make_task(training), training.state, CONFIG, tmp_path)
-    with files_of_at_most(50), pytest.raises(InputError, match="log could not be written .*File too large"):
-        fit(make_task(training), training.state, CONFIG, tmp_path)
     seen = []
     fit(make_task(training, seen=seen), training.state, CONFIG, tmp_path)
     assert len(seen) == TOTAL_STEPS - 3
+
+
+def test_a_disk_that_fills_up_ends_the_log(tmp_path):
+    logs = Logs(tmp_path, first_step=1)
+    with (
+        files_of_at_most(1000),
+        pytest.raises(InputError, match=f"{tmp_path}: the log could not be written .File too large"),
+    ):
+        for step in range(1, 100):
+            logs.scalars("train", {"loss": 1.0}, step)
+            logs.flush()
+
+
+def test_logs_hold_what_was_written(tmp_path):
+    logs = Logs(tmp_path, first_step=5)
+    logs.scalars("train", {"loss": 0.5, "mask": 2.0}, 5)
+    logs.picture("drawn", np.zeros((4, 6, 3), np.uint8), 6)
+    logs.flush()
+    (path,) = tmp_path.iterdir()
+    content, events = path.read_bytes(), []
+    while content:  # records of TensorFlow: length, its checksum, the event, its checksum
+        (length,) = struct.unpack("<Q", content[:8])
+        events.append(Event.FromString(content[12 : 12 + length]))
+        content = content[16 + length :]
+    assert [event.session_log.status for event in events if event.step == 5][0] == SessionLog.START
+    values = {value.tag: (event.step, value) for event in events for value in event.summary.value}
+    assert values["train/loss"][0] == 5 and values["train/loss"][1].simple_value == 0.5
+    assert values["train/mask"][1].simple_value == 2
+    step, drawn = values["drawn"]
+    assert (step, drawn.image.height, drawn.image.width) == (6, 4, 6)
 
 
 def tiny_state(step: int = 0, size: int = 2) -> TrainState:

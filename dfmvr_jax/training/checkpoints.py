@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,9 @@ from orbax.checkpoint import v1 as ocp
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.state import TrainState
+
+# what goes wrong is said once, as an `InputError`; orbax logs tracebacks of every thread besides
+logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
 class Checkpoints:

@@ -31,9 +31,7 @@ class Task:
     name: str  # of its folder in the workdir, its logs and its progress line
     rate_flag: str  # of train.py: what to lower when the loss is not finite
     update: Callable  # (replicated state, sharded batch) -> (state, metrics)
-    validate: Callable[
-        [TrainState], dict[str, float]
-    ]  # of the replicated state; "loss" picks the best checkpoint
+    validate: Callable[[TrainState], dict]  # numbers of the replicated state; "loss" picks the best
     draw: Callable[[TrainState], np.ndarray] | None  # a picture [h, w, 3] uint8 of what the state does
     batches: Callable[[int], Iterable[dict]]  # batches from a step on
     total_steps: int
@@ -78,7 +76,7 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
             if task.draw and (step % config.picture_every == 0 or last):
                 logs.picture("reconstruction", task.draw(state), step)
             if step % config.checkpoint_every == 0 or last:
-                scores = task.validate(state)
+                scores = {name: float(value) for name, value in task.validate(state).items()}
                 logs.scalars("validation", scores, step)
                 logs.flush()
                 if not np.isfinite(scores["loss"]):
@@ -86,7 +84,7 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                         f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
                         f"begin another --workdir with a lower {task.rate_flag}"
                     )
-                checkpoints.save(unreplicate(state), config, float(scores["loss"]))
+                checkpoints.save(unreplicate(state), config, scores["loss"])
     checkpoints.wait()
     best = checkpoints.restore_best(like)
     checkpoints.close()
