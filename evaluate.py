@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from datasets.pipeline import check_fits, load_split
+from datasets.pipeline import check_image_size, load_split
 from dfmvr_jax.coefficients import VIEWS, Coefficients
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
@@ -36,18 +36,19 @@ class EvaluateCommand:
     workdir: Path  # folder that train.py wrote
     split: str = "test"  # of the run's data set
     data_directory: str | None = None  # of prepared data sets; None: the one that the training used
+    face_model: str | None = None  # where the run's face model is; None: where it was in the training
     out: Path | None = None  # folder for the report; None: evaluation/ in the workdir
     pictures: int = 6  # subjects to draw in error_maps.png
 
 
 def main() -> None:
     command = parse_command(EvaluateCommand, __doc__)
-    trained = load_run(command.workdir)
+    trained = load_run(command.workdir, command.face_model)
     data = trained.config.data
     if command.data_directory:
         data = dataclasses.replace(data, directory=command.data_directory)
     subjects = load_split(data, command.split)
-    check_fits(subjects, trained.config)
+    check_image_size(subjects, trained.config)
     true_model = load_face_model(subjects.metadata["face_model"])
     if not len(subjects[0]["vertices"]):
         raise InputError(

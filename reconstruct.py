@@ -38,6 +38,7 @@ TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview
 class ReconstructCommand:
     checkpoint: Path  # folder that train.py wrote
     out: Path  # folder for meshes, coefficients and pictures
+    face_model: str | None = None  # where the run's face model is; None: where it was in the training
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo
     right: Path | None = None  # photo in which the nose points to the image's right
@@ -53,7 +54,7 @@ def main() -> None:
     check_photos(paths, landmark_paths)
     photos = [path and read_photo(path) for path in paths]
     landmarks = [path and read_landmarks(path) for path in landmark_paths]
-    trained = load_run(command.checkpoint)
+    trained = load_run(command.checkpoint, command.face_model)
     aligned = [
         None if photo is None else align(view, photo, points, points_path or path, trained)
         for view, photo, points, path, points_path in zip(VIEWS, photos, landmarks, paths, landmark_paths)

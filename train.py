@@ -15,27 +15,27 @@ import jax
 from datasets.pipeline import (
     Relabelled,
     Split,
-    check_fits,
+    check_image_size,
+    check_landmarks_3d,
     iterate,
     load_split,
     training_batches,
     validation_batches,
 )
 from dfmvr_jax.command_line import parse_train_command, run
-from dfmvr_jax.config import Config, check_config, read_config
+from dfmvr_jax.config import Config, check_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 from dfmvr_jax.inference import (
     NETWORK_FOLDER,
     PARSE_FOLDER,
-    best_variables,
     input_shapes,
     parse_labels,
-    save_variables,
 )
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
@@ -53,15 +53,17 @@ def main() -> None:
 
     model = load_face_model(config.face_model)
     training, validation = (load_split(config.data, name) for name in ("train", "validation"))
-    check_fits(training, config)
-    check_batches(config, training)
-    given_parse_net = read_parse_net(config, workdir, model) if config.parse.checkpoint else None
-    open_workdir(workdir, config)
+    check_data(config, training)
+    given = read_given_networks(config, workdir, model)
+    open_workdir(workdir, config, model)
+    keep_given_networks(given, config, workdir)
 
-    if given_parse_net is None:
-        parse_variables = train_parse_net(config, workdir, training, validation, model)
-    else:
-        parse_variables = keep_parse_net(config, workdir, given_parse_net)
+    parse_variables = given.parse_net
+    if parse_variables is None:
+        parse_variables = train_parse_net(config, workdir, training, validation, model, given.resnet18)
+    if config.epochs == 0:
+        print(f"done; to train a reconstruction network with it: train.py --parse.checkpoint {workdir} ...")
+        return
     train_reconstruction(config, workdir, training, validation, model, parse_variables)
     print(f"done; next: python evaluate.py --workdir {workdir}")
 
@@ -70,7 +72,12 @@ def main() -> None:
 
 
 def train_parse_net(
-    config: Config, workdir: Path, training: Split, validation: Split, model: MorphableModel
+    config: Config,
+    workdir: Path,
+    training: Split,
+    validation: Split,
+    model: MorphableModel,
+    resnet18: dict | None,
 ) -> dict:
     """Train BiSeNet on the part labels of the data set; returns its best variables."""
     batch_size = config.parse.batch_size
@@ -78,7 +85,7 @@ def train_parse_net(
     optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
     _, net = make_networks(config, model.dimensions)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
-    update, validate = make_parse_update(synced_net, optimizer)
+    update, validate = make_parse_update(synced_net, optimizer, config.parse.hard_pixels)
     batches = training_batches(training, config.data, batch_size, config.seed)
     held_out = held_out_batches(validation, batch_size)
 
@@ -99,36 +106,14 @@ def train_parse_net(
         images_per_batch=3 * batch_size,
     )
     _, _, photos = input_shapes(config)
-    state = initial_state(init_variables(net, config.seed, photos), optimizer)
-    best = fit(task, state, config, workdir)
-    mean_iou_of_best = scores(replicate(best))["mean_iou"]
-    print(f"parse net: mean IoU {mean_iou_of_best:.3f} on the validation subjects")
+    variables = init_variables(net, config.seed, photos)
+    for collection, tree in (resnet18 or {}).items():
+        variables[collection]["resnet"] = tree
+    best = fit(task, initial_state(variables, optimizer), config, workdir)
+    of_best = scores(replicate(best))
+    parts = ", ".join(f"{part} {of_best[f'iou {part}']:.2f}" for part in PARTS)
+    print(f"parse net: mean IoU {of_best['mean_iou']:.3f} on the validation subjects ({parts})")
     return variables_of(best)
-
-
-def read_parse_net(config: Config, workdir: Path, model: MorphableModel) -> dict:
-    """The parse net that `parse.checkpoint` names; for a run that goes on, the copy in its own workdir."""
-    source = workdir if has_parse_net(workdir) else Path(config.parse.checkpoint)
-    theirs = read_config(source / "config.json").parse
-    for name in ("width", "enlarge"):
-        ours, wanted = getattr(config.parse, name), getattr(theirs, name)
-        if ours != wanted:
-            raise InputError(
-                f"{source}: its parse net has {name} {wanted}: give --parse.{name} {wanted}, not {ours}"
-            )
-    _, net = make_networks(config, model.dimensions)
-    return best_variables(source / PARSE_FOLDER, net, input_shapes(config)[-1])
-
-
-def keep_parse_net(config: Config, workdir: Path, variables: dict) -> dict:
-    """Copy a parse net into the workdir, so that the run needs no other folder."""
-    if not has_parse_net(workdir):
-        save_variables(workdir / PARSE_FOLDER, variables, config)
-    return variables
-
-
-def has_parse_net(workdir: Path) -> bool:
-    return (workdir / PARSE_FOLDER / "0").is_dir()  # the step of what was not trained here
 
 
 # ---------------------------------------------------------------- 2. the reconstruction network
@@ -201,10 +186,13 @@ def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
     return list(validation_batches(validation, min(batch_size, len(validation) // devices * devices)))
 
 
-def check_batches(config: Config, training: Split) -> None:
-    """Raise `InputError` unless each training has a step to take."""
+def check_data(config: Config, training: Split) -> None:
+    """Raise `InputError` unless the photos fit the networks, the landmarks the face, the batches the data."""
+    check_image_size(training, config)
     steps_of(config.parse.epochs, training, config.parse.batch_size)
     steps_of(config.epochs, training, config.batch_size)
+    if config.epochs:
+        check_landmarks_3d(training, config)
 
 
 if __name__ == "__main__":

@@ -102,14 +102,19 @@ def load_split(config: DataConfig, split: str) -> Split:
     raise InputError(f"{folder}: has no split {split!r}, only {', '.join(names)}")
 
 
-def check_fits(split: Split, config: Config) -> None:
-    """Raise `InputError` unless the config's networks can learn from the photos and 3D landmarks."""
-    size, face_model = split.metadata["image_size"], split.metadata["face_model"]
+def check_image_size(split: Split, config: Config) -> None:
+    """Raise `InputError` unless the photos are of the size that the config's networks work at."""
+    size = split.metadata["image_size"]
     if size != config.image_size:
         raise InputError(
             f"{split.path}: its photos have {size} pixels a side, the config wants {config.image_size}: "
-            f"train with --image-size {size}, or with another --data.name"
+            f"train with --image-size {size}, or take another data set"
         )
+
+
+def check_landmarks_3d(split: Split, config: Config) -> None:
+    """Raise `InputError` where the loss would compare 3D landmarks of different face models."""
+    face_model = split.metadata["face_model"]
     if face_model != config.face_model and config.loss.landmarks_3d:
         raise InputError(
             f"{split.path}: its 3D landmarks are of the face model {face_model}, the config wants "

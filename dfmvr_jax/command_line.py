@@ -7,13 +7,13 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, NamedTuple
 
 import tyro
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.presets import PRESETS
+from dfmvr_jax.presets import PRESETS, load_preset
 
 # no separate --no-x flags: a bool takes True or False
 _STYLE = (tyro.conf.FlagConversionOff,)
@@ -28,9 +28,8 @@ def parse_train_command(description: str) -> TrainCommand:
     """The command of train.py: `--preset` supplies the default of every flag of the config."""
     first_look = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     first_look.add_argument("--preset", default="paper")
-    name = first_look.parse_known_args()[0].preset
-    if name not in PRESETS:
-        raise InputError(f"--preset {name}: there is no such preset; choose one of {', '.join(PRESETS)}")
+    names = first_look.parse_known_args()[0].preset
+    default = load_preset(names)
 
     def command(
         workdir: Annotated[
@@ -38,10 +37,13 @@ def parse_train_command(description: str) -> TrainCommand:
             tyro.conf.arg(help="folder of the run; a run that is there already goes on where it stopped"),
         ],
         preset: Annotated[
-            Literal[tuple(PRESETS)],
-            tyro.conf.arg(help="gives the defaults of all flags below; see dfmvr_jax/presets.py"),
-        ] = name,
-        config: Annotated[Config, tyro.conf.arg(name="")] = PRESETS[name](),  # noqa: B008
+            str,
+            tyro.conf.arg(
+                help="gives the defaults of all flags below: one or several, joined by +, of "
+                f"{', '.join(PRESETS)}; python -m dfmvr_jax.presets explains them"
+            ),
+        ] = names,
+        config: Annotated[Config, tyro.conf.arg(name="")] = default,
     ) -> TrainCommand:
         return TrainCommand(workdir, config)
 

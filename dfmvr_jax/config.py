@@ -5,18 +5,24 @@ import json
 import types
 import typing
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.errors import InputError
+
+Settings = TypeVar("Settings")
 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
-    """Sizes of the reconstruction network (Tri-UNet and RedNet-50)."""
+    """The reconstruction network: Tri-UNet and RedNet-50, or the variants of the paper's table 3."""
 
     width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
-    # what RedNet gets of Tri-UNet: 4 x width channels (released code) or 1 x width (paper)
+    # what fuses the views: the paper's network (v6), one U-Net for all views (v2), a few convolutions (v1)
+    fusion: Literal["tri-unet", "shared-unet", "cnn"] = "tri-unet"
+    # what the regression gets of Tri-UNet: 4 x width channels (released code) or 1 x width (paper)
     fused_features: Literal["released", "paper"] = "released"
+    backbone: Literal["rednet50", "resnet50"] = "rednet50"  # regression from the fused features (v6, v3)
+    face_mask: bool = True  # part labels as a fourth channel of the photos; v4 goes without
     # head pose of the left, front and right view before training
     initial_yaw_degrees: tuple[float, float, float] = (-30.0, 0.0, 30.0)
     precision: Literal["float32", "bfloat16"] = "float32"  # of computations; parameters stay float32
@@ -27,8 +33,16 @@ class ParseConfig:
     """The face parse net (BiSeNet), trained before the reconstruction network and then frozen."""
 
     width: int = 64  # channels of the first ResNet-18 stage; every other width scales with it
+    num_classes: Literal[10, 19] = (
+        10  # 19: an imported CelebAMask-HQ net; dfmvr_jax.celebamask folds its classes
+    )
     enlarge: int = 1  # times that photos are enlarged for it: else it sees no eyes and lips on small ones
     checkpoint: str | None = None  # workdir whose parse net to use; None: train one first
+    # torchvision's ResNet-18 weights for ImageNet (a .pth file), from which the context path starts
+    resnet18: str | None = None
+    # online hard example mining: pixels predicted with less than 0.7, and at least this share of all, the
+    # hardest, make up the loss; 1: all pixels
+    hard_pixels: float = 1 / 16
     epochs: int = 40  # of its own training
     batch_size: int = 16  # subjects (three photos each) over all devices
     learning_rate: float = 1e-3  # of Adam, decays to 0 along a cosine
@@ -76,11 +90,13 @@ class Config:
     image_size: int = 224  # side of photos and renderings, pixels
     camera_distance: float = 10.0  # from the model's origin, model units
     face_model: str = "builtin"  # builtin, builtin-coarse, or the path of a BFM_model_front.mat
+    # workdir to start from: its reconstruction network, and, without parse.checkpoint, its parse net
+    init_from: str | None = None
     network: NetworkConfig = NetworkConfig()
     parse: ParseConfig = ParseConfig()
     loss: LossConfig = LossConfig()
     data: DataConfig = DataConfig()
-    epochs: int = 512  # passes over the training subjects
+    epochs: int = 512  # passes over the training subjects; 0: train the parse net only
     warmup_steps: int = 0  # of a linear rise to the full learning rate
     constant_epochs: int = 0  # at the full learning rate, before the cosine decay
     batch_size: int = 16  # subjects over all devices
@@ -98,7 +114,7 @@ class Config:
 # what numbers may be
 AT_LEAST = {
     "image_size": 32,
-    "epochs": 1,
+    "epochs": 0,
     "constant_epochs": 0,
     "warmup_steps": 0,
     "final_learning_rate": 0,
@@ -115,7 +131,13 @@ AT_LEAST = {
     "data.workers": 0,
 }
 POSITIVE = ("camera_distance", "learning_rate", "gradient_clip", "rendered_share", "parse.learning_rate")
-SHARES = ("rendered_share", "loss.mask_start", "data.blur_probability", "data.all_views_probability")
+SHARES = (
+    "rendered_share",
+    "parse.hard_pixels",
+    "loss.mask_start",
+    "data.blur_probability",
+    "data.all_views_probability",
+)
 
 
 def check_config(config: Config, devices: int) -> None:
@@ -146,6 +168,17 @@ def check_config(config: Config, devices: int) -> None:
         "8, 16 or a multiple of 32",
     )
     check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
+    given = config.parse.checkpoint or config.init_from
+    check(
+        config.parse.num_classes == 10 or given,
+        "parse.num_classes",
+        "10: 19 is for a net imported from PyTorch, which --parse.checkpoint names",
+    )
+    check(
+        config.epochs > 0 or not given,
+        "epochs",
+        "1 or more: the parse net is given, so there is nothing else to train",
+    )
 
 
 def write_config(config: Config, path: Path) -> None:
@@ -172,6 +205,15 @@ def differing_fields(ours: Config, theirs: Config) -> list[str]:
     """The fields in which two configs differ, each as `field: ours, not theirs`."""
     a, b = flat_fields(ours), flat_fields(theirs)
     return [f"{name}: {a[name]!r}, not {b[name]!r}" for name in a if a[name] != b[name]]
+
+
+def changed(config: Settings, values: dict[str, Any]) -> Settings:
+    """The config (or a part of it) with other values, by dotted names such as `parse.width`."""
+    for name, value in values.items():
+        first, _, rest = name.partition(".")
+        inner = changed(getattr(config, first), {rest: value}) if rest else value
+        config = dataclasses.replace(config, **{first: inner})
+    return config
 
 
 def flat_fields(config: Config) -> dict:

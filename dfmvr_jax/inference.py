@@ -1,6 +1,7 @@
 """From photos to coefficients with a trained run: what evaluation, `reconstruct.py` and training share."""
 
 import functools
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,16 +11,19 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dfmvr_jax.celebamask import fold_logits
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.initialization import variable_shapes
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.optimizer import adam
 from dfmvr_jax.training.state import TrainState, initial_state, variables_of
+from dfmvr_jax.training.workdir import check_face_model
 from render.array_types import Array, Bool, Float, Int
 from render.camera import Camera, face_camera
 
@@ -41,11 +45,16 @@ class Run(NamedTuple):
 def parse_logits(
     parse_net: BiSeNet, variables: Any, photos: Float[Array, "b views h w 3"]
 ) -> Float[Array, "b views h w parts"]:
-    """The frozen parse net's main head for every view. Gradients reach the photos, never the net."""
+    """The frozen parse net's main head for every view. Gradients reach the photos, never the net.
+
+    The 19 CelebAMask-HQ classes of an imported net are folded into the ten parts (`dfmvr_jax.celebamask`).
+    """
     variables = jax.lax.stop_gradient(variables)
     batch, views = photos.shape[:2]
     flat = normalize_photos(photos.reshape(batch * views, *photos.shape[2:]))
     logits = parse_net.apply(variables, flat, False).main
+    if parse_net.num_classes != len(PARTS):
+        logits = fold_logits(logits)
     return logits.reshape(batch, views, *logits.shape[1:])
 
 
@@ -66,10 +75,14 @@ def network_inputs(
     return photos * given[:, :, None, None, None], labels * given[:, :, None, None]
 
 
-def load_run(workdir: Path) -> Run:
-    """The best checkpoints of the run in `workdir`; raises `InputError` where they are missing or foreign."""
+def load_run(workdir: Path, face_model: str | None = None) -> Run:
+    """The best checkpoints of the run in `workdir`; raises `InputError` where they are missing or foreign.
+
+    `face_model` is where the run's face model is now, if not where its config says.
+    """
     config = read_config(workdir / "config.json")
-    model = load_face_model(config.face_model)
+    model = load_face_model(face_model or config.face_model)
+    check_face_model(workdir, model)
     network, parse_net = make_networks(config, model.dimensions)
     photos, labels, flat_photos = input_shapes(config)
     variables = best_variables(workdir / NETWORK_FOLDER, network, photos, labels)
@@ -103,7 +116,7 @@ def best_variables(folder: Path, net: nn.Module, *inputs: jax.ShapeDtypeStruct) 
     """
     if not folder.is_dir():
         raise InputError(f"{folder} is missing: that network is not trained yet; run train.py on the workdir")
-    variables = jax.eval_shape(functools.partial(net.init, train=False), jax.random.key(0), *inputs)
+    variables = variable_shapes(net, *inputs)
     like = jax.eval_shape(lambda: _untrained_state(variables))
     state = Checkpoints(folder).restore_best(like)
     if state is None:
@@ -114,7 +127,7 @@ def best_variables(folder: Path, net: nn.Module, *inputs: jax.ShapeDtypeStruct) 
 def save_variables(folder: Path, variables: dict, config: Config) -> None:
     """Make `folder` the checkpoints of a network that was trained elsewhere: one, of step 0."""
     checkpoints = Checkpoints(folder, keep=1)
-    checkpoints.save(_untrained_state(variables), config, loss=0.0)
+    checkpoints.save(_untrained_state(variables), config, loss=math.inf)  # whatever is trained is better
     checkpoints.close()
 
 

@@ -5,6 +5,8 @@
 differ: docs/method.md, section 4.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +20,7 @@ from render.array_types import Array, Bool, Float, Int
 from render.camera import Camera
 
 REFERENCE_SIZE = 224  # pixel distances count in pixels of this image size, whatever the image's own
+HARD_PROBABILITY = 0.7  # of a pixel's label: below it the parse net has yet to learn the pixel
 
 _INNER_MOUTH = range(60, 68)
 EMPHASIZED_LANDMARKS = {
@@ -123,9 +126,33 @@ def weight_map(
 
 
 def cross_entropy(logits: Float[Array, "*pixels parts"], labels: Int[Array, "*pixels"]) -> Float[Array, ""]:
-    """Mean cross entropy over all pixels: equation 3, and the training of the parse net."""
+    """Mean cross entropy over all pixels (equation 3)."""
+    return jnp.mean(pixel_cross_entropy(logits, labels))
+
+
+def pixel_cross_entropy(
+    logits: Float[Array, "*pixels parts"], labels: Int[Array, "*pixels"]
+) -> Float[Array, "*pixels"]:
+    """Minus the logarithm of the probability of each pixel's label."""
     log_probability = jax.nn.log_softmax(logits)
-    return -jnp.mean(jnp.take_along_axis(log_probability, labels[..., None], axis=-1))
+    return -jnp.take_along_axis(log_probability, labels[..., None], axis=-1)[..., 0]
+
+
+def hard_pixel_cross_entropy(
+    logits: Float[Array, "*pixels parts"], labels: Int[Array, "*pixels"], least_share: float
+) -> Float[Array, ""]:
+    """Mean cross entropy over the hard pixels: online hard example mining, as BiSeNet is trained.
+
+    Hard are the pixels whose label has a probability below `HARD_PROBABILITY`, and in any case the hardest
+    `least_share` of all, so that 1 gives `cross_entropy`.
+    """
+    if least_share == 1:
+        return cross_entropy(logits, labels)
+    losses = pixel_cross_entropy(logits, labels).ravel()
+    least = max(1, round(least_share * len(losses)))
+    hardest = jax.lax.stop_gradient(jnp.sort(losses)[-least])
+    hard = losses >= jnp.minimum(hardest, -math.log(HARD_PROBABILITY))
+    return jnp.sum(losses * hard) / jnp.sum(hard)
 
 
 def landmark_weights(emphasis: str) -> Float[Array, "68"]:

@@ -1,76 +1,119 @@
-"""Named configurations: each states only what differs from the defaults of `dfmvr_jax.config`."""
+"""Named settings: each states only what differs from `dfmvr_jax.config`, and several may be joined by `+`.
+
+python train.py --preset v3 --workdir runs/v3               # a variant at full size
+python train.py --preset small+v3 --workdir runs/small-v3   # the same on two CPU cores in minutes
+python -m dfmvr_jax.presets                                 # list them all
+"""
 
 import dataclasses
+from typing import Any, NamedTuple
 
-from dfmvr_jax.config import Config, DataConfig, LossConfig, NetworkConfig, ParseConfig
-
-
-def paper() -> Config:
-    """The paper: full size, 224 px, 512 epochs.
-
-    python train.py --preset paper --workdir runs/paper
-    """
-    return Config()
+from dfmvr_jax.config import Config, changed, differing_fields
+from dfmvr_jax.errors import InputError
 
 
-def released() -> Config:
-    """The released code's schedule and weights, without its bugs.
-
-    python train.py --preset released --workdir runs/released
-    """
-    return Config(
-        epochs=280,
-        constant_epochs=50,
-        batch_size=24,
-        final_learning_rate=1e-6,
-        loss=LossConfig(
-            photo=24.0,
-            mask=1.0,
-            mask_start=100 / 280,
-            photo_levels=(0.99, 0.5, 0.25),
-            dilation=10,
-            landmark_emphasis="released",
-        ),
-    )
+class Preset(NamedTuple):
+    summary: str
+    changes: dict[str, Any]  # by the flags' names
 
 
-def small() -> Config:
-    """An eighth of the width, 64 px: learns on two CPU cores in minutes.
+PAPER_LOSS = {f"loss.{field.name}": field.default for field in dataclasses.fields(Config().loss)}
+PAPER_SCHEDULE = {"epochs": 512, "batch_size": 16, "constant_epochs": 0, "final_learning_rate": 0.0}
+RELEASED_LOSS = {
+    "loss.photo": 24.0,
+    "loss.mask": 1.0,
+    "loss.mask_start": 100 / 280,
+    "loss.photo_levels": (0.99, 0.5, 0.25),
+    "loss.dilation": 10,
+    "loss.landmark_emphasis": "released",
+}
+RELEASED_SCHEDULE = {"epochs": 280, "batch_size": 24, "constant_epochs": 50, "final_learning_rate": 1e-6}
+SMALL = {
+    "image_size": 64,
+    "face_model": "builtin-coarse",
+    "network.width": 8,
+    "parse.width": 16,
+    "parse.enlarge": 3,
+    "parse.batch_size": 2,
+    "parse.epochs": 1,
+    "parse.learning_rate": 6e-3,
+    "parse.hard_pixels": 1.0,
+    "parse.once": True,
+    # in the few steps there are, shape is learnt first
+    "loss.photo": 2.0,
+    "loss.mask": 0.3,
+    "loss.landmarks_2d": 0.05,
+    "loss.landmarks_3d": 200.0,
+    "loss.albedo": 1e-4,
+    "loss.flat_albedo": 1.0,
+    "data.name": "synthetic/small",
+    "data.color_jitter": 0.2,
+    "data.blur_probability": 0.0,
+    "epochs": 8,
+    "rendered_share": 0.25,
+    "learning_rate": 3e-3,
+    "warmup_steps": 50,
+    "picture_every": 350,
+    "checkpoint_every": 350,
+}
+SMOKE = SMALL | {
+    "parse.batch_size": 8,
+    "parse.learning_rate": 1e-3,
+    "data.name": "synthetic/smoke",
+    "epochs": 2,
+    "warmup_steps": 0,
+    "log_every": 1,
+}
 
-    python train.py --preset small --workdir runs/small
-    """
-    return Config(
-        image_size=64,
-        face_model="builtin-coarse",
-        network=NetworkConfig(width=8),
-        parse=ParseConfig(width=16, enlarge=3, batch_size=2, epochs=1, learning_rate=6e-3, once=True),
-        # in the few steps there are, shape is learnt first
-        loss=LossConfig(
-            photo=2.0, mask=0.3, landmarks_2d=0.05, landmarks_3d=200.0, albedo=1e-4, flat_albedo=1.0
-        ),
-        data=DataConfig(name="synthetic/small", color_jitter=0.2, blur_probability=0.0),
-        epochs=8,
-        rendered_share=0.25,
-        learning_rate=3e-3,
-        warmup_steps=50,
-        picture_every=350,
-        checkpoint_every=350,
-    )
+PRESETS = {
+    # whole runs: python train.py --preset NAME --workdir runs/NAME
+    "paper": Preset("the paper: full size, 224 px, 512 epochs", PAPER_LOSS | PAPER_SCHEDULE),
+    "released": Preset(
+        "the released code without its bugs: its loss, schedule and camera",
+        RELEASED_LOSS | RELEASED_SCHEDULE | {"camera_distance": 1.0},
+    ),
+    "small": Preset("an eighth of the width, 64 px: learns on two CPU cores in minutes", SMALL),
+    "smoke": Preset("small for a handful of steps: does everything run on this machine?", SMOKE),
+    # table 3 and section 5.3: python train.py --preset NAME --workdir runs/NAME, or small+NAME
+    "v1": Preset("table 3: plain CNN fusion", {"network.fusion": "cnn"}),
+    "v2": Preset("table 3: one U-Net shared by the views", {"network.fusion": "shared-unet"}),
+    "v3": Preset("table 3: ResNet-50 in place of RedNet-50", {"network.backbone": "resnet50"}),
+    "v4": Preset(
+        "table 3: no face mask, neither as input nor as loss", {"network.face_mask": False, "loss.mask": 0.0}
+    ),
+    "v5": Preset("table 3: no 3D landmarks", {"loss.landmarks_3d": 0.0}),
+    "v6": Preset("table 3: everything", {}),
+    "paper-fusion": Preset("the paper's 64 fused channels, not 256", {"network.fused_features": "paper"}),
+    "single-view": Preset("a third of the inputs is one photo (5.3)", {"data.all_views_probability": 2 / 3}),
+    # to join with others: python train.py --preset v6+released-loss --workdir runs/v6-released-loss
+    "paper-loss": Preset("the paper's loss", PAPER_LOSS),
+    "released-loss": Preset("the released code's loss", RELEASED_LOSS),
+    "paper-schedule": Preset("512 epochs, batch 16, cosine from the start", PAPER_SCHEDULE),
+    "released-schedule": Preset("280 epochs, batch 24, 50 constant, then cosine to 1e-6", RELEASED_SCHEDULE),
+    # the parse net alone: python train.py --preset parse-full --workdir runs/parse
+    "parse-full": Preset("BiSeNet alone, 224 px, hard examples mined", {"epochs": 0}),
+    "parse-small": Preset("the parse net of small alone", SMALL | {"epochs": 0}),
+}
 
 
-def smoke() -> Config:
-    """`small` for a handful of steps: does everything run on this machine?
-
-    python train.py --preset smoke --workdir runs/smoke
-    """
-    return dataclasses.replace(
-        small(),
-        parse=ParseConfig(width=16, enlarge=3, batch_size=8, epochs=1, once=True),
-        data=dataclasses.replace(small().data, name="synthetic/smoke"),
-        epochs=2,
-        warmup_steps=0,
-        log_every=1,
-    )
+def load_preset(names: str) -> Config:
+    """The config of a preset, or of several joined by `+`, of which later ones win. Raises `InputError`."""
+    config = Config()
+    for name in names.split("+"):
+        if name not in PRESETS:
+            raise InputError(
+                f"--preset {names}: there is no preset {name!r}; choose from {', '.join(PRESETS)}"
+            )
+        config = changed(config, PRESETS[name].changes)
+    return config
 
 
-PRESETS = {preset.__name__: preset for preset in (paper, released, small, smoke)}
+def main() -> None:
+    for name, preset in PRESETS.items():
+        print(f"{name:18} {preset.summary}")
+        for difference in differing_fields(load_preset(name), Config()):
+            print(f"{'':18}   {difference.split(', not ')[0]}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,20 +1,41 @@
-"""Released PyTorch weights to our variables: which tensor goes where. Needs numpy only.
+"""Released PyTorch names of our variables, in both directions.
 
-`DF_MVR` and `BISENET` map our module's path to the name of its PyTorch module (or names, whose outputs are
-concatenated). The rest follows from the tensors: convolution OIHW -> HWIO, 1x1 convolution -> `[in, out]`,
-transposed convolution -> the dense kernel of `UpConv2x2`, batch norm -> scale, bias, mean, var.
+`DF_MVR` and `BISENET` map our module's path to the name of its PyTorch module, or to several names and sizes
+where one layer of ours holds the outputs of several of theirs. The rest follows from the arrays: convolution
+HWIO <-> OIHW, dense layer `[in, out]` <-> 1x1 convolution, the dense kernel of `UpConv2x2` <-> transposed
+convolution, scale, bias, mean and var of a batch norm <-> weight, bias, running_mean and running_var.
 """
 
+import dataclasses
+
+import jax
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.errors import InputError
 
-# in the released weights, but no part of what the released network computes
-UNUSED = ("rednet_fc.rednet.pts_net.",)
+Modules = dict[str, str | dict[str, int]]
+
+# in the released file, before the names of its parse net
+PARSE_PREFIX = "mask_model."
+KINDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+# batch norms count their batches there; with PyTorch's fixed momentum nobody reads it
+COUNTER = ".num_batches_tracked"
+# in the released weights, but no part of what the released network computes: shape of each
+UNUSED = {
+    "rednet_fc.rednet.pts_net.0.weight": (1024, 2048),
+    "rednet_fc.rednet.pts_net.0.bias": (1024,),
+    "rednet_fc.rednet.pts_net.1.weight": (1,),
+    "rednet_fc.rednet.pts_net.2.weight": (512, 1024),
+    "rednet_fc.rednet.pts_net.2.bias": (512,),
+    "rednet_fc.rednet.pts_net.3.weight": (1,),
+    "rednet_fc.rednet.pts_net.4.weight": (318, 512),
+    "rednet_fc.rednet.pts_net.4.bias": (318,),
+}
 
 
-def _double_conv(ours: str, theirs: str) -> dict[str, str]:
+def _double_conv(ours: str, theirs: str) -> Modules:
     return {
         f"{ours}/first/conv": f"{theirs}.conv.0",
         f"{ours}/first/norm": f"{theirs}.conv.1",
@@ -23,11 +44,11 @@ def _double_conv(ours: str, theirs: str) -> dict[str, str]:
     }
 
 
-def _conv_norm(ours: str, conv: str, norm: str) -> dict[str, str]:
+def _conv_norm(ours: str, conv: str, norm: str) -> Modules:
     return {f"{ours}/conv": conv, f"{ours}/norm": norm}
 
 
-def _tri_unet(ours: str, theirs: str) -> dict[str, str]:
+def _tri_unet(ours: str, theirs: str) -> Modules:
     names = {}
     for level in range(5):
         for v, view in enumerate(VIEWS):
@@ -42,13 +63,13 @@ def _tri_unet(ours: str, theirs: str) -> dict[str, str]:
     return names
 
 
-def _involution(ours: str, theirs: str) -> dict[str, str]:
+def _involution(ours: str, theirs: str) -> Modules:
     return _conv_norm(f"{ours}/reduce", f"{theirs}.conv1.conv", f"{theirs}.conv1.bn") | {
         f"{ours}/span": f"{theirs}.conv2.conv"
     }
 
 
-def _rednet(ours: str, theirs: str) -> dict[str, str]:
+def _rednet(ours: str, theirs: str) -> Modules:
     stem = f"{theirs}.stem"
     names = _conv_norm(f"{ours}/stem/first", f"{stem}.0.conv", f"{stem}.0.bn")
     names |= _involution(f"{ours}/stem/involution", f"{stem}.1")
@@ -66,30 +87,34 @@ def _rednet(ours: str, theirs: str) -> dict[str, str]:
     return names
 
 
-def _heads(ours: str, theirs: str) -> dict[str, str | tuple[str, ...]]:
+def _heads(ours: str, theirs: str) -> Modules:
     views = ("lt", "ft", "rt")
     return {
         f"{ours}/identity": f"{theirs}.conv2_id",
         f"{ours}/expression": f"{theirs}.conv2_exp",
         f"{ours}/albedo": f"{theirs}.conv2_color",
         f"{ours}/light": f"{theirs}.conv2_gamma",
-        f"{ours}/rotation": tuple(f"{theirs}.conv2_rotate_{v}" for v in views),
-        f"{ours}/translation": tuple(
-            f"{theirs}.conv2_offset_{xyz}_{v}" for v in views for xyz in ("xy", "z")
-        ),
+        f"{ours}/rotation": {f"{theirs}.conv2_rotate_{v}": 3 for v in views},
+        f"{ours}/translation": {
+            f"{theirs}.conv2_offset_{xyz}_{v}": len(xyz) for v in views for xyz in ("xy", "z")
+        },
     }
 
 
-def _bisenet() -> dict[str, str]:
-    resnet = "cp.resnet"
-    names = _conv_norm("resnet/stem", f"{resnet}.conv1", f"{resnet}.bn1")
+def _resnet18(ours: str, theirs: str) -> Modules:
+    names = _conv_norm(f"{ours}stem", f"{theirs}conv1", f"{theirs}bn1")
     for stage in range(4):
         for block in range(2):
-            us, them = f"resnet/stage_{stage}_block_{block}", f"{resnet}.layer{stage + 1}.{block}"
+            us, them = f"{ours}stage_{stage}_block_{block}", f"{theirs}layer{stage + 1}.{block}"
             names |= _conv_norm(f"{us}/first", f"{them}.conv1", f"{them}.bn1")
             names |= _conv_norm(f"{us}/second", f"{them}.conv2", f"{them}.bn2")
             if stage and not block:
                 names |= _conv_norm(f"{us}/shortcut", f"{them}.downsample.0", f"{them}.downsample.1")
+    return names
+
+
+def _bisenet() -> Modules:
+    names = _resnet18("resnet/", "cp.resnet.")
     for n in (16, 32):
         names |= _conv_norm(f"refine_{n}/refine", f"cp.arm{n}.conv.conv", f"cp.arm{n}.conv.bn")
         names |= _conv_norm(f"refine_{n}/gate", f"cp.arm{n}.conv_atten", f"cp.arm{n}.bn_atten")
@@ -107,58 +132,132 @@ DF_MVR = (
     _tri_unet("tri_unet", "uuunet") | _rednet("rednet", "rednet_fc.rednet") | _heads("heads", "rednet_fc")
 )
 BISENET = _bisenet()
+RESNET18 = _resnet18("", "")  # of torchvision: what BiSeNet's "resnet" starts from
 
 
-def from_torch(tensors: dict[str, np.ndarray], modules: dict[str, str | tuple[str, ...]]) -> dict[str, dict]:
+@dataclasses.dataclass(frozen=True)
+class Difference:
+    """How the tensors of a file differ from those of a network; lines that name each one."""
+
+    missing: tuple[str, ...]
+    unknown: tuple[str, ...]
+    misshapen: tuple[str, ...]  # with the shapes found and expected
+    not_finite: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return any(dataclasses.astuple(self))
+
+    def lines(self) -> list[str]:
+        return [
+            f"{kind.replace('_', ' ')}: {name}"
+            for kind, names in dataclasses.asdict(self).items()
+            for name in names
+        ]
+
+    def summary(self) -> str:
+        """One line: how many of each kind, and the first of them."""
+        return ", ".join(
+            f"{len(names)} {kind.replace('_', ' ')} ({names[0]}{', ...' if names[1:] else ''})"
+            for kind, names in dataclasses.asdict(self).items()
+            if names
+        )
+
+
+class WrongTensors(InputError):
+    """The tensors of a file are not those of the network; `difference` names them all."""
+
+    def __init__(self, difference: Difference):
+        super().__init__(f"its tensors are not those of the network: {difference.summary()}")
+        self.difference = difference
+
+
+def to_torch(variables: dict, modules: Modules) -> dict:
+    """A PyTorch state dict (of arrays) of the network whose `modules` are `DF_MVR` or `BISENET`.
+
+    Without what `with_unused` adds.
+    """
+    tensors = {}
+    for path, leaf in flatten_dict(variables).items():
+        tensor = _torch_layout(leaf, _is_transposed(path))
+        start = 0
+        for name, size in _torch_tensors(path, modules, len(tensor)).items():
+            tensors[name] = tensor[start : start + size]
+            start += size
+    return tensors
+
+
+def from_torch(
+    tensors: dict[str, np.ndarray], modules: Modules, variables: dict, partial: bool = False
+) -> dict:
     """Variables (`params`, `batch_stats`) of the network whose `modules` are `DF_MVR` or `BISENET`.
 
     `tensors` is a PyTorch state dict that holds this network and nothing else, parse net names without
-    `mask_model.`. Raises `InputError` for a tensor that is missing and for one that has no place.
+    `PARSE_PREFIX`; `variables`, arrays or their shapes, are the network's own. With `partial`, its arrays are
+    kept wherever `tensors` has nothing that fits. Else raises `WrongTensors` for any difference.
     """
-    variables: dict[str, dict] = {"params": {}, "batch_stats": {}}
-    left = {
-        name for name in tensors if not name.startswith(UNUSED) and not name.endswith("num_batches_tracked")
-    }
-
-    def take(torch_names: tuple[str, ...], kind: str) -> np.ndarray:
-        names = [f"{name}.{kind}" for name in torch_names]
-        missing = [name for name in names if name not in tensors]
-        if missing:
-            raise InputError(
-                f"the weights have no tensor {missing[0]}: they are not those of the released network"
-            )
-        left.difference_update(names)
-        return np.concatenate([tensors[name] for name in names])
-
-    for path, torch_names in modules.items():
-        if isinstance(torch_names, str):
-            torch_names = (torch_names,)
-        weight = take(torch_names, "weight")
-        if weight.ndim == 1:
-            params = {"scale": weight, "bias": take(torch_names, "bias")}
-            stats = {"mean": take(torch_names, "running_mean"), "var": take(torch_names, "running_var")}
-            _insert(variables["batch_stats"], path, stats)
-        else:
-            params = {"kernel": _kernel(weight, transposed="/up_" in path)}
-            if f"{torch_names[0]}.bias" in tensors:
-                params["bias"] = take(torch_names, "bias")
-        _insert(variables["params"], path, params)
-    if left:
-        raise InputError(
-            f"the weights have {len(left)} tensors with no place in the network, such as {min(left)}"
-        )
-    return variables
+    difference = compare(tensors, modules, variables)
+    if difference and not partial:
+        raise WrongTensors(difference)
+    unfit = {line.split()[0] for line in difference.missing + difference.misshapen + difference.not_finite}
+    leaves = flatten_dict(variables)
+    for path, leaf in leaves.items():
+        names = _torch_tensors(path, modules, leaf.shape[-1])
+        if not unfit.intersection(names):
+            tensor = np.concatenate([tensors[name] for name in names]).astype(np.float32)
+            leaves[path] = _our_layout(tensor, leaf.shape, _is_transposed(path))
+    return unflatten_dict(leaves)
 
 
-def _kernel(weight: np.ndarray, transposed: bool) -> np.ndarray:
-    if transposed:  # [in, out, row, column] -> [in, (row, column, out)]
-        return weight.transpose(0, 2, 3, 1).reshape(len(weight), -1)
-    if weight.shape[2:] == (1, 1):
-        return weight[:, :, 0, 0].T
-    return weight.transpose(2, 3, 1, 0)
+def compare(tensors: dict[str, np.ndarray], modules: Modules, variables: dict) -> Difference:
+    """How a PyTorch state dict differs from what the network with these variables needs."""
+    wanted = jax.eval_shape(lambda variables: to_torch(variables, modules), variables)
+    there = {name for name in tensors if name not in UNUSED and not name.endswith(COUNTER)}
+    common = sorted(there & wanted.keys())
+    return Difference(
+        missing=tuple(sorted(wanted.keys() - there)),
+        unknown=tuple(sorted(there - wanted.keys())),
+        misshapen=tuple(
+            f"{name} has shape {tensors[name].shape}, expected {wanted[name].shape}"
+            for name in common
+            if tensors[name].shape != wanted[name].shape
+        ),
+        not_finite=tuple(name for name in common if not np.isfinite(tensors[name]).all()),
+    )
 
 
-def _insert(tree: dict, path: str, leaves: dict[str, np.ndarray]) -> None:
-    for name in path.split("/"):
-        tree = tree.setdefault(name, {})
-    tree.update(leaves)
+def with_unused(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Add what PyTorch's `load_state_dict` wants and nothing computes with: counters, unused `pts_net`."""
+    norms = [name.removesuffix(".running_mean") for name in tensors if name.endswith(".running_mean")]
+    counters = {name + COUNTER: np.zeros((), np.int64) for name in norms}
+    of_rednet = any(name.startswith("rednet_fc.") for name in tensors)
+    unused = {name: np.zeros(shape, np.float32) for name, shape in UNUSED.items() if of_rednet}
+    return tensors | counters | unused
+
+
+def _torch_tensors(path: tuple[str, ...], modules: Modules, size: int) -> dict[str, int]:
+    """The tensors that hold the variable at `path`, one after the other along the outputs: name to size."""
+    _, *module, kind = path
+    theirs = modules["/".join(module)]
+    if isinstance(theirs, str):
+        theirs = {theirs: size}
+    return {f"{name}.{KINDS[kind]}": size for name, size in theirs.items()}
+
+
+def _is_transposed(path: tuple[str, ...]) -> bool:
+    return path[-1] == "kernel" and path[1] == "tri_unet" and path[2].startswith("up_")
+
+
+def _torch_layout(leaf, transposed: bool):
+    if transposed:  # [in, (row, column, out)] -> [in, out, row, column]
+        return leaf.reshape(len(leaf), 2, 2, -1).transpose(0, 3, 1, 2)
+    if leaf.ndim == 2:
+        return leaf.T[:, :, None, None]
+    return leaf.transpose(3, 2, 0, 1) if leaf.ndim == 4 else leaf
+
+
+def _our_layout(tensor: np.ndarray, shape: tuple[int, ...], transposed: bool) -> np.ndarray:
+    if transposed:
+        return tensor.transpose(0, 2, 3, 1).reshape(shape)
+    if len(shape) == 2:
+        return tensor[:, :, 0, 0].T
+    return tensor.transpose(2, 3, 1, 0) if len(shape) == 4 else tensor

@@ -16,21 +16,10 @@ import reconstruct
 import train
 from datasets.export import main as export_main
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
-from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, read_config, write_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-
-
-def run_program(monkeypatch, capsys, program, *arguments) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a program's main function."""
-    monkeypatch.setattr(sys, "argv", [f"{program.__module__}.py", *map(str, arguments)])
-    code = 0
-    try:
-        run(program)
-    except SystemExit as stop:
-        code = stop.code or 0
-    return code, *capsys.readouterr()
+from tests.run_program import run_program
 
 
 @pytest.fixture(scope="module")

@@ -1,26 +1,28 @@
-"""Released weights give the released outputs (fixture in shared/parity; see its README)."""
-
-import json
+"""Released weights give the released outputs: against the parity fixture and against PyTorch itself."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 
-from dfmvr_jax import torch_names
+from benchmarks.torch_twin import ReleasedNet
+from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS, fold_logits
+from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.networks.bisenet import BiSeNet
+from dfmvr_jax.face_model import PARTS
+from dfmvr_jax.inference import parse_labels
+from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.df_mvr import DFMVR, CoefficientHeads
+from dfmvr_jax.networks.initialization import variable_shapes
 from dfmvr_jax.networks.involution import Involution
 from dfmvr_jax.networks.rednet import RedNet, Stem
 from dfmvr_jax.networks.tri_unet import TriUNet
+from dfmvr_jax.torch_names import BISENET, DF_MVR, WrongTensors, from_torch, to_torch, with_unused
+from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
 
 DIMENSIONS = (80, 64, 80)
-
-
-@pytest.fixture(scope="module")
-def keys(shared_dir) -> dict:
-    return json.loads((shared_dir / "parity" / "keys.json").read_text())
+VIEW_SUFFIXES = ("lt", "ft", "rt")
 
 
 @pytest.fixture(scope="module")
@@ -28,40 +30,23 @@ def expected(shared_dir) -> dict[str, np.ndarray]:
     return dict(np.load(shared_dir / "parity" / "expected.npz"))
 
 
-def state_dict(keys: dict, seed: int) -> dict[str, np.ndarray]:
-    """The released network's tensors, filled with the fixture's reproducible numbers."""
-    tensors = {}
-    for i, name in enumerate(sorted(keys)):
-        shape = tuple(keys[name]["shape"])
-        rng = np.random.Generator(np.random.Philox(key=[seed, i]))
-        if name.endswith("num_batches_tracked"):
-            value = np.zeros(shape, np.int64)
-        elif name.endswith("running_var"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif name.endswith("running_mean"):
-            value = rng.uniform(-0.1, 0.1, shape)
-        elif len(shape) == 1 and name.endswith("weight"):
-            value = rng.uniform(0.5, 1.5, shape)
-        elif len(shape) == 1:
-            value = rng.uniform(-0.1, 0.1, shape)
-        else:
-            value = rng.uniform(-1, 1, shape) * np.sqrt(3 / np.prod(shape[1:]))
-        tensors[name] = value if value.dtype == np.int64 else value.astype(np.float32)
-    return tensors
-
-
-def reconstruction_part(tensors: dict) -> dict:
-    return {name: value for name, value in tensors.items() if not name.startswith("mask_model.")}
-
-
-def parse_part(tensors: dict) -> dict:
-    prefix = "mask_model."
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+@pytest.fixture(scope="module")
+def weights(shared_dir) -> dict[str, np.ndarray]:
+    return released_weights(shared_dir, 7)
 
 
 @pytest.fixture(scope="module")
-def released(keys) -> dict:
-    return torch_names.from_torch(reconstruction_part(state_dict(keys, 7)), torch_names.DF_MVR)
+def released(weights) -> dict:
+    return from_torch(reconstruction_part(weights), DF_MVR, network_shapes())
+
+
+def network_shapes() -> dict:
+    photos, labels = jnp.zeros((1, 3, 64, 64, 3)), jnp.zeros((1, 3, 64, 64), int)
+    return variable_shapes(DFMVR(DIMENSIONS), photos, labels)
+
+
+def parse_net_shapes(num_classes: int = 10) -> dict:
+    return variable_shapes(BiSeNet(num_classes), jnp.zeros((1, 64, 64, 3)))
 
 
 def submodule(variables: dict, *path: str) -> dict:
@@ -70,18 +55,19 @@ def submodule(variables: dict, *path: str) -> dict:
     return variables
 
 
-def channels_last(x: np.ndarray) -> np.ndarray:
-    return np.moveaxis(x, 1, -1)
+def channels_last(x) -> np.ndarray:
+    return np.moveaxis(np.asarray(x), 1, -1)
 
 
-def assert_close(ours: jax.Array, theirs: np.ndarray) -> None:
+def assert_close(ours: jax.Array, theirs) -> None:
+    theirs = np.asarray(theirs)
     assert ours.shape == theirs.shape
     error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
     assert error < 1e-4, error
 
 
-def run(module, variables: dict, x: np.ndarray):
-    return jax.jit(lambda variables, x: module.apply(variables, x, train=False))(variables, x)
+def run(module, variables: dict, *inputs: np.ndarray):
+    return jax.jit(lambda variables, *x: module.apply(variables, *x, train=False))(variables, *inputs)
 
 
 def test_involution(released, expected):
@@ -91,7 +77,7 @@ def test_involution(released, expected):
 
 
 def test_reconstruction_network(released, expected):
-    views = np.stack([channels_last(expected[f"view_{v}"]) for v in ("left", "front", "right")], axis=1)
+    views = np.stack([channels_last(expected[f"view_{v}"]) for v in VIEWS], axis=1)
     fused = run(TriUNet(), submodule(released, "tri_unet"), views)
     assert_close(fused, channels_last(expected["tri_unet_out"]))
     stem = run(Stem(64, group_channels=16), submodule(released, "rednet", "stem"), fused)
@@ -103,35 +89,134 @@ def test_reconstruction_network(released, expected):
     assert_close(coefficients.expression, expected["head_face_exp"])
     assert_close(coefficients.albedo, expected["head_face_color"])
     assert_close(coefficients.light.reshape(-1, 27), expected["head_face_gamma"])
-    for i, view in enumerate(("lt", "ft", "rt")):
+    for i, view in enumerate(VIEW_SUFFIXES):
         assert_close(coefficients.rotation[:, i], expected[f"head_face_rotate_{view}"])
         assert_close(coefficients.translation[:, i], expected[f"head_face_offset_xyz_{view}"])
 
 
-def test_parse_net(keys, expected):
-    variables = torch_names.from_torch(parse_part(state_dict(keys, 7)), torch_names.BISENET)
+def test_parse_net(weights, expected):
+    variables = from_torch(parse_part(weights), BISENET, parse_net_shapes())
     logits = run(BiSeNet(), variables, channels_last(expected["parse_image"]))
     assert_close(logits.main, channels_last(expected["parse_logits"]))
     assert_close(logits.at_16, channels_last(expected["parse_logits_16"]))
     assert_close(logits.at_32, channels_last(expected["parse_logits_32"]))
 
 
-def test_every_tensor_has_a_place_of_its_shape(keys):
-    tensors = state_dict(keys, 3)
-    photos, labels = jnp.zeros((1, 3, 64, 64, 3)), jnp.zeros((1, 3, 64, 64), int)
-    for part, modules, network, inputs in (
-        (reconstruction_part, torch_names.DF_MVR, DFMVR(DIMENSIONS), (photos, labels)),
-        (parse_part, torch_names.BISENET, BiSeNet(), (photos[:, 0],)),
+# ---------------------------------------------------------------- PyTorch itself: other seeds and sizes
+
+
+def torch_twin(weights: dict) -> ReleasedNet:
+    """PyTorch's network; it takes the tensors only if every name and shape is its own."""
+    twin = ReleasedNet()
+    twin.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    return twin.eval()
+
+
+def test_the_twin_is_the_released_network(weights, expected):
+    twin = torch_twin(weights)
+    views = [torch.from_numpy(expected[f"view_{v}"]) for v in VIEWS]
+    with torch.no_grad():
+        assert_close(twin.uuunet(*views).numpy(), expected["tri_unet_out"])
+        assert_close(twin(*views)["id"].numpy(), expected["head_face_id"])
+        logits = twin.mask_model(torch.from_numpy(expected["parse_image"]))
+    for head, name in zip(logits, ("parse_logits", "parse_logits_16", "parse_logits_32")):
+        assert_close(head.numpy(), expected[name])
+
+
+@pytest.mark.parametrize(("seed", "size"), [(9, (64, 96)), (8, (128, 32))])
+def test_whole_network_with_other_weights_and_sizes(shared_dir, seed, size):
+    """From photos and labels as we give them; PyTorch gets them as the released code prepares them."""
+    weights = released_weights(shared_dir, seed)
+    variables = from_torch(reconstruction_part(weights), DF_MVR, network_shapes())
+    rng = np.random.default_rng(seed)
+    photos = rng.random((2, 3, *size, 3), np.float32)
+    labels = rng.integers(0, 2, (2, 3, *size), np.int32)  # with more, such weights overflow in PyTorch too
+    ours = run(DFMVR(DIMENSIONS), variables, photos, labels)
+    theirs_in = np.moveaxis(np.concatenate([2 * photos - 1, labels[..., None]], -1), -1, 2).astype(np.float32)
+    with torch.no_grad():
+        theirs = torch_twin(weights)(*torch.from_numpy(theirs_in).unbind(1))
+    assert_close(ours.identity, theirs["id"])
+    assert_close(ours.expression, theirs["exp"])
+    assert_close(ours.albedo, theirs["color"])
+    assert_close(ours.light.reshape(-1, 27), theirs["gamma"])
+    for i, view in enumerate(VIEW_SUFFIXES):
+        assert_close(ours.rotation[:, i], theirs[f"rotate_{view}"])
+        xyz = np.concatenate([theirs[f"offset_xy_{view}"], theirs[f"offset_z_{view}"]], axis=1)
+        assert_close(ours.translation[:, i], xyz)
+
+
+@pytest.mark.parametrize("size", [(48, 80), (112, 96)])
+def test_parse_net_of_19_classes_with_other_weights_and_sizes(shared_dir, size):
+    tensors = with_19_classes(parse_part(released_weights(shared_dir, 5)))
+    variables = from_torch(tensors, BISENET, parse_net_shapes(19))
+    images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
+    twin = ReleasedNet(classes=19).mask_model
+    twin.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+    with torch.no_grad():
+        theirs = twin.eval()(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
+    for ours, head in zip(run(BiSeNet(19), variables, images), theirs):
+        assert_close(ours, channels_last(head))
+
+
+def test_19_classes_fold_into_the_ten_parts(shared_dir):
+    """Probabilities of a part's classes add up; labels are those of the likeliest part."""
+    assert len(FOLDED) == 19 and set(PART_OF_CLASS) == set(range(len(PARTS)))
+    logits = np.random.default_rng(0).normal(size=(4, 5, 19)).astype(np.float32)
+    probability = np.asarray(jax.nn.softmax(logits))
+    folded = np.asarray(jax.nn.softmax(fold_logits(jnp.asarray(logits))))
+    for part in range(len(PARTS)):
+        classes = [i for i, name in enumerate(FOLDED.values()) if name == PARTS[part]]
+        np.testing.assert_allclose(folded[..., part], probability[..., classes].sum(axis=-1), rtol=1e-5)
+
+    tensors = with_19_classes(parse_part(released_weights(shared_dir, 5)))
+    variables = from_torch(tensors, BISENET, parse_net_shapes(19))
+    photos = jnp.asarray(np.random.default_rng(1).random((1, 3, 48, 48, 3), np.float32))
+    labels = parse_labels(BiSeNet(19), variables, photos)
+    logits = run(BiSeNet(19), variables, np.asarray(normalize_photos(photos[0]))).main
+    np.testing.assert_array_equal(labels[0], jnp.argmax(fold_logits(logits), axis=-1))
+    assert len(np.unique(labels)) > 1
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_to_torch_gives_back_every_tensor(weights):
+    of_network, of_parse_net = reconstruction_part(weights), parse_part(weights)
+    for theirs, modules, shapes in (
+        (of_network, DF_MVR, network_shapes()),
+        (of_parse_net, BISENET, parse_net_shapes()),
     ):
-        ours = torch_names.from_torch(part(tensors), modules)
-        init = jax.eval_shape(lambda *x, net=network: net.init(jax.random.key(0), *x, train=False), *inputs)
-        assert jax.tree.map(jnp.shape, ours) == jax.tree.map(jnp.shape, init)
+        again = with_unused(to_torch(from_torch(theirs, modules, shapes), modules))
+        assert again.keys() == theirs.keys()
+        for name, value in theirs.items():
+            assert (again[name].shape, again[name].dtype) == (value.shape, value.dtype), name
+            if "pts_net" not in name:
+                np.testing.assert_array_equal(again[name], value, err_msg=name)
 
 
-def test_missing_and_unknown_tensors_are_named(keys):
-    tensors = parse_part(state_dict(keys, 3))
-    with pytest.raises(InputError, match="no place in the network, such as extra.weight"):
-        torch_names.from_torch(tensors | {"extra.weight": np.zeros(1)}, torch_names.BISENET)
+def test_every_wrong_tensor_is_named(weights):
+    tensors = parse_part(weights) | {"extra.weight": np.zeros(1), "other.bias": np.zeros(1)}
+    tensors["conv_out.conv_out.weight"] = np.zeros((12, 256, 1, 1), np.float32)
+    tensors["ffm.conv2.weight"] = tensors["ffm.conv2.weight"] * np.nan
     del tensors["ffm.conv1.weight"]
-    with pytest.raises(InputError, match="no tensor ffm.conv1.weight"):
-        torch_names.from_torch(tensors, torch_names.BISENET)
+    with pytest.raises(WrongTensors) as caught:
+        from_torch(tensors, BISENET, parse_net_shapes())
+    assert caught.value.difference.lines() == [
+        "missing: ffm.conv1.weight",
+        "unknown: extra.weight",
+        "unknown: other.bias",
+        "misshapen: conv_out.conv_out.weight has shape (12, 256, 1, 1), expected (10, 256, 1, 1)",
+        "not finite: ffm.conv2.weight",
+    ]
+    assert isinstance(caught.value, InputError) and "\n" not in str(caught.value)
+    assert "1 missing (ffm.conv1.weight), 2 unknown (extra.weight, ...)" in str(caught.value)
+
+
+def test_a_partial_load_keeps_the_networks_own_arrays(weights):
+    tensors = parse_part(weights) | {"extra.weight": np.zeros(1)}
+    del tensors["ffm.conv1.weight"]
+    own = jax.tree.map(lambda leaf: np.full(leaf.shape, 7, np.float32), parse_net_shapes())
+    loaded = from_torch(tensors, BISENET, own, partial=True)
+    assert (loaded["params"]["gate_reduce"]["kernel"] == 7).all()
+    del own["params"]["gate_reduce"], loaded["params"]["gate_reduce"]
+    assert all((leaf != 7).all() for leaf in jax.tree.leaves(loaded["params"]))

@@ -40,13 +40,13 @@ def load_bfm(path: Path) -> MorphableModel:
     Raises `InputError` when the file is missing, damaged or of another kind, or an array in it is missing,
     has the wrong shape, is not finite or points outside the mesh.
     """
-    arrays = _read(path)
+    arrays = read_mat(path, LAYOUT)
     mean = arrays["meanshape"].reshape(-1, 3)
     vertices = len(mean)
-    triangles = _indices(path, arrays, "tri", vertices)
-    rings = _indices(path, arrays, "point_buf", len(triangles) + 1)  # the last number is padding
-    landmarks = _indices(path, arrays, "keypoints", vertices).ravel()
-    front = _indices(path, arrays, "frontmask2_idx", vertices).ravel()
+    triangles = indices(path, arrays, "tri", vertices)
+    rings = indices(path, arrays, "point_buf", len(triangles) + 1)  # the last number is padding
+    landmarks = indices(path, arrays, "keypoints", vertices).ravel()
+    front = indices(path, arrays, "frontmask2_idx", vertices).ravel()
     mean = mean - mean.mean(axis=0)
     return MorphableModel(
         mean_shape=jnp.asarray(mean, jnp.float32),
@@ -66,8 +66,13 @@ def load_bfm(path: Path) -> MorphableModel:
     )
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of `LAYOUT`, as float64 and with the shapes it says."""
+def read_mat(path: Path, layout: dict[str, tuple[str | int, str | int]]) -> dict[str, np.ndarray]:
+    """The arrays of a MATLAB file that `layout` names, as float64 and with the shapes it gives.
+
+    A size with a name is the same wherever the name occurs; "3N" is three times "N". Raises `InputError`
+    for a file that is missing, damaged or of another kind, for an array that is missing, has the wrong shape
+    or is not finite.
+    """
     try:
         from scipy.io import loadmat
     except ImportError as error:
@@ -75,7 +80,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             f"{path}: reading a .mat file needs scipy; pip install 'dfmvr_jax[face-models]'"
         ) from error
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file; expected a BFM_model_front.mat")
+        raise InputError(f"{path}: there is no such file; expected a MATLAB file with {', '.join(layout)}")
     try:
         stored = loadmat(path)
     except Exception as error:  # a damaged file makes scipy raise almost anything
@@ -85,27 +90,25 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         ) from error
 
     arrays, sizes = {}, {}
-    for name, layout in LAYOUT.items():
+    for name, shape in layout.items():
         if name not in stored:
             found = ", ".join(key for key in stored if not key.startswith("__")) or "nothing"
-            raise InputError(f"{path}: array {name} is missing; found {found}; expected {', '.join(LAYOUT)}")
+            raise InputError(f"{path}: array {name} is missing; found {found}; expected {', '.join(layout)}")
         array = np.asarray(stored[name])
         if not np.issubdtype(array.dtype, np.number):
             raise InputError(f"{path}: array {name} holds {array.dtype}; expected numbers")
-        if len(layout) == 2 and 1 in layout:  # a vector, lying or standing
-            array = array.reshape((1, -1) if layout[0] == 1 else (-1, 1))
-        expected = tuple(sizes.get(size, size) for size in layout)
+        if 1 in shape:  # a vector, lying or standing
+            array = array.reshape((1, -1) if shape[0] == 1 else (-1, 1))
+        expected = tuple(sizes.get(size, size) for size in shape)
         if array.ndim != 2 or any(
             isinstance(size, int) and size != found for size, found in zip(expected, array.shape)
         ):
             raise InputError(f"{path}: array {name} has shape {array.shape}; expected {_words(expected)}")
-        sizes |= {size: found for size, found in zip(layout, array.shape) if isinstance(size, str)}
-        if name == "meanshape":
-            if array.size % 3:
-                raise InputError(
-                    f"{path}: array meanshape has {array.size} numbers; expected a multiple of 3"
-                )
-            sizes["N"] = array.size // 3
+        sizes |= {size: found for size, found in zip(shape, array.shape) if isinstance(size, str)}
+        if "3N" in shape:
+            if sizes["3N"] % 3:
+                raise InputError(f"{path}: array {name} has {sizes['3N']} numbers; expected a multiple of 3")
+            sizes["N"] = sizes["3N"] // 3
         if not np.isfinite(array).all():
             raise InputError(f"{path}: array {name} has values that are not finite")
         arrays[name] = array.astype(np.float64)
@@ -116,7 +119,7 @@ def _words(shape: tuple) -> str:
     return "(" + ", ".join(str(size) for size in shape) + ")"
 
 
-def _indices(path: Path, arrays: dict[str, np.ndarray], name: str, count: int) -> np.ndarray:
+def indices(path: Path, arrays: dict[str, np.ndarray], name: str, count: int) -> np.ndarray:
     """A 1-based index array as 0-based int32, all in 0..count-1."""
     array = arrays[name]
     if array.size and (array.min() < 1 or array.max() > count):

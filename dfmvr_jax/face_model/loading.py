@@ -1,28 +1,90 @@
-"""`load_face_model`: the built-in model or a BFM file, by name or path."""
+"""`load_face_model`: the built-in model, a BFM file, or a model of your own, by name."""
 
 import functools
+import importlib
 from pathlib import Path
+
+import jax.numpy as jnp
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.builtin import load_builtin
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 
 BUILTIN = {"builtin": "fine", "builtin-coarse": "coarse"}
 
 
 @functools.lru_cache(maxsize=4)
-def load_face_model(name_or_path: str) -> MorphableModel:
-    """A face model by name, "builtin" or "builtin-coarse", or from a `BFM_model_front.mat` file.
+def load_face_model(name: str) -> MorphableModel:
+    """A face model: "builtin", "builtin-coarse", a `BFM_model_front.mat` file, or "package.module:function".
 
-    Loaded once per process. Raises `InputError` for an unknown name and for a file that is not such a model.
+    The last is for models of your own: the function takes nothing and returns a `MorphableModel`
+    (docs/face_model.md, section "Another model"). Loaded once per process. Raises `InputError` for an unknown
+    name and for what is no such model.
     """
-    if name_or_path in BUILTIN:
-        return load_builtin(BUILTIN[name_or_path])
-    if Path(name_or_path).suffix != ".mat":
-        raise InputError(
-            f"face model {name_or_path}: expected one of {', '.join(BUILTIN)} or the path of a"
-            " BFM_model_front.mat file"
-        )
-    from dfmvr_jax.face_model.bfm import load_bfm
+    if name in BUILTIN:
+        return load_builtin(BUILTIN[name])
+    if Path(name).suffix == ".mat":
+        from dfmvr_jax.face_model.bfm import load_bfm
 
-    return load_bfm(Path(name_or_path))
+        return load_bfm(Path(name))
+    if ":" in name:
+        return _load_own(name)
+    raise InputError(
+        f"face model {name}: expected one of {', '.join(BUILTIN)}, the path of a BFM_model_front.mat file, "
+        "or package.module:function of a model of your own"
+    )
+
+
+def _load_own(name: str) -> MorphableModel:
+    module, function = name.split(":", 1)
+    try:
+        model = getattr(importlib.import_module(module), function)()
+    except (ImportError, AttributeError) as error:
+        raise InputError(
+            f"face model {name}: {error}; is its folder on PYTHONPATH, and the function there?"
+        ) from error
+    if not isinstance(model, MorphableModel):
+        raise InputError(f"face model {name}: returned {type(model).__name__}, expected a MorphableModel")
+    problem = _first_problem(model)
+    if problem:
+        raise InputError(f"face model {name}: {problem}")
+    return model
+
+
+def _first_problem(model: MorphableModel) -> str:
+    """What is wrong with a model's shapes and indices, in words; empty if nothing."""
+    vertices, triangles = len(model.mean_shape), len(model.triangles)
+    identity, expression, albedo = model.dimensions
+    shapes = {
+        "mean_shape": (vertices, 3),
+        "identity_basis": (vertices, 3, identity),
+        "expression_basis": (vertices, 3, expression),
+        "mean_albedo": (vertices, 3),
+        "albedo_basis": (vertices, 3, albedo),
+        "triangles": (triangles, 3),
+        "vertex_triangles": (vertices, model.vertex_triangles.shape[-1]),
+        "landmarks": (68,),
+        "landmarks_3d": (101,),
+        "alignment_rows": (7,),
+        "part_labels": (vertices,),
+        "skin_mask": (vertices,),
+    }
+    for field, expected in shapes.items():
+        found = getattr(model, field).shape
+        if found != expected:
+            return f"{field} has shape {found}, expected {expected}"
+    one_past_the_last = {
+        "triangles": vertices,
+        "vertex_triangles": triangles + 1,  # the last stands for none
+        "landmarks": vertices,
+        "landmarks_3d": vertices,
+        "alignment_rows": 101,
+        "part_labels": len(PARTS),
+    }
+    for field, end in one_past_the_last.items():
+        indices = getattr(model, field)
+        if not (
+            jnp.issubdtype(indices.dtype, jnp.integer) and (indices >= 0).all() and (indices < end).all()
+        ):
+            return f"{field} must be integers from 0 to {end - 1}"
+    return ""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.networks.rednet import RedNet
+from dfmvr_jax.networks.shared_encoders import SharedCNN, SharedUNet
 from dfmvr_jax.networks.tri_unet import TriUNet
 from render.array_types import Array, Float, Int
 
@@ -21,6 +22,7 @@ class CoefficientHeads(nn.Module):
 
     dimensions: tuple[int, int, int]  # identity, expression, albedo
     initial_yaw: tuple[float, float, float]  # radians, per view
+    initial_depth: float = 0.0  # z of the translations, model units
 
     @nn.compact
     def __call__(self, features: Float[Array, "b features"]) -> Coefficients:
@@ -28,14 +30,15 @@ class CoefficientHeads(nn.Module):
             return nn.Dense(size, kernel_init=nn.initializers.zeros, bias_init=bias, name=name)(features)
 
         identity, expression, albedo = self.dimensions
-        pose = nn.initializers.constant(jnp.array([[0.0, yaw, 0.0] for yaw in self.initial_yaw]).ravel())
+        rotation = nn.initializers.constant(jnp.array([[0.0, yaw, 0.0] for yaw in self.initial_yaw]).ravel())
+        translation = nn.initializers.constant(jnp.array([0.0, 0.0, self.initial_depth] * 3))
         return Coefficients(
             identity=head(identity, "identity"),
             expression=head(expression, "expression"),
             albedo=head(albedo, "albedo"),
             light=head(27, "light").reshape(-1, 3, 9),
-            rotation=head(9, "rotation", pose).reshape(-1, 3, 3),
-            translation=head(9, "translation").reshape(-1, 3, 3),
+            rotation=head(9, "rotation", rotation).reshape(-1, 3, 3),
+            translation=head(9, "translation", translation).reshape(-1, 3, 3),
         )
 
 
@@ -45,8 +48,12 @@ class DFMVR(nn.Module):
     dimensions: tuple[int, int, int]  # identity, expression, albedo: `MorphableModel.dimensions`
     width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # bottlenecks of RedNet's stages
+    fusion: str = "tri-unet"  # or "shared-unet" (v2 of table 3), "cnn" (v1)
     fused_features: str = "released"  # or "paper", see `TriUNet`
+    backbone: str = "rednet50"  # or "resnet50" (v3)
+    face_mask: bool = True  # whether the network sees the labels (v4: no)
     initial_yaw: tuple[float, float, float] = (-math.pi / 6, 0.0, math.pi / 6)  # of the views, radians
+    initial_depth: float = 0.0  # z of the translations, model units
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters and coefficients are float32
 
@@ -56,7 +63,20 @@ class DFMVR(nn.Module):
     ) -> Coefficients:
         """Coefficients of each subject from photos in [0, 1] (left, front, right) and part labels 0..9."""
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
-        views = jnp.concatenate([2 * photos - 1, labels[..., None].astype(photos.dtype)], axis=-1)
-        fused = TriUNet(self.width, self.fused_features, **norm, name="tri_unet")(views, train)
-        features = RedNet(self.width, self.stage_sizes, **norm, name="rednet")(fused, train)
-        return CoefficientHeads(self.dimensions, self.initial_yaw, name="heads")(features.astype(jnp.float32))
+        views = 2 * photos - 1
+        if self.face_mask:
+            views = jnp.concatenate([views, labels[..., None].astype(photos.dtype)], axis=-1)
+        fused = self._fusion(norm)(views, train)
+        features = self._backbone(norm)(fused, train)
+        heads = CoefficientHeads(self.dimensions, self.initial_yaw, self.initial_depth, name="heads")
+        return heads(features.astype(jnp.float32))
+
+    def _fusion(self, norm: dict) -> nn.Module:
+        if self.fusion == "tri-unet":
+            return TriUNet(self.width, self.fused_features, **norm, name="tri_unet")
+        shared = {"shared-unet": SharedUNet, "cnn": SharedCNN}[self.fusion]
+        return shared(self.width, **norm, name=self.fusion.replace("-", "_"))
+
+    def _backbone(self, norm: dict) -> nn.Module:
+        name = {"rednet50": "rednet", "resnet50": "resnet"}[self.backbone]
+        return RedNet(self.width, self.stage_sizes, convolutions=name == "resnet", **norm, name=name)

@@ -4,9 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.config import Config
-from dfmvr_jax.face_model.morphable_model import PARTS
 from dfmvr_jax.networks.bisenet import BiSeNet
 from dfmvr_jax.networks.df_mvr import DFMVR
+
+INITIAL_DISTANCE = 10.0  # of the face from the camera before training, model units: the face fills the photo
 
 
 def make_networks(
@@ -20,11 +21,18 @@ def make_networks(
     network = DFMVR(
         dimensions=dimensions,
         width=config.network.width,
+        fusion=config.network.fusion,
+        backbone=config.network.backbone,
+        face_mask=config.network.face_mask,
         fused_features=config.network.fused_features,
         initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),
+        initial_depth=config.camera_distance - INITIAL_DISTANCE,
         **settings,
     )
     parse_net = BiSeNet(
-        num_classes=len(PARTS), width=config.parse.width, enlarge=config.parse.enlarge, **settings
+        num_classes=config.parse.num_classes,
+        width=config.parse.width,
+        enlarge=config.parse.enlarge,
+        **settings,
     )
     return network, parse_net

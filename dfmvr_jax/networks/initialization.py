@@ -1,5 +1,7 @@
 """Initial variables of a network, in seconds."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -7,9 +9,15 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 # Labels count to 9 and photos to 1: with equal weights the network sees outlines of parts, but no colours.
-FIRST_KERNEL = ("level_0", "first", "conv", "kernel")  # of each encoder, [3, 3, 4, width]
+# first kernel of each encoder, [3, 3, 4, width], or [3, 3, 3, width] where the network sees no labels
+FIRST_KERNEL = ("level_0", "first", "conv", "kernel")
 LABEL_CHANNEL, LABEL_SCALE = 3, 0.2
 SET_BY_MODULE = {"heads", "span"}  # coefficient heads and involutions' kernel generators start at zero
+
+
+def variable_shapes(module: nn.Module, *inputs: jax.Array | jax.ShapeDtypeStruct) -> dict:
+    """Shapes of the variables of a network whose call takes arrays like `inputs`, and `train`."""
+    return jax.eval_shape(functools.partial(module.init, train=False), jax.random.key(0), *inputs)
 
 
 def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeDtypeStruct) -> dict:
@@ -24,21 +32,19 @@ def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeD
     def drawn(path: tuple[str, ...]) -> bool:
         return path[-1] == "kernel" and not SET_BY_MODULE & set(path)
 
-    def init(*arrays) -> dict:
-        return flatten_dict(module.init(jax.random.key(0), *arrays, train=False))
-
     @jax.jit
     def init_others() -> dict:
         arrays = (jnp.zeros(x.shape, x.dtype) for x in inputs)
-        return {path: leaf for path, leaf in init(*arrays).items() if not drawn(path)}
+        variables = flatten_dict(module.init(jax.random.key(0), *arrays, train=False))
+        return {path: leaf for path, leaf in variables.items() if not drawn(path)}
 
-    shapes = jax.eval_shape(init, *inputs)
+    shapes = flatten_dict(variable_shapes(module, *inputs))
     rng = np.random.default_rng(seed)
     leaves = dict(init_others())
     for path in sorted(filter(drawn, shapes)):
         shape = shapes[path].shape
         std = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
         leaves[path] = jnp.asarray(std * rng.standard_normal(shape, np.float32))
-        if path[-4:] == FIRST_KERNEL:
+        if path[-4:] == FIRST_KERNEL and shape[2] > LABEL_CHANNEL:
             leaves[path] = leaves[path].at[:, :, LABEL_CHANNEL].multiply(LABEL_SCALE)
     return unflatten_dict(leaves)

@@ -32,12 +32,13 @@ class Bottleneck(nn.Module):
     """1x1 convolution, 7x7 involution, 1x1 convolution to four times the features, beside a shortcut.
 
     The branch starts at zero: so the network learns sooner, and a long chain of involutions, each quadratic
-    in its input once trained, starts tame.
+    in its input once trained, starts tame. With `convolutions`, a 3x3 convolution stands for the involution.
     """
 
     features: int
     stride: int = 1
     group_channels: int = 16
+    convolutions: bool = False
     axis_name: str | None = None
     dtype: Any = jnp.float32
 
@@ -45,8 +46,11 @@ class Bottleneck(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h2 w2 d"]:
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         y = nn.relu(ConvNorm(self.features, 1, **norm, name="reduce")(x, train))
-        y = Involution(7, self.stride, self.group_channels, **norm, name="involution")(y, train)
-        y = nn.relu(batch_norm(train, **norm, name="involution_norm")(y))
+        if self.convolutions:
+            y = nn.relu(ConvNorm(self.features, 3, self.stride, **norm, name="convolution")(y, train))
+        else:
+            y = Involution(7, self.stride, self.group_channels, **norm, name="involution")(y, train)
+            y = nn.relu(batch_norm(train, **norm, name="involution_norm")(y))
         y = ConvNorm(4 * self.features, 1, initial_scale=0.0, **norm, name="expand")(y, train)
         if x.shape != y.shape:
             x = ConvNorm(4 * self.features, 1, self.stride, **norm, name="shortcut")(x, train)
@@ -54,11 +58,15 @@ class Bottleneck(nn.Module):
 
 
 class RedNet(nn.Module):
-    """Features at full resolution to one vector of 32 x width per image. Sides must be multiples of 16."""
+    """Features at full resolution to one vector of 32 x width per image. Sides must be multiples of 16.
+
+    With `convolutions` it is the ResNet-50 of He et al. (CVPR 2016), 7x7 stem and all: v3 of table 3.
+    """
 
     width: int = 64  # channels of the first stage's bottlenecks: 8, 16 or a multiple of 32
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # bottlenecks of each stage
     group_channels: int = 16  # channels that share an involution kernel
+    convolutions: bool = False  # in place of the involutions
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
 
@@ -66,12 +74,18 @@ class RedNet(nn.Module):
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b features"]:
         check_image_size(*x.shape[1:3])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
-        x = max_pool_3x3(
-            Stem(self.width, self.group_channels, **norm, name="stem")(x.astype(self.dtype), train)
-        )
+        x = x.astype(self.dtype)
+        if self.convolutions:
+            x = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))
+        else:
+            x = Stem(self.width, self.group_channels, **norm, name="stem")(x, train)
+        x = max_pool_3x3(x)
         for stage, size in enumerate(self.stage_sizes):
             for block in range(size):
                 stride = 2 if stage and not block else 1
                 name = f"stage_{stage}_block_{block}"
-                x = Bottleneck(self.width << stage, stride, self.group_channels, **norm, name=name)(x, train)
+                features = self.width << stage
+                x = Bottleneck(features, stride, self.group_channels, self.convolutions, **norm, name=name)(
+                    x, train
+                )
         return x.mean((1, 2))

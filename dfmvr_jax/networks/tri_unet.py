@@ -30,14 +30,14 @@ class DoubleConv(nn.Module):
 
 
 class Encoder(nn.Module):
-    """U-Net encoder of one view; returns its features from full to 1/16 resolution."""
+    """U-Net encoder; returns its features from full to 1/16 resolution."""
 
     width: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w 4"], train: bool) -> list[Float[Array, "b _ _ _"]]:
+    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> list[Float[Array, "b _ _ _"]]:
         features = []
         for level in range(5):
             if level:
@@ -68,7 +68,7 @@ class AttentionGate(nn.Module):
 
 
 class TriUNet(nn.Module):
-    """Fuses three views to features at full resolution. Sides must be multiples of 16.
+    """Fuses the views to features at full resolution. Sides must be multiples of 16.
 
     The encoders share no weights. (They stand in a Python loop: `nn.vmap` over stacked weights makes XLA
     use grouped convolutions, 5 to 7 times slower on a CPU; the gradient of `nn.scan` is 40 times slower.)
@@ -76,21 +76,23 @@ class TriUNet(nn.Module):
 
     width: int = 64  # channels of the first level
     fused_features: str = (
-        "released"  # "released": gated views and decoder, 4 x width; "paper": convolved to width
+        "released"  # "released": decoder and gated views, 4 x width; "paper": convolved to width
     )
+    views: tuple[str, ...] = VIEWS  # names of the views' encoders
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
 
     @nn.compact
-    def __call__(self, views: Float[Array, "b 3 h w 4"], train: bool) -> Float[Array, "b h w c"]:
-        """Views are left, front, right; the channels are a photo in [-1, 1] and its part labels."""
+    def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
+        """The channels are a photo in [-1, 1] and, but in v4, its part labels."""
         if self.fused_features not in ("released", "paper"):
             raise ValueError(f"fused_features must be 'released' or 'paper', found {self.fused_features!r}")
         check_image_size(*views.shape[2:4])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         views = views.astype(self.dtype)
         encoded = [
-            Encoder(self.width, **norm, name=f"encoder_{v}")(views[:, i], train) for i, v in enumerate(VIEWS)
+            Encoder(self.width, **norm, name=f"encoder_{v}")(views[:, i], train)
+            for i, v in enumerate(self.views)
         ]
         *skips, deepest = zip(*encoded)
         x = jnp.concatenate(deepest, axis=-1)
@@ -99,7 +101,7 @@ class TriUNet(nn.Module):
             up = UpConv2x2(features, self.dtype, name=f"up_{level}")(x)
             gated = [
                 AttentionGate(**norm, name=f"gate_{level}_{v}")(up, skip, train)
-                for v, skip in zip(VIEWS, skips[level])
+                for v, skip in zip(self.views, skips[level])
             ]
             x = jnp.concatenate([up, *gated], axis=-1)
             # The released weights have the last convolutions too, unused: keep their parameters.

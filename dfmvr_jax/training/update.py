@@ -16,7 +16,7 @@ import optax
 from dfmvr_jax.config import Config
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.inference import network_inputs, parse_labels, parse_logits
-from dfmvr_jax.losses import counted, cross_entropy, face_losses, image_losses, weighted_sum
+from dfmvr_jax.losses import counted, face_losses, hard_pixel_cross_entropy, image_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.reconstruction import pose_face, reconstruct
 from dfmvr_jax.training.state import DEVICES, TrainState
@@ -98,11 +98,12 @@ def make_reconstruction_update(
 
 
 def make_parse_update(
-    parse_net: BiSeNet, optimizer: optax.GradientTransformation
+    parse_net: BiSeNet, optimizer: optax.GradientTransformation, hard_pixels: float
 ) -> tuple[Callable, Callable]:
     """`update(state, batch) -> (state, metrics)` and `validate(state, batch) -> metrics` of the parse net.
 
-    The loss is the cross entropy of the three heads (docs/method.md, section 2); `validate` reports the main
+    The loss is the sum of the three heads' cross entropies over the hard pixels of each device
+    (`hard_pixel_cross_entropy`; docs/method.md, section 2). `validate` takes all pixels, and reports the main
     head's confusion matrix too, from which `mean_iou` comes.
     """
 
@@ -114,7 +115,8 @@ def make_parse_update(
             mutable=["batch_stats"],
         )
         labels = _merge_views(batch["labels"])
-        loss = sum(cross_entropy(head, labels) for head in logits)
+        share = hard_pixels if train else 1.0
+        loss = sum(hard_pixel_cross_entropy(head, labels, share) for head in logits)
         confusion = confusion_matrix(labels, jnp.argmax(logits.main, axis=-1), logits.main.shape[-1])
         return loss, (confusion, changed["batch_stats"])
 

@@ -1,10 +1,14 @@
-"""The folder of a run: one config, for good."""
+"""The folder of a run: one config and one face model, for good."""
 
+import json
 from pathlib import Path
 
 from dfmvr_jax.config import Config, differing_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.files import whole_files
+
+FACE_MODEL_FILE = "face_model.json"
 
 # what may change when a run goes on: no update depends on it
 RUNTIME_FIELDS = (
@@ -32,11 +36,47 @@ def check_workdir(workdir: Path, config: Config) -> None:
         )
 
 
-def open_workdir(workdir: Path, config: Config) -> None:
+def open_workdir(workdir: Path, config: Config, model: MorphableModel) -> None:
     """Make the folder and write its config; a run that goes on may have new `RUNTIME_FIELDS`.
 
-    Raises `InputError` where the folder holds a run of another config or cannot be written.
+    Raises `InputError` where the folder holds a run of another config or face model or cannot be written.
     """
     check_workdir(workdir, config)
+    check_face_model(workdir, model)
     with whole_files(workdir) as folder:
         write_config(config, folder / "config.json")
+        (folder / FACE_MODEL_FILE).write_text(json.dumps(_topology(model), indent=2) + "\n")
+
+
+def check_face_model(workdir: Path, model: MorphableModel) -> None:
+    """Raise `InputError` unless the model has the vertices, triangles and coefficients of the workdir's.
+
+    Else coefficients, which are those of one face model, would be read as those of another.
+    """
+    path = workdir / FACE_MODEL_FILE
+    if not path.exists():
+        return
+    try:
+        theirs = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}); remove it to go without this check") from None
+    ours = _topology(model)
+    if ours != theirs:
+        raise InputError(
+            f"{workdir}: its networks speak of the face model {_words(theirs)}, not of {_words(ours)}: "
+            "give that one as --face-model"
+        )
+
+
+def _topology(model: MorphableModel) -> dict[str, str | int]:
+    return {
+        "name": model.name,
+        "vertices": model.num_vertices,
+        "triangles": len(model.triangles),
+        **dict(zip(("identity", "expression", "albedo"), model.dimensions)),
+    }
+
+
+def _words(topology: dict) -> str:
+    counts = ", ".join(f"{value} {name}" for name, value in topology.items() if name != "name")
+    return f"{topology.get('name')!r} ({counts})"

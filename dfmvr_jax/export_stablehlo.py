@@ -1,0 +1,68 @@
+"""Write a trained run's inference as one self-contained StableHLO file, weights and face model inside.
+
+Example: python -m dfmvr_jax.export_stablehlo runs/x --out x.stablehlo
+
+The function takes photos, float32 [3, h, w, 3] in [0, 1] (left, front, right; aligned), and given, bool [3],
+which of them there are; it returns a dict of the coefficients and the vertices, float32 [n, 3], in model
+space and units. To call it one needs JAX and none of our code:
+
+    function = jax.export.deserialize(pathlib.Path("x.stablehlo").read_bytes())
+    face = function.call(photos, given)
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import tyro
+
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import face_shape
+from dfmvr_jax.files import whole_files
+from dfmvr_jax.inference import Run, input_shapes, load_run
+from render.array_types import Array, Bool, Float
+
+PLATFORMS = ("cpu", "cuda")  # that the file runs on
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportCommand:
+    workdir: Annotated[Path, tyro.conf.Positional]  # folder that train.py or import_torch wrote
+    out: Path  # file to write
+    face_model: str | None = None  # where the run's face model is; None: where it was in the training
+
+
+def main() -> None:
+    command = parse_command(ExportCommand, __doc__)
+    exported = export(load_run(command.workdir, command.face_model))
+    try:
+        program = exported.serialize()
+    except ImportError as error:
+        raise InputError(
+            f"{command.out}: cannot be written without flatbuffers: pip install flatbuffers"
+        ) from error
+    with whole_files(command.out.parent) as folder:
+        (folder / command.out.name).write_bytes(program)
+    print(f"{' and '.join(PLATFORMS)}: {command.out}")
+
+
+def export(trained: Run) -> jax.export.Exported:
+    """Photos and which of them are given to coefficients and vertices, as a program for `PLATFORMS`."""
+
+    def face(photos: Float[Array, "3 h w 3"], given: Bool[Array, "3"]) -> dict[str, Array]:
+        coefficients = trained.predict(photos, given)
+        vertices = face_shape(trained.model, coefficients.identity, coefficients.expression)
+        return coefficients._asdict() | {"vertices": vertices}
+
+    photos, *_ = input_shapes(trained.config)
+    given = jax.ShapeDtypeStruct((3,), jnp.bool_)
+    one_subject = jax.ShapeDtypeStruct(photos.shape[1:], photos.dtype)
+    return jax.export.export(jax.jit(face), platforms=PLATFORMS)(one_subject, given)
+
+
+if __name__ == "__main__":
+    run(main)

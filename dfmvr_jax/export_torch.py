@@ -1,0 +1,69 @@
+"""Write a trained run as a PyTorch checkpoint with the released names.
+
+Example: python -m dfmvr_jax.export_torch runs/x --out x.pth
+
+The file holds the reconstruction network and, as mask_model..., the parse net; of a run with a parse net
+only, that net, named as in face_mask.pth. The config is written beside it (x.dfmvr.json), so that
+python -m dfmvr_jax.import_torch gives back the same run, bit for bit. Needs torch.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.config import Config, NetworkConfig, read_config, write_config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.files import whole_files
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.torch_files import write_tensors
+from dfmvr_jax.torch_names import BISENET, DF_MVR, PARSE_PREFIX, to_torch, with_unused
+
+CONFIG_ENDING = ".dfmvr.json"  # of the config beside an exported file
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportCommand:
+    workdir: Annotated[Path, tyro.conf.Positional]  # folder that train.py or import_torch wrote
+    out: Path  # .pth file to write
+
+
+def main() -> None:
+    command = parse_command(ExportCommand, __doc__)
+    config = read_config(command.workdir / "config.json")
+    check_exportable(config)
+    network, parse_net = make_networks(config, load_face_model(config.face_model).dimensions)
+    photos, labels, flat_photos = input_shapes(config)
+    tensors, prefix = {}, ""
+    if (command.workdir / NETWORK_FOLDER).exists():
+        variables = best_variables(command.workdir / NETWORK_FOLDER, network, photos, labels)
+        tensors, prefix = to_torch(jax.device_get(variables), DF_MVR), PARSE_PREFIX
+    if (command.workdir / PARSE_FOLDER).exists() or not tensors:
+        variables = best_variables(command.workdir / PARSE_FOLDER, parse_net, flat_photos)
+        of_parse_net = to_torch(jax.device_get(variables), BISENET)
+        tensors |= {prefix + name: tensor for name, tensor in of_parse_net.items()}
+    tensors = with_unused(tensors)
+    write_tensors(command.out, tensors)
+    with whole_files(command.out.parent) as folder:
+        write_config(config, folder / command.out.with_suffix(CONFIG_ENDING).name)
+    print(f"{len(tensors)} tensors: {command.out}")
+
+
+def check_exportable(config: Config) -> None:
+    """Raise `InputError` for a variant of the network that the released code does not have."""
+    released = NetworkConfig()
+    for name in ("fusion", "backbone", "face_mask"):
+        found = getattr(config.network, name)
+        if found != getattr(released, name):
+            raise InputError(
+                f"the released PyTorch code has no network with {name} {found}: this run cannot be exported"
+            )
+
+
+if __name__ == "__main__":
+    run(main)

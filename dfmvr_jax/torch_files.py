@@ -1,0 +1,77 @@
+"""PyTorch checkpoint files as dicts of arrays, and back. The only module that needs torch."""
+
+import pickle
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import whole_files
+
+# entries of a checkpoint that may hold the tensors, tried in this order
+NESTED = ("state_dict", "net", "model", "model_state_dict", "network")
+
+
+def read_tensors(path: Path) -> dict[str, np.ndarray]:
+    """All tensors of a `.pth` file by name, without `module.` and out of a nested `state_dict`.
+
+    Only tensors and plain containers are read: a file whose pickle holds anything else is refused, whatever
+    it would do. Raises `InputError` for that, for a file that is missing, damaged or of another kind, and
+    where torch is not installed.
+    """
+    torch = _torch(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; expected a PyTorch checkpoint")
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file makes torch raise almost anything
+        code = isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL ([\w.]*\w)", str(error))
+        if not code:
+            raise InputError(f"{path}: is no PyTorch checkpoint, or an incomplete or damaged one") from None
+        raise InputError(
+            f"{path}: holds {code[1]} besides tensors; reading that may run code, so the file is "
+            "refused: ask its maker for one written by torch.save(net.state_dict(), ...)"
+        ) from None
+    tensors = _find_tensors(content, torch.Tensor)
+    if not tensors:
+        found = f"a dict of {', '.join(map(str, content))}" if isinstance(content, dict) else type(content)
+        raise InputError(f"{path}: holds no tensors by name, but {found}"[:300])
+    return {
+        name.removeprefix("module."): (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        for name, tensor in tensors.items()
+    }
+
+
+def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
+    """Save arrays as a PyTorch state dict. Raises `InputError` where the file cannot be written."""
+    torch = _torch(path)
+    with whole_files(path.parent) as folder:
+        try:
+            torch.save(
+                {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()},
+                folder / path.name,
+            )
+        except RuntimeError as error:  # that is how torch says that the disk is full
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def _find_tensors(content, kind: type) -> dict:
+    if not isinstance(content, dict):
+        return {}
+    tensors = {name: value for name, value in content.items() if isinstance(value, kind)}
+    for name in NESTED:
+        tensors = tensors or _find_tensors(content.get(name), kind)
+    return tensors
+
+
+def _torch(path: Path):
+    try:
+        import torch
+    except ImportError:
+        raise InputError(
+            f"{path}: PyTorch files need torch, which is not installed: pip install 'dfmvr_jax[torch]'"
+        ) from None
+    return torch

@@ -1,0 +1,110 @@
+"""Networks that a run takes over from elsewhere: read and checked before anything is written, then copied."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, read_config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, save_variables
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.initialization import variable_shapes
+from dfmvr_jax.torch_files import read_tensors
+from dfmvr_jax.torch_names import RESNET18, WrongTensors, from_torch
+from dfmvr_jax.training.workdir import check_face_model
+
+# what must be equal for a network to be taken over
+PARSE_FIELDS = ("width", "num_classes", "enlarge")
+NETWORK_FIELDS = ("width", "fusion", "fused_features", "backbone", "face_mask")
+
+
+class GivenNetworks(NamedTuple):
+    """Variables of what a run need not begin from scratch; None where it begins so, or goes on."""
+
+    parse_net: dict | None  # trained: used as it is
+    network: dict | None  # the reconstruction network to start from
+    resnet18: dict | None  # the parse net's context path to start from
+
+
+def read_given_networks(config: Config, workdir: Path, model: MorphableModel) -> GivenNetworks:
+    """What `parse.checkpoint`, `init_from` and `parse.resnet18` name.
+
+    Raises `InputError` where it does not fit. A run that goes on has copies of its own.
+    """
+    parse_source = config.parse.checkpoint or config.init_from
+    if parse_source and _kept_parse_net(workdir).is_dir():
+        parse_source = workdir
+    parse_net = network = resnet18 = None
+    if parse_source:
+        parse_net = _read_parse_net(config, Path(parse_source), model)
+    elif config.parse.resnet18 and not (workdir / PARSE_FOLDER).exists():
+        resnet18 = _read_resnet18(config, Path(config.parse.resnet18), model)
+    if config.init_from and not any((workdir / NETWORK_FOLDER).glob("[0-9]*")):
+        network = _read_network(config, Path(config.init_from), model)
+    return GivenNetworks(parse_net, network, resnet18)
+
+
+def keep_given_networks(given: GivenNetworks, config: Config, workdir: Path) -> None:
+    """Copy given networks into the workdir, so that the run needs no other folder to go on."""
+    if given.parse_net and not _kept_parse_net(workdir).is_dir():
+        save_variables(workdir / PARSE_FOLDER, given.parse_net, config)
+    if given.network:
+        save_variables(workdir / NETWORK_FOLDER, given.network, config)
+
+
+def _kept_parse_net(workdir: Path) -> Path:
+    return workdir / PARSE_FOLDER / "0"  # the step of what was not trained here
+
+
+def _read_parse_net(config: Config, source: Path, model: MorphableModel) -> dict:
+    theirs = read_config(source / "config.json")
+    _check_equal(source, "parse", config.parse, theirs.parse, PARSE_FIELDS)
+    _, net = make_networks(config, model.dimensions)
+    return best_variables(source / PARSE_FOLDER, net, input_shapes(config)[-1])
+
+
+def _read_network(config: Config, source: Path, model: MorphableModel) -> dict:
+    theirs = read_config(source / "config.json")
+    _check_equal(source, "network", config.network, theirs.network, NETWORK_FIELDS)
+    check_face_model(source, model)
+    network, _ = make_networks(config, model.dimensions)
+    photos, labels, _ = input_shapes(config)
+    variables = best_variables(source / NETWORK_FOLDER, network, photos, labels)
+    return _seen_from(variables, config.camera_distance - theirs.camera_distance)
+
+
+def _seen_from(variables: dict, farther: float) -> dict:
+    """Variables that show the same pictures to a camera that is `farther` from the origin."""
+    bias = variables["params"]["heads"]["translation"]["bias"]
+    translation = variables["params"]["heads"]["translation"] | {"bias": bias.at[2::3].add(farther)}
+    heads = variables["params"]["heads"] | {"translation": translation}
+    return variables | {"params": variables["params"] | {"heads": heads}}
+
+
+def _read_resnet18(config: Config, path: Path, model: MorphableModel) -> dict:
+    tensors = {name: value for name, value in read_tensors(path).items() if not name.startswith("fc.")}
+    _, net = make_networks(config, model.dimensions)
+    variables = variable_shapes(net, input_shapes(config)[-1])
+    ours = {collection: tree["resnet"] for collection, tree in variables.items()}
+    try:
+        return from_torch(tensors, RESNET18, ours)
+    except WrongTensors as error:
+        raise InputError(
+            f"{path}: {error}; --parse.resnet18 wants torchvision's ResNet-18 and --parse.width 64"
+        ) from None
+
+
+def _check_equal(
+    source: Path,
+    group: str,
+    ours: NetworkConfig | ParseConfig,
+    theirs: NetworkConfig | ParseConfig,
+    names: tuple[str, ...],
+) -> None:
+    for name in names:
+        found, wanted = getattr(ours, name), getattr(theirs, name)
+        if found != wanted:
+            raise InputError(
+                f"{source}: its {'parse net' if group == 'parse' else group} has {name} {wanted}: "
+                f"give --{group}.{name.replace('_', '-')} {wanted}, not {found}"
+            )

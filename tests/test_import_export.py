@@ -1,0 +1,317 @@
+"""PyTorch files to workdirs and back, and the StableHLO file: the commands, and every kind of bad file."""
+
+import argparse
+import dataclasses
+import json
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import jax
+import jax.export
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.torch_twin import ReleasedNet
+from dfmvr_jax import export_stablehlo, export_torch, import_torch
+from dfmvr_jax.config import Config, changed, read_config
+from dfmvr_jax.face_model import face_shape, load_face_model
+from dfmvr_jax.inference import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    best_variables,
+    input_shapes,
+    load_run,
+    save_variables,
+)
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.torch_files import read_tensors
+from dfmvr_jax.torch_names import DF_MVR, from_torch
+from dfmvr_jax.training.workdir import open_workdir
+from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
+from tests.run_program import run_program
+
+SMALL = changed(
+    Config(), {"image_size": 32, "face_model": "builtin-coarse", "network.width": 8, "parse.width": 8}
+)
+
+
+@pytest.fixture(scope="module")
+def weights(shared_dir) -> dict[str, np.ndarray]:
+    return released_weights(shared_dir, 7)
+
+
+def save(path, tensors: dict, wrap=lambda tensors: tensors):
+    torch.save(wrap({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}), path)
+    return path
+
+
+def small_run(folder, config: Config = SMALL):
+    """A workdir with networks whose every array is random."""
+    model = load_face_model(config.face_model)
+    open_workdir(folder, config, model)
+    network, parse_net = make_networks(config, model.dimensions)
+    photos, labels, flat_photos = input_shapes(config)
+    rng = np.random.default_rng(0)
+    for name, net, inputs in (
+        (NETWORK_FOLDER, network, (photos, labels)),
+        (PARSE_FOLDER, parse_net, (flat_photos,)),
+    ):
+        variables = jax.tree.map(
+            lambda leaf: (leaf + rng.uniform(0, 0.01, leaf.shape)).astype(np.float32),
+            init_variables(net, 0, *inputs),
+        )
+        save_variables(folder / name, variables, config)
+    return folder
+
+
+def variables_in(workdir) -> dict[str, dict]:
+    config = read_config(workdir / "config.json")
+    network, parse_net = make_networks(config, load_face_model(config.face_model).dimensions)
+    photos, labels, flat_photos = input_shapes(config)
+    return {
+        NETWORK_FOLDER: best_variables(workdir / NETWORK_FOLDER, network, photos, labels),
+        PARSE_FOLDER: best_variables(workdir / PARSE_FOLDER, parse_net, flat_photos),
+    }
+
+
+# ---------------------------------------------------------------- whole files
+
+
+def test_the_released_file_becomes_a_workdir(weights, monkeypatch, capsys, tmp_path):
+    """As it may come: nested, with `module.` before every name."""
+    path = save(
+        tmp_path / "df_mvr.pth",
+        weights,
+        lambda tensors: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in tensors.items()}},
+    )
+    flags = [path, "--out", tmp_path / "run", "--face-model", "builtin"]
+    code, out, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert (code, err) == (0, "") and "df_mvr, parse_net" in out
+    config = read_config(tmp_path / "run" / "config.json")
+    assert (config.camera_distance, config.image_size, config.network.width) == (1.0, 224, 64)
+    found = variables_in(tmp_path / "run")
+    wanted = from_torch(reconstruction_part(weights), DF_MVR, found[NETWORK_FOLDER])
+    jax.tree.map(np.testing.assert_array_equal, found[NETWORK_FOLDER], wanted)
+
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert code == 2 and "there is a run in it already" in err
+
+
+def test_a_19_class_parse_net_is_recognised(weights, monkeypatch, capsys, tmp_path):
+    path = save(tmp_path / "79999_iter.pth", with_19_classes(parse_part(weights)))
+    code, out, _ = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
+    assert code == 0 and out.startswith("parse_net:")
+    config = read_config(tmp_path / "run" / "config.json")
+    assert config.parse.num_classes == 19
+    assert not (tmp_path / "run" / NETWORK_FOLDER).exists()
+
+
+def test_export_and_import_give_back_the_same_run(monkeypatch, capsys, tmp_path):
+    run = small_run(tmp_path / "run")
+    path = tmp_path / "files" / "x.pth"
+    code, _, err = run_program(monkeypatch, capsys, export_torch.main, run, "--out", path)
+    assert (code, err) == (0, "")
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "again")
+    assert (code, err) == (0, "")
+    assert read_config(tmp_path / "again" / "config.json") == SMALL
+    jax.tree.map(np.testing.assert_array_equal, variables_in(run), variables_in(tmp_path / "again"))
+
+
+def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, tmp_path):
+    """An export of a network as wide as PyTorch wants its parse net; sides such as PyTorch can pool."""
+    config = changed(SMALL, {"parse.width": 64, "network.width": 32, "image_size": 64})
+    run = small_run(tmp_path / "run", config)
+    run_program(monkeypatch, capsys, export_torch.main, run, "--out", tmp_path / "x.pth")
+    twin = ReleasedNet(width=32)
+    missing, unknown = twin.load_state_dict(read_torch(tmp_path / "x.pth", skip="pts_net"), strict=False)
+    assert not unknown and all("pts_net" in name for name in missing)
+
+    network, _ = make_networks(config, (80, 64, 80))
+    rng = np.random.default_rng(0)
+    photos, labels = rng.random((1, 3, 64, 64, 3), np.float32), rng.integers(0, 10, (1, 3, 64, 64), np.int32)
+    ours = jax.jit(network.apply, static_argnums=3)(variables_in(run)[NETWORK_FOLDER], photos, labels, False)
+    views = np.moveaxis(np.concatenate([2 * photos - 1, labels[..., None]], -1), -1, 2).astype(np.float32)
+    with torch.no_grad():
+        theirs = twin.eval()(*torch.from_numpy(views).unbind(1))
+    for name, array in (("id", ours.identity), ("rotate_lt", ours.rotation[:, 0])):
+        np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5)
+
+
+def read_torch(path, skip: str) -> dict:
+    return {name: value for name, value in torch.load(path).items() if skip not in name}
+
+
+def test_a_variant_without_released_names_is_not_exported(monkeypatch, capsys, tmp_path):
+    config = changed(SMALL, {"network.fusion": "cnn"})
+    open_workdir(tmp_path / "run", config, load_face_model(config.face_model))
+    code, _, err = run_program(
+        monkeypatch, capsys, export_torch.main, tmp_path / "run", "--out", tmp_path / "x.pth"
+    )
+    assert code == 2 and "no network with fusion cnn" in err and err.count("\n") == 1
+    assert not (tmp_path / "x.pth").exists()
+
+
+def test_the_stablehlo_file_computes_what_the_run_does(monkeypatch, capsys, tmp_path):
+    run = small_run(tmp_path / "run")
+    path = tmp_path / "x.stablehlo"
+    code, _, _ = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", path)
+    assert code == 0
+    function = jax.export.deserialize(path.read_bytes())
+    photos = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
+    given = np.array([True, False, True])
+    ours = function.call(photos, given)
+    trained = load_run(run)
+    wanted = trained.predict(photos, given)
+    for name, value in wanted._asdict().items():
+        np.testing.assert_allclose(ours[name], value, rtol=1e-5, atol=1e-6)
+    vertices = face_shape(trained.model, wanted.identity, wanted.expression)
+    np.testing.assert_allclose(ours["vertices"], vertices, atol=1e-5)
+
+
+# ---------------------------------------------------------------- bad input
+
+
+class RunsCode:
+    """Unpickled by anything that trusts its file, it leaves a mark."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.mark),)
+
+
+def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(monkeypatch, capsys, tmp_path):
+    mark, path = tmp_path / "it ran", tmp_path / "evil.pth"
+    torch.save({"uuunet.x": torch.zeros(1), "extra": RunsCode(mark)}, path)
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
+    assert code == 2 and "posix.mkdir besides tensors" in err and err.count("\n") == 1
+    assert not mark.exists() and not (tmp_path / "run").exists()
+
+    old = tmp_path / "old.pth"
+    old.write_bytes(pickle.dumps({"extra": RunsCode(mark)}, protocol=2))
+    code, *_ = run_program(monkeypatch, capsys, import_torch.main, old, "--out", tmp_path / "run")
+    assert code == 2 and not mark.exists()
+    torch.load(path, weights_only=False)
+    assert mark.exists()  # it would have
+
+
+def write_bad_file(kind: str, path, tensors: dict) -> None:
+    if kind == "text":
+        path.write_text("not a checkpoint\n" * 100)
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "namespace":
+        torch.save({"args": argparse.Namespace(a=1)}, path)
+    elif kind == "no tensors":
+        torch.save({"epoch": 3}, path)
+    elif kind == "list":
+        torch.save([torch.zeros(2)], path)
+    elif kind == "another network":
+        torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+    elif kind == "truncated":
+        save(path, tensors)
+        path.write_bytes(path.read_bytes()[:-1000])
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("absent", "there is no such file"),
+        ("text", "is no PyTorch checkpoint, or an incomplete or damaged one"),
+        ("empty", "is no PyTorch checkpoint, or an incomplete or damaged one"),
+        ("truncated", "is no PyTorch checkpoint, or an incomplete or damaged one"),
+        ("namespace", "holds argparse.Namespace besides tensors"),
+        ("no tensors", "holds no tensors by name, but a dict of epoch"),
+        ("list", "holds no tensors by name"),
+        ("another network", "is of another network: its 2 tensors are called bias, weight"),
+    ],
+)
+def test_bad_files_end_in_one_line_and_code_2(monkeypatch, capsys, tmp_path, kind, message):
+    path = tmp_path / "x.pth"
+    write_bad_file(kind, path, {"cp.x": np.zeros(1000)})
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
+    assert code == 2 and err.count("\n") == 1
+    assert str(path) in err and message in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_missing_unknown_and_misshapen_tensors_are_listed(weights, monkeypatch, capsys, tmp_path):
+    tensors = parse_part(weights) | {"cp.extra": np.zeros(3)}
+    del tensors["ffm.conv1.weight"], tensors["ffm.conv2.weight"]
+    path = save(tmp_path / "x.pth", tensors)
+    flags = [path, "--out", tmp_path / "run"]
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    *listed, last = err.splitlines()
+    assert code == 2 and not (tmp_path / "run").exists()
+    assert listed == ["missing: ffm.conv1.weight", "missing: ffm.conv2.weight", "unknown: cp.extra"]
+    assert "2 missing (ffm.conv1.weight, ...), 1 unknown (cp.extra); --partial True" in last
+
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags, "--partial", "True")
+    assert code == 0 and "missing: ffm.conv1.weight" in err
+    assert (tmp_path / "run" / PARSE_FOLDER / "0").is_dir()
+
+
+def test_the_face_model_must_be_named_and_fit(monkeypatch, capsys, tmp_path):
+    path = save(
+        tmp_path / "x.pth",
+        {f"rednet_fc.conv2_{k}.weight": np.zeros((7, 8, 1, 1)) for k in ("id", "exp", "color")},
+    )
+    flags = [path, "--out", tmp_path / "run"]
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert code == 2 and "--face-model is missing" in err and "prepare_bfm" in err
+    flags += ["--face-model", "builtin-coarse"]
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert code == 2 and "predicts (7, 7, 7) coefficients" in err and "has (80, 64, 80)" in err
+
+
+def test_a_run_is_not_read_with_a_face_model_of_another_topology(tmp_path, monkeypatch, capsys):
+    run = small_run(tmp_path / "run")
+    out = tmp_path / "x.stablehlo"
+    code, _, err = run_program(
+        monkeypatch, capsys, export_stablehlo.main, run, "--out", out, "--face-model", "builtin"
+    )
+    assert code == 2 and err.count("\n") == 1
+    assert "the face model 'builtin-coarse' (10319 vertices" in err and "not of 'builtin' (40249" in err
+    (run / "face_model.json").write_text("{")
+    code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", out)
+    assert code == 2 and "face_model.json cannot be read" in err
+
+
+def test_without_torch_the_reason_is_one_line(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    code, _, err = run_program(
+        monkeypatch, capsys, import_torch.main, tmp_path / "x.pth", "--out", tmp_path / "run"
+    )
+    assert code == 2 and "pip install 'dfmvr_jax[torch]'" in err
+
+
+def test_half_precision_and_old_files_are_read(tmp_path):
+    torch.save(
+        {"net": {"module.a": torch.ones(3).half(), "n": torch.tensor(4)}},
+        tmp_path / "x.pth",
+        _use_new_zipfile_serialization=False,
+    )
+    tensors = read_tensors(tmp_path / "x.pth")
+    assert {name: (value.dtype, value.shape) for name, value in tensors.items()} == {
+        "a": (np.float32, (3,)),
+        "n": (np.int64, ()),
+    }
+
+
+def test_config_without_a_file_of_ours_is_that_of_the_tensors(weights):
+    command = import_torch.ImportCommand((Path("x.pth"),), Path("run"), face_model="builtin")
+    config = import_torch.config_of(command, reconstruction_part(weights), parse_part(weights))
+    assert (config.network.width, config.parse.width) == (64, 64)
+    assert config.network.fused_features == "released"
+    narrow = {
+        "uuunet.conv1_0.conv.0.weight": np.zeros((8, 4, 3, 3)),
+        "rednet_fc.rednet.stem.0.conv.weight": np.zeros((4, 8, 3, 3)),
+    }
+    config = import_torch.config_of(dataclasses.replace(command, image_size=96), narrow, {})
+    assert (config.network.width, config.network.fused_features, config.image_size) == (8, "paper", 96)
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["camera_distance"] == 1.0
