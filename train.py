@@ -35,7 +35,7 @@ from dfmvr_jax.inference import (
 )
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables
-from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks
+from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
@@ -107,8 +107,8 @@ def train_parse_net(
     )
     _, _, photos = input_shapes(config)
     variables = init_variables(net, config.seed, photos)
-    for collection, tree in (resnet18 or {}).items():
-        variables[collection]["resnet"] = tree
+    if resnet18:
+        variables = with_resnet18(variables, resnet18)
     best = fit(task, initial_state(variables, optimizer), config, workdir)
     of_best = scores(replicate(best))
     parts = ", ".join(f"{part} {of_best[f'iou {part}']:.2f}" for part in PARTS)

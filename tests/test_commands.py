@@ -1,11 +1,8 @@
 """The three programs as a user runs them: from nothing to a mesh, and with every kind of bad input."""
 
-import dataclasses
 import json
-import shutil
 import sys
 
-import jax
 import numpy as np
 import pytest
 import trimesh
@@ -16,9 +13,7 @@ import reconstruct
 import train
 from datasets.export import main as export_main
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
-from dfmvr_jax.config import Config, read_config, write_config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model import load_face_model
 from tests.run_program import run_program
 
 
@@ -106,28 +101,20 @@ def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypa
     assert Image.open(tmp_path / "out" / "overview.png").size[0] > 3 * 32
 
 
-def test_a_parse_net_of_another_run_is_checked_and_copied(trained, tmp_path):
-    source, workdir = tmp_path / "source", tmp_path / "run"
-    shutil.copytree(trained / "run", source)
-    theirs = read_config(source / "config.json")
-    model = load_face_model(theirs.face_model)
-
-    def with_parse(**changes) -> Config:
-        return dataclasses.replace(
-            theirs, parse=dataclasses.replace(theirs.parse, checkpoint=str(source), **changes)
-        )
-
-    with pytest.raises(InputError, match="has enlarge 3: give --parse.enlarge 3, not 1"):
-        train.read_parse_net(with_parse(enlarge=1), workdir, model)
-    variables = train.read_parse_net(with_parse(), workdir, model)
-    train.keep_parse_net(with_parse(), workdir, variables)
-    write_config(with_parse(), workdir / "config.json")
-
-    shutil.rmtree(source)
-    again = train.read_parse_net(with_parse(), workdir, model)
-    jax.tree.map(np.testing.assert_array_equal, again, variables)
-    with pytest.raises(InputError, match=f"{source}/config.json is missing"):
-        train.read_parse_net(with_parse(), tmp_path / "other run", model)
+def test_the_parse_net_alone(trained, monkeypatch, capsys, tmp_path):
+    flags = (
+        "--preset parse-small --data.name synthetic/few --image-size 32 --parse.batch-size 2 --parse.width 8"
+    )
+    code, out, _ = run_program(
+        monkeypatch, capsys, train.main, *flags.split(), "--parse.hard-pixels", 0.1,
+        "--workdir", tmp_path / "parse", "--data.directory", trained / "data",
+    )  # fmt: skip
+    assert code == 0
+    assert "parse net: mean IoU 0." in out and "(background " in out and "lower lip " in out
+    assert (tmp_path / "parse" / "parse_net" / "2").is_dir() and not (tmp_path / "parse" / "df_mvr").exists()
+    metrics = (tmp_path / "parse" / "logs" / "parse_net").glob("events*")
+    assert b"iou lower lip" in next(metrics).read_bytes()
+    assert f"train.py --parse.checkpoint {tmp_path / 'parse'}" in out
 
 
 def test_training_again_with_other_settings_is_refused(trained, monkeypatch, capsys):
@@ -143,7 +130,7 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
 @pytest.mark.parametrize(
     ("program", "arguments", "message"),
     [
-        (train.main, ["--preset", "nosuch", "--workdir", "x"], "choose one of paper, released, small"),
+        (train.main, ["--preset", "nosuch", "--workdir", "x"], "choose from paper, released, small"),
         (train.main, ["--workdir", "{tmp}/x", "--batch-size", "0"], "--batch-size 0: expected a positive"),
         (train.main, ["--workdir", "{tmp}/x", "--network.width", "24"], "--network.width 24: expected 8, 16"),
         (

@@ -528,3 +528,39 @@ def test_the_asset_is_what_the_wheel_gives():
         if name in ("cage_identity", "albedo_basis"):  # a mode's sign is arbitrary
             a, b = (np.linalg.norm(modes.reshape(80, -1), axis=1) for modes in (a, b))
         np.testing.assert_allclose(a, b, rtol=0.02, atol=2e-3, err_msg=name)
+
+
+OWN_MODEL = """
+import dataclasses
+import jax.numpy as jnp
+from tests.toy_face import toy_face_model
+
+def model():
+    return toy_face_model()
+
+def short():
+    model = toy_face_model()
+    object.__setattr__(model, "landmarks", jnp.zeros(5, int))
+    return model
+
+def pointing_outside():
+    return dataclasses.replace(toy_face_model(), triangles=toy_face_model().triangles + 441)
+
+def nothing():
+    return None
+"""
+
+
+def test_a_model_of_your_own_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "own_face.py").write_text(OWN_MODEL)
+    monkeypatch.syspath_prepend(tmp_path)
+    assert load_face_model("own_face:model").num_vertices == 441
+    for name, problem in (
+        ("own_face:short", r"landmarks has shape \(5,\), expected \(68,\)"),
+        ("own_face:pointing_outside", "triangles must be integers from 0 to 440"),
+        ("own_face:nothing", "returned NoneType, expected a MorphableModel"),
+        ("own_face:absent", "no attribute 'absent'; is its folder on PYTHONPATH"),
+        ("no_such_file:model", "No module named 'no_such_file'"),
+    ):
+        with pytest.raises(InputError, match=f"face model {name}: .*{problem}"):
+            load_face_model(name)

@@ -16,27 +16,20 @@ import torch
 
 from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax import export_stablehlo, export_torch, import_torch
-from dfmvr_jax.config import Config, changed, read_config
+from dfmvr_jax.config import changed, read_config
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.inference import (
     NETWORK_FOLDER,
     PARSE_FOLDER,
-    best_variables,
-    input_shapes,
     load_run,
-    save_variables,
 )
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.torch_files import read_tensors
 from dfmvr_jax.torch_names import DF_MVR, from_torch
 from dfmvr_jax.training.workdir import open_workdir
 from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
 from tests.run_program import run_program
-
-SMALL = changed(
-    Config(), {"image_size": 32, "face_model": "builtin-coarse", "network.width": 8, "parse.width": 8}
-)
+from tests.small_run import SMALL, small_run, variables_in
 
 
 @pytest.fixture(scope="module")
@@ -47,35 +40,6 @@ def weights(shared_dir) -> dict[str, np.ndarray]:
 def save(path, tensors: dict, wrap=lambda tensors: tensors):
     torch.save(wrap({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}), path)
     return path
-
-
-def small_run(folder, config: Config = SMALL):
-    """A workdir with networks whose every array is random."""
-    model = load_face_model(config.face_model)
-    open_workdir(folder, config, model)
-    network, parse_net = make_networks(config, model.dimensions)
-    photos, labels, flat_photos = input_shapes(config)
-    rng = np.random.default_rng(0)
-    for name, net, inputs in (
-        (NETWORK_FOLDER, network, (photos, labels)),
-        (PARSE_FOLDER, parse_net, (flat_photos,)),
-    ):
-        variables = jax.tree.map(
-            lambda leaf: (leaf + rng.uniform(0, 0.01, leaf.shape)).astype(np.float32),
-            init_variables(net, 0, *inputs),
-        )
-        save_variables(folder / name, variables, config)
-    return folder
-
-
-def variables_in(workdir) -> dict[str, dict]:
-    config = read_config(workdir / "config.json")
-    network, parse_net = make_networks(config, load_face_model(config.face_model).dimensions)
-    photos, labels, flat_photos = input_shapes(config)
-    return {
-        NETWORK_FOLDER: best_variables(workdir / NETWORK_FOLDER, network, photos, labels),
-        PARSE_FOLDER: best_variables(workdir / PARSE_FOLDER, parse_net, flat_photos),
-    }
 
 
 # ---------------------------------------------------------------- whole files

@@ -168,6 +168,25 @@ def test_cross_entropy_of_a_certain_and_an_even_answer():
     assert float(losses.cross_entropy(100 * jax.nn.one_hot(labels, 10), labels)) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("least_share", [0.02, 0.5, 1.0])
+def test_hard_pixels_are_the_doubtful_ones_and_at_least_a_share(least_share):
+    """Sure of most pixels: a small least share leaves the doubtful ones, a large one the hardest of all."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 10, (3, 8, 9))
+    certainty = np.where(rng.random((3, 8, 9)) < 0.2, 0.0, 6.0)
+    logits = rng.normal(size=(3, 8, 9, 10)) + certainty[..., None] * (labels[..., None] == np.arange(10))
+    probability = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    of_label = np.sort(np.take_along_axis(probability, labels[..., None], -1).ravel())
+    hard = of_label[: max(int((of_label < 0.7).sum()), round(least_share * labels.size))]
+    assert 0.05 * labels.size < (of_label < 0.7).sum() < 0.4 * labels.size
+    loss = losses.hard_pixel_cross_entropy(jnp.asarray(logits), jnp.asarray(labels), least_share)
+    np.testing.assert_allclose(loss, -np.log(hard).mean(), rtol=1e-5)
+    gradient = jax.grad(losses.hard_pixel_cross_entropy)(
+        jnp.asarray(logits), jnp.asarray(labels), least_share
+    )
+    assert (np.abs(gradient).max(axis=-1) > 0).sum() == len(hard)
+
+
 def test_terms_without_weight_do_not_count():
     config = LossConfig(photo=3.0, landmarks_3d=0.0)
     terms = losses.counted(config, {"photo": jnp.array(2.0), "landmarks_3d": jnp.array(jnp.nan)})

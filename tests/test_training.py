@@ -15,11 +15,10 @@ import optax
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from dfmvr_jax.config import Config, LossConfig, differing_fields, read_config, write_config
+from dfmvr_jax.config import Config, LossConfig, differing_fields, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.presets import PRESETS
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs
 from dfmvr_jax.training.loop import Task, average, fit
@@ -314,26 +313,21 @@ def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):
     assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 1
 
 
-def test_workdir_of_another_config_is_refused(tmp_path):
-    open_workdir(tmp_path / "run", Config())
+def test_workdir_of_another_config_is_refused(tmp_path, toy_model):
+    open_workdir(tmp_path / "run", Config(), toy_model)
     going_on = dataclasses.replace(Config(), log_every=7)  # changes nothing learnt
-    open_workdir(tmp_path / "run", going_on)
+    open_workdir(tmp_path / "run", going_on, toy_model)
     with pytest.raises(InputError, match="learning_rate: 0.5, not 0.0001"):
-        open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5))
+        open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5), toy_model)
+    with pytest.raises(InputError, match=r"face model 'toy' \(441 vertices.*not of 'toy' \(100 vertices"):
+        open_workdir(tmp_path / "run", going_on, toy_face_model(side=10))
     assert read_config(tmp_path / "run" / "config.json") == going_on
 
 
-def test_unwritable_workdir_is_one_line(tmp_path):
+def test_unwritable_workdir_is_one_line(tmp_path, toy_model):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        open_workdir(tmp_path / "file" / "run", Config())
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_survives_its_file(name, tmp_path):
-    config = PRESETS[name]()
-    write_config(config, tmp_path / "config.json")
-    assert read_config(tmp_path / "config.json") == config
+        open_workdir(tmp_path / "file" / "run", Config(), toy_model)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,11 @@ def keep_given_networks(given: GivenNetworks, config: Config, workdir: Path) -> 
         save_variables(workdir / NETWORK_FOLDER, given.network, config)
 
 
+def with_resnet18(variables: dict, resnet18: dict) -> dict:
+    """The parse net's variables with the given context path."""
+    return {collection: tree | {"resnet": resnet18[collection]} for collection, tree in variables.items()}
+
+
 def _kept_parse_net(workdir: Path) -> Path:
     return workdir / PARSE_FOLDER / "0"  # the step of what was not trained here
 

@@ -1,0 +1,86 @@
+"""Each variant of table 3 and each loss preset takes real training steps; presets are listed and join."""
+
+import jax
+import numpy as np
+import pytest
+
+from dfmvr_jax import presets
+from dfmvr_jax.config import Config, changed, check_config, read_config, write_config
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.presets import PRESETS, load_preset
+from dfmvr_jax.training.state import replicate, shard, unreplicate
+from tests.small_training import CONFIG, small_training
+
+TINY = {
+    "image_size": CONFIG.image_size,
+    "network.width": CONFIG.network.width,
+    "parse.width": CONFIG.parse.width,
+    "batch_size": CONFIG.batch_size,
+    "learning_rate": CONFIG.learning_rate,
+}
+# by the second part of a variable's path: in no other variant
+OWN_MODULES = {
+    "v1": {"cnn", "rednet"},
+    "v2": {"shared_unet", "rednet"},
+    "v3": {"tri_unet", "resnet"},
+    "v4": {"tri_unet", "rednet"},
+    "v5+paper-fusion": {"tri_unet", "rednet"},
+    "v6+released": {"tri_unet", "rednet"},
+}
+
+
+@pytest.mark.parametrize("name", OWN_MODULES)
+def test_every_part_of_a_variant_learns(name):
+    """In five steps: residual branches and heads start at zero, so the first step moves the heads only."""
+    config = changed(load_preset(name), TINY)
+    training = small_training(config)
+    assert training.state.params.keys() == OWN_MODULES[name] | {"heads"}
+    state, frozen = replicate(training.state), replicate(training.frozen)
+    losses = []
+    only_front = np.array(
+        [[False, True, False]] + [[True] * 3] * (CONFIG.batch_size - 1)
+    )  # single-view training
+    for batch in training.batches[:5]:
+        state, metrics = training.update(state, frozen, shard(batch | {"given": only_front}))
+        losses.append(unreplicate(metrics))
+    assert all(np.isfinite(value).all() for metrics in losses for value in metrics.values())
+    for (path, before), after in zip(
+        jax.tree_util.tree_leaves_with_path(training.state.params), jax.tree.leaves(unreplicate(state.params))
+    ):
+        where = jax.tree_util.keystr(path)
+        unused = "merge_0" in where and config.network.fused_features == "released"  # as in the released code
+        if "kernel" in where and not (unused and "tri_unet" in where):
+            assert (np.asarray(before) != np.asarray(after)).any(), where
+    assert ("mask" in losses[0]) == (name != "v4")
+    assert ("landmarks_3d" in losses[0]) == (not name.startswith("v5"))
+    if "tri_unet" in training.state.params:
+        kernel = training.state.params["tri_unet"]["encoder_left"]["level_0"]["first"]["conv"]["kernel"]
+        assert kernel.shape[2] == (3 if name == "v4" else 4)  # v4 does not see the part labels
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_is_valid_and_survives_its_file(name, tmp_path):
+    config = load_preset(name)
+    check_config(config, devices=1)
+    write_config(config, tmp_path / "config.json")
+    assert read_config(tmp_path / "config.json") == config
+
+
+def test_presets_join_and_the_last_one_wins():
+    joined = load_preset("small+v3+released-loss")
+    small, v3, released = (load_preset(name) for name in ("small", "v3", "released"))
+    assert joined.image_size == small.image_size and joined.epochs == small.epochs
+    assert joined.network == changed(small.network, {"backbone": v3.network.backbone})
+    assert joined.loss.photo == released.loss.photo
+    assert load_preset("released+paper-loss+paper-schedule+v6") == changed(Config(), {"camera_distance": 1.0})
+    with pytest.raises(InputError, match="small[+]v9: there is no preset 'v9'; choose from paper, released"):
+        load_preset("small+v9")
+
+
+def test_the_listing_names_every_preset_and_what_differs(capsys):
+    presets.main()
+    listing = capsys.readouterr().out
+    assert all(
+        f"\n{name} " in f"\n{listing}" and preset.summary in listing for name, preset in PRESETS.items()
+    )
+    assert "network.backbone: 'resnet50'" in listing
