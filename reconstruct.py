@@ -102,7 +102,7 @@ def align(
 ) -> AlignedPhoto:
     """The crop that the network wants. Errors name `source`, the file to mend."""
     try:
-        aligned = align_photo(photo, landmarks, trained.model, trained.camera)
+        aligned = align_photo(photo, landmarks, trained.model, trained.config.image_size)
         if landmarks is not None:
             check_facing(view, landmarks)
     except InputError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.errors import InputError
+from render.camera import FACE_DISTANCE
 
 Settings = TypeVar("Settings")
 
@@ -88,7 +89,7 @@ class Config:
     """One run: `train.py` writes it to its workdir as config.json, every other command reads it there."""
 
     image_size: int = 224  # side of photos and renderings, pixels
-    camera_distance: float = 10.0  # from the model's origin, model units
+    camera_distance: float = FACE_DISTANCE  # from the model's origin, model units
     face_model: str = "builtin"  # builtin, builtin-coarse, or the path of a BFM_model_front.mat
     # workdir to start from: its reconstruction network, and, without parse.checkpoint, its parse net
     init_from: str | None = None

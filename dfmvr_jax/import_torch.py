@@ -26,7 +26,15 @@ from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.torch_files import read_tensors
-from dfmvr_jax.torch_names import BISENET, DF_MVR, PARSE_PREFIX, Modules, WrongTensors, compare, from_torch
+from dfmvr_jax.torch_names import (
+    BISENET,
+    DF_MVR,
+    Modules,
+    WrongTensors,
+    compare,
+    from_torch,
+    split_parse_net,
+)
 from dfmvr_jax.training.workdir import open_workdir
 
 Tensors = dict[str, np.ndarray]
@@ -81,9 +89,7 @@ def read_networks(paths: tuple[Path, ...]) -> tuple[Tensors, Tensors]:
         if any(name.startswith("cp.") for name in tensors):
             own_parse_net = tensors
         elif any(name.startswith(("uuunet.", "rednet_fc.")) for name in tensors):
-            for name, tensor in tensors.items():
-                of = parse_net if name.startswith(PARSE_PREFIX) else network
-                of[name.removeprefix(PARSE_PREFIX)] = tensor
+            network, parse_net = split_parse_net(tensors)
         else:
             names = ", ".join(sorted(tensors)[:3])
             raise InputError(

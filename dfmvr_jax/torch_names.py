@@ -225,6 +225,15 @@ def compare(tensors: dict[str, np.ndarray], modules: Modules, variables: dict) -
     )
 
 
+def split_parse_net(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The reconstruction network's tensors, and the parse net's, named as in a file of its own."""
+    network, parse_net = {}, {}
+    for name, tensor in tensors.items():
+        of = parse_net if name.startswith(PARSE_PREFIX) else network
+        of[name.removeprefix(PARSE_PREFIX)] = tensor
+    return network, parse_net
+
+
 def with_unused(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Add what PyTorch's `load_state_dict` wants and nothing computes with: counters, unused `pts_net`."""
     norms = [name.removesuffix(".running_mean") for name in tensors if name.endswith(".running_mean")]

@@ -23,7 +23,10 @@ class Camera:
     far: float = dataclasses.field(default=50.0, metadata={"static": True})
 
 
-def face_camera(image_size: int = 224, distance: float = 10.0) -> Camera:
+FACE_DISTANCE = 10.0  # of the camera from a face of BFM's units (dm) that is to fill the image
+
+
+def face_camera(image_size: int = 224, distance: float = FACE_DISTANCE) -> Camera:
     """The camera of BFM-based face work: 1015 px focal length for a 224 px image (12.59 degrees)."""
     return Camera(
         focal=1015.0 * image_size / 224,

@@ -13,6 +13,7 @@ import reconstruct
 import train
 from datasets.export import main as export_main
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
+from dfmvr_jax.command_line import parse_train_command
 from dfmvr_jax.errors import InputError
 from tests.run_program import run_program
 
@@ -177,6 +178,14 @@ def test_misspelt_flags_and_help(monkeypatch, capsys, program):
     assert code == 2
     code, out, _ = run_program(monkeypatch, capsys, program, "--help")
     assert code == 0 and "Example: python" in out
+
+
+def test_a_false_flag_is_false(monkeypatch, capsys):
+    for word, expected in (("False", False), ("True", True)):
+        monkeypatch.setattr(sys, "argv", ["train.py", "--workdir", "x", "--parse.once", word])
+        assert parse_train_command("").config.parse.once is expected
+    code, *_ = run_program(monkeypatch, capsys, train.main, "--workdir", "x", "--parse.once", "maybe")
+    assert code == 2
 
 
 def test_a_missing_photo_is_named(trained, monkeypatch, capsys, tmp_path):

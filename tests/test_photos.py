@@ -13,7 +13,8 @@ from dfmvr_jax.photos.landmark_files import five_points, read_landmarks
 from dfmvr_jax.photos.reading import read_photo
 from render.camera import face_camera, project
 
-CAMERA = face_camera(224)
+SIZE = 224
+CAMERA = face_camera(SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +275,7 @@ def test_landmarks_of_another_photo_are_refused(model, factor):
     camera = face_camera(64)
     points = np.asarray(project(camera, model.mean_shape[model.landmarks]))
     with pytest.raises(InputError, match="photo has 64 x 64 pixels: expected pixels of this photo"):
-        align_photo(np.zeros((64, 64, 3), np.float32), factor * points, model, camera)
+        align_photo(np.zeros((64, 64, 3), np.float32), factor * points, model, 64)
 
 
 @pytest.mark.parametrize("order", [[1, 0, 2, 4, 3], [1, 0, 2, 3, 4], [3, 4, 2, 0, 1], [0, 0, 0, 0, 0]])
@@ -297,7 +298,7 @@ def test_a_photo_is_aligned_to_half_a_pixel(model, reference, yaw, scale):
     spots = sum(np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / (2 * (3 * scale) ** 2)) for x, y in points)
     photo = np.repeat(spots[..., None], 3, axis=-1).astype(np.float32)
 
-    aligned = align_photo(photo, points, model, CAMERA)
+    aligned = align_photo(photo, points, model, SIZE)
     y, x = np.mgrid[:224, :224] + 0.5
     for spot in expected:
         weight = aligned.crop[..., 0] * ((x - spot[0]) ** 2 + (y - spot[1]) ** 2 < 8**2)
@@ -311,7 +312,7 @@ def test_68_landmarks_align_as_their_five_points(model):
     landmarks = np.asarray(model.mean_shape, np.float64)[np.asarray(model.landmarks)]
     pixels = np.asarray(project(CAMERA, jnp.asarray(landmarks)), np.float64) * 2
     photo = random_pixels(448, 448).astype(np.float32) / 255
-    by_68, by_5 = (align_photo(photo, points, model, CAMERA) for points in (pixels, five_points(pixels)))
+    by_68, by_5 = (align_photo(photo, points, model, SIZE) for points in (pixels, five_points(pixels)))
     np.testing.assert_array_equal(by_68.crop, by_5.crop)
     np.testing.assert_allclose(by_68.to_photo, np.eye(2, 3) * 2, atol=0.1)
 
@@ -327,22 +328,22 @@ def test_the_nose_tells_left_from_right(model, yaw):
 
 def test_an_aligned_crop_is_only_resized(model):
     photo = random_pixels(448, 448).astype(np.float32) / 255
-    aligned = align_photo(photo, None, model, CAMERA)
+    aligned = align_photo(photo, None, model, SIZE)
     np.testing.assert_allclose(aligned.crop, photo.reshape(224, 2, 224, 2, 3).mean(axis=(1, 3)), atol=1e-6)
-    larger = align_photo(np.full((30, 30, 3), 0.5, np.float32), None, model, CAMERA)
+    larger = align_photo(np.full((30, 30, 3), 0.5, np.float32), None, model, SIZE)
     np.testing.assert_allclose(larger.crop, 0.5, atol=1e-6)
 
 
 def test_a_photo_that_is_not_square_needs_landmarks(model):
     with pytest.raises(InputError, match="photo of 8 x 6 pixels without landmarks"):
-        align_photo(random_pixels().astype(np.float32) / 255, None, model, CAMERA)
+        align_photo(random_pixels().astype(np.float32) / 255, None, model, SIZE)
 
 
 def test_real_crops_pass_unchanged(shared_dir, model):
     for path in sorted(shared_dir.glob("photos/subject*/*.png")):
         photo = read_photo(path)
-        aligned = align_photo(photo, None, model, CAMERA)
+        aligned = align_photo(photo, None, model, SIZE)
         assert photo.shape == (224, 224, 3)
         np.testing.assert_array_equal(aligned.crop, photo)
-        small = align_photo(photo, None, model, face_camera(112))
+        small = align_photo(photo, None, model, 112)
         np.testing.assert_allclose(small.crop.mean(axis=(0, 1)), photo.mean(axis=(0, 1)), atol=1e-3)

@@ -6,8 +6,7 @@ import numpy as np
 from dfmvr_jax.config import Config
 from dfmvr_jax.networks.bisenet import BiSeNet
 from dfmvr_jax.networks.df_mvr import DFMVR
-
-INITIAL_DISTANCE = 10.0  # of the face from the camera before training, model units: the face fills the photo
+from render.camera import FACE_DISTANCE
 
 
 def make_networks(
@@ -26,7 +25,7 @@ def make_networks(
         face_mask=config.network.face_mask,
         fused_features=config.network.fused_features,
         initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),
-        initial_depth=config.camera_distance - INITIAL_DISTANCE,
+        initial_depth=config.camera_distance - FACE_DISTANCE,
         **settings,
     )
     parse_net = BiSeNet(

@@ -12,7 +12,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.landmark_files import five_points
 from render.array_types import Float
-from render.camera import Camera
+from render.camera import Camera, face_camera
 
 YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best is taken
 SMALLEST_FACE = 16  # extent of the landmarks, pixels
@@ -32,26 +32,25 @@ def align_photo(
     photo: Float[np.ndarray, "h w 3"],
     landmarks: Float[np.ndarray, "n 2"] | None,
     model: MorphableModel,
-    camera: Camera,
+    size: int,
 ) -> AlignedPhoto:
-    """The crop in which the face lies where the camera would show the model's mean face.
+    """The crop in which the face lies where `face_camera(size)` would show the model's mean face.
 
     Args:
       photo: colours in [0, 1], any size.
       landmarks: 68 or five points of the photo (`read_landmarks`); None: the photo is such a crop already
         and is only resized.
       model: whose mean face is the reference.
-      camera: of the networks.
+      size: of the crop's side, pixels. (The camera of the networks may stand elsewhere: crops are all alike.)
 
     Raises:
       InputError: there are no landmarks and the photo is not square, or the landmarks are not a face's.
     """
     height, width = photo.shape[:2]
-    size = camera.image_size[0]
     if landmarks is not None:
         check_landmarks(landmarks, width, height)
         mean_face = np.asarray(model.mean_shape, np.float64)[np.asarray(model.landmarks)]
-        to_photo = fit_crop(five_points(landmarks), five_points(mean_face), camera)
+        to_photo = fit_crop(five_points(landmarks), five_points(mean_face), face_camera(size))
     elif height == width:
         to_photo = np.eye(2, 3) * width / size
     else:

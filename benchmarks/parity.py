@@ -1,0 +1,128 @@
+"""Do our networks compute what PyTorch's compute? Prints the relative difference of every output.
+
+    python -m benchmarks.parity                              # reproducible random weights
+    python -m benchmarks.parity --save df_mvr.pth            # ... and keep them, as a file like the authors'
+    python -m benchmarks.parity --checkpoint df_mvr.pth      # the authors' own file
+
+Exit code 0 if every difference is below 1e-4. Needs torch.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import torch
+
+from benchmarks.torch_twin import ReleasedNet
+from dfmvr_jax.command_line import run
+from dfmvr_jax.networks.bisenet import BiSeNet
+from dfmvr_jax.networks.df_mvr import DFMVR
+from dfmvr_jax.networks.initialization import variable_shapes
+from dfmvr_jax.torch_files import read_tensors, write_tensors
+from dfmvr_jax.torch_names import BISENET, DF_MVR, from_torch, split_parse_net
+
+DIMENSIONS = (80, 64, 80)
+SUBJECTS, SIZE = 2, 64
+PASS_MARK = 1e-4
+
+
+def reproducible_weights(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[str, np.ndarray]:
+    """A state dict of numbers that depend on nothing but names, shapes and seed."""
+    tensors = {}
+    for i, name in enumerate(sorted(shapes)):
+        shape = shapes[name]
+        rng = np.random.Generator(np.random.Philox(key=[seed, i]))
+        if name.endswith("num_batches_tracked"):
+            tensors[name] = np.zeros(shape, np.int64)
+            continue
+        if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight")):
+            value = rng.uniform(0.5, 1.5, shape)
+        elif len(shape) == 1:  # biases and running means
+            value = rng.uniform(-0.1, 0.1, shape)
+        else:
+            value = rng.uniform(-1, 1, shape) * np.sqrt(3 / np.prod(shape[1:]))
+        tensors[name] = value.astype(np.float32)
+    return tensors
+
+
+def our_outputs(
+    tensors: dict[str, np.ndarray], views: np.ndarray, images: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Coefficients, named as PyTorch's heads, and logits `[b, h, w, parts]` of our networks."""
+    of_network, of_parse_net = split_parse_net(tensors)
+    network, parse_net = DFMVR(DIMENSIONS), BiSeNet()
+    photos, labels = (views[..., :3] + 1) / 2, views[..., 3].astype(np.int32)
+    variables = from_torch(of_network, DF_MVR, variable_shapes(network, photos, labels))
+    parse_variables = from_torch(of_parse_net, BISENET, variable_shapes(parse_net, images))
+    coefficients = jax.jit(network.apply, static_argnums=3)(variables, photos, labels, False)
+    logits = jax.jit(parse_net.apply, static_argnums=2)(parse_variables, images, False)
+    outputs = {
+        "id": coefficients.identity,
+        "exp": coefficients.expression,
+        "color": coefficients.albedo,
+        "gamma": coefficients.light.reshape(len(views), 27),
+    }
+    for i, view in enumerate(("lt", "ft", "rt")):
+        outputs[f"rotate_{view}"] = coefficients.rotation[:, i]
+        outputs[f"offset_xy_{view}"] = coefficients.translation[:, i, :2]
+        outputs[f"offset_z_{view}"] = coefficients.translation[:, i, 2:]
+    return outputs | {
+        "parse_logits": logits.main,
+        "parse_logits_16": logits.at_16,
+        "parse_logits_32": logits.at_32,
+    }
+
+
+def their_outputs(twin: ReleasedNet, views: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The same of PyTorch's."""
+    with torch.no_grad():
+        channels_first = torch.from_numpy(np.moveaxis(views, -1, 2).copy())
+        outputs = {name: head.numpy() for name, head in twin(*channels_first.unbind(1)).items()}
+        heads = twin.mask_model(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
+    for suffix, head in zip(("", "_16", "_32"), heads):
+        outputs[f"parse_logits{suffix}"] = np.moveaxis(head.numpy(), 1, -1)
+    return outputs
+
+
+def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
+    return float(np.linalg.norm(ours - theirs) / np.linalg.norm(theirs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--checkpoint", type=Path, help="a .pth file of the released network")
+    parser.add_argument("--seed", type=int, default=7, help="of the random weights")
+    parser.add_argument("--save", type=Path, help="file to keep the random weights in")
+    arguments = parser.parse_args()
+    twin = ReleasedNet()
+    if arguments.checkpoint:
+        tensors = read_tensors(arguments.checkpoint)
+    else:
+        shapes = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}
+        tensors = reproducible_weights(shapes, arguments.seed)
+    if arguments.save:
+        write_tensors(arguments.save, tensors)
+        print(f"random weights: {arguments.save}")
+
+    rng = np.random.default_rng(0)
+    labels = rng.integers(
+        0, 2, (SUBJECTS, 3, SIZE, SIZE, 1)
+    )  # more overflow with random weights, also in PyTorch
+    views = np.concatenate([rng.uniform(-1, 1, (*labels.shape[:-1], 3)), labels], -1).astype(np.float32)
+    images = rng.normal(size=(SUBJECTS, SIZE, SIZE, 3)).astype(np.float32)
+    ours = our_outputs(tensors, views, images)
+    twin.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
+    theirs = their_outputs(twin.eval(), views, images)
+
+    differences = {name: relative_difference(np.asarray(ours[name]), theirs[name]) for name in theirs}
+    for name, difference in differences.items():
+        print(f"{name:16} {str(theirs[name].shape):18} {difference:.1e}")
+    sys.exit(not all(difference < PASS_MARK for difference in differences.values()))
+
+
+if __name__ == "__main__":
+    run(main)
