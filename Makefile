@@ -17,7 +17,7 @@ demo: .venv/installed
 	@echo "Pictures: $(DEMO)/evaluation/error_maps.png and $(DEMO)/reconstruction/overview.png"
 
 test: .venv/installed
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: .venv/installed
 	$(BIN)/ruff check .

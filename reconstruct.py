@@ -62,8 +62,8 @@ def main() -> None:
     given = np.array([photo is not None for photo in aligned])
     if not given.all() and trained.config.data.all_views_probability == 1:
         print(
-            f"warning: {command.checkpoint} was trained with all three photos only, one gives a poor "
-            "face; train with --data.all-views-probability 0.667",
+            f"warning: if {command.checkpoint} was trained with all three photos only (the default), one "
+            "gives a poor face; train with --data.all-views-probability 0.667",
             file=sys.stderr,
         )
     size = trained.config.image_size

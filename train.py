@@ -57,10 +57,11 @@ def main() -> None:
     given = read_given_networks(config, workdir, model)
     open_workdir(workdir, config, model)
     keep_given_networks(given, config, workdir)
+    parse_variables, resnet18 = given.parse_net, given.resnet18
+    del given  # its network is the first checkpoint now
 
-    parse_variables = given.parse_net
     if parse_variables is None:
-        parse_variables = train_parse_net(config, workdir, training, validation, model, given.resnet18)
+        parse_variables = train_parse_net(config, workdir, training, validation, model, resnet18)
     if config.epochs == 0:
         print(f"done; to train a reconstruction network with it: train.py --parse.checkpoint {workdir} ...")
         return

@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import torch
 
@@ -24,7 +25,7 @@ from dfmvr_jax.torch_files import read_tensors, write_tensors
 from dfmvr_jax.torch_names import BISENET, DF_MVR, from_torch, split_parse_net
 
 DIMENSIONS = (80, 64, 80)
-SUBJECTS, SIZE = 2, 64
+SUBJECTS = 2
 PASS_MARK = 1e-4
 
 
@@ -47,13 +48,25 @@ def reproducible_weights(shapes: dict[str, tuple[int, ...]], seed: int) -> dict[
     return tensors
 
 
+def random_inputs(size: tuple[int, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Views `[b, 3, h, w, 4]`, colours in [-1, 1] and a label, and normalised images `[b, h, w, 3]`.
+
+    Labels are 0 and 1 only: with more, the activations of random weights overflow, in PyTorch too.
+    """
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, (SUBJECTS, 3, *size, 1))
+    views = np.concatenate([rng.uniform(-1, 1, (SUBJECTS, 3, *size, 3)), labels], -1)
+    return views.astype(np.float32), rng.normal(size=(SUBJECTS, *size, 3)).astype(np.float32)
+
+
 def our_outputs(
     tensors: dict[str, np.ndarray], views: np.ndarray, images: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Coefficients, named as PyTorch's heads, and logits `[b, h, w, parts]` of our networks."""
     of_network, of_parse_net = split_parse_net(tensors)
     network, parse_net = DFMVR(DIMENSIONS), BiSeNet()
-    photos, labels = (views[..., :3] + 1) / 2, views[..., 3].astype(np.int32)
+    views, images = jnp.asarray(views), jnp.asarray(images)
+    photos, labels = (views[..., :3] + 1) / 2, views[..., 3].astype(int)
     variables = from_torch(of_network, DF_MVR, variable_shapes(network, photos, labels))
     parse_variables = from_torch(of_parse_net, BISENET, variable_shapes(parse_net, images))
     coefficients = jax.jit(network.apply, static_argnums=3)(variables, photos, labels, False)
@@ -108,12 +121,7 @@ def main() -> None:
         write_tensors(arguments.save, tensors)
         print(f"random weights: {arguments.save}")
 
-    rng = np.random.default_rng(0)
-    labels = rng.integers(
-        0, 2, (SUBJECTS, 3, SIZE, SIZE, 1)
-    )  # more overflow with random weights, also in PyTorch
-    views = np.concatenate([rng.uniform(-1, 1, (*labels.shape[:-1], 3)), labels], -1).astype(np.float32)
-    images = rng.normal(size=(SUBJECTS, SIZE, SIZE, 3)).astype(np.float32)
+    views, images = random_inputs((64, 64), seed=0)
     ours = our_outputs(tensors, views, images)
     twin.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
     theirs = their_outputs(twin.eval(), views, images)

@@ -183,11 +183,11 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    def __init__(self):
+    def __init__(self, width: int = 64):
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64)
+        self.conv1, self.bn1 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)
         for stage in range(4):
-            features, inputs = 64 << stage, 64 << max(stage - 1, 0)
+            features, inputs = width << stage, width << max(stage - 1, 0)
             first = BasicBlock(inputs, features, 2 if stage else 1)
             setattr(self, f"layer{stage + 1}", nn.Sequential(first, BasicBlock(features, features, 1)))
 
@@ -210,12 +210,13 @@ class AttentionRefinement(nn.Module):
 
 
 class ContextPath(nn.Module):
-    def __init__(self):
+    def __init__(self, width: int):
         super().__init__()
-        self.resnet = ResNet18()
-        self.arm16, self.arm32 = AttentionRefinement(256, 128), AttentionRefinement(512, 128)
-        self.conv_head32, self.conv_head16 = ConvNorm(128, 128, 3), ConvNorm(128, 128, 3)
-        self.conv_avg = ConvNorm(512, 128, 1)
+        self.resnet = ResNet18(width)
+        features = 2 * width
+        self.arm16, self.arm32 = (AttentionRefinement(n * width, features) for n in (4, 8))
+        self.conv_head32, self.conv_head16 = (ConvNorm(features, features, 3) for _ in range(2))
+        self.conv_avg = ConvNorm(8 * width, features, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         at_8, at_16, at_32 = self.resnet(x)
@@ -227,10 +228,11 @@ class ContextPath(nn.Module):
 
 
 class FeatureFusion(nn.Module):
-    def __init__(self):
+    def __init__(self, width: int):
         super().__init__()
-        self.convblk = ConvNorm(256, 256, 1)
-        self.conv1, self.conv2 = nn.Conv2d(256, 64, 1, bias=False), nn.Conv2d(64, 256, 1, bias=False)
+        self.convblk = ConvNorm(4 * width, 4 * width, 1)
+        self.conv1 = nn.Conv2d(4 * width, width, 1, bias=False)
+        self.conv2 = nn.Conv2d(width, 4 * width, 1, bias=False)
 
     def forward(self, at_8: Tensor, context: Tensor) -> Tensor:
         x = self.convblk(torch.cat([at_8, context], 1))
@@ -249,11 +251,11 @@ class ParseHead(nn.Module):
 class BiSeNet(nn.Module):
     """Logits of the main head, the 1/16 head and the 1/32 head."""
 
-    def __init__(self, classes: int = 10):
+    def __init__(self, classes: int = 10, width: int = 64):
         super().__init__()
-        self.cp, self.ffm = ContextPath(), FeatureFusion()
-        self.conv_out = ParseHead(256, 256, classes)
-        self.conv_out16, self.conv_out32 = ParseHead(128, 64, classes), ParseHead(128, 64, classes)
+        self.cp, self.ffm = ContextPath(width), FeatureFusion(width)
+        self.conv_out = ParseHead(4 * width, 4 * width, classes)
+        self.conv_out16, self.conv_out32 = (ParseHead(2 * width, width, classes) for _ in range(2))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         at_8, up_16, up_32 = self.cp(x)
@@ -264,11 +266,17 @@ class BiSeNet(nn.Module):
 class ReleasedNet(nn.Module):
     """Everything in the released file: the state dict has its 1200 names."""
 
-    def __init__(self, width: int = 64, dimensions: tuple[int, int, int] = (80, 64, 80), classes: int = 10):
+    def __init__(
+        self,
+        width: int = 64,
+        dimensions: tuple[int, int, int] = (80, 64, 80),
+        classes: int = 10,
+        parse_width: int = 64,
+    ):
         super().__init__()
         self.uuunet = TriUNet(width)
         self.rednet_fc = CoefficientNet(4 * width, width, dimensions)
-        self.mask_model = BiSeNet(classes)
+        self.mask_model = BiSeNet(classes, parse_width)
 
     def forward(self, left: Tensor, front: Tensor, right: Tensor) -> dict[str, Tensor]:
         return self.rednet_fc(self.uuunet(left, front, right))

@@ -11,7 +11,7 @@ import numpy as np
 from dfmvr_jax.face_model.morphable_model import PARTS
 from render.array_types import Array, Float
 
-# class -> part; left and right are the subject's in both
+# class -> part; left and right by name: no source says whether theirs are the subject's, as ours are
 FOLDED = {
     "background": "background",
     "skin": "face skin",

@@ -90,8 +90,9 @@ class Config:
 
     image_size: int = 224  # side of photos and renderings, pixels
     camera_distance: float = FACE_DISTANCE  # from the model's origin, model units
-    face_model: str = "builtin"  # builtin, builtin-coarse, or the path of a BFM_model_front.mat
-    # workdir to start from: its reconstruction network, and, without parse.checkpoint, its parse net
+    # builtin, builtin-coarse, the path of a BFM_model_front.mat, or module:function for a model of your own
+    face_model: str = "builtin"
+    # workdir to start from: its reconstruction network, and its parse net unless parse.checkpoint names one
     init_from: str | None = None
     network: NetworkConfig = NetworkConfig()
     parse: ParseConfig = ParseConfig()
@@ -169,7 +170,7 @@ def check_config(config: Config, devices: int) -> None:
         "8, 16 or a multiple of 32",
     )
     check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
-    given = config.parse.checkpoint or config.init_from
+    given = bool(config.parse.checkpoint or config.init_from)
     check(
         config.parse.num_classes == 10 or given,
         "parse.num_classes",
@@ -179,6 +180,16 @@ def check_config(config: Config, devices: int) -> None:
         config.epochs > 0 or not given,
         "epochs",
         "1 or more: the parse net is given, so there is nothing else to train",
+    )
+    check(
+        not (config.parse.resnet18 and config.parse.checkpoint),
+        "parse.resnet18",
+        "none: the parse net is given, so it is not trained",
+    )
+    check(
+        config.network.fused_features == "released" or config.network.fusion == "tri-unet",
+        "network.fused_features",
+        "released: only Tri-UNet has both kinds",
     )
 
 

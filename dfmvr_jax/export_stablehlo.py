@@ -4,9 +4,9 @@ Example: python -m dfmvr_jax.export_stablehlo runs/x --out x.stablehlo
 
 The function takes photos, float32 [3, h, w, 3] in [0, 1] (left, front, right; aligned), and given, bool [3],
 which of them there are; it returns a dict of the coefficients and the vertices, float32 [n, 3], in model
-space and units. To call it one needs JAX and none of our code:
+space and units. To call it one needs JAX and flatbuffers and none of our code:
 
-    function = jax.export.deserialize(pathlib.Path("x.stablehlo").read_bytes())
+    function = jax.export.deserialize(bytearray(pathlib.Path("x.stablehlo").read_bytes()))
     face = function.call(photos, given)
 """
 

@@ -15,14 +15,14 @@ import jax
 import tyro
 
 from dfmvr_jax.command_line import parse_command, run
-from dfmvr_jax.config import Config, NetworkConfig, read_config, write_config
+from dfmvr_jax.config import Config, NetworkConfig, changed, write_config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, open_run
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.torch_files import write_tensors
 from dfmvr_jax.torch_names import BISENET, DF_MVR, PARSE_PREFIX, to_torch, with_unused
+from dfmvr_jax.training.given_networks import seen_from
 
 CONFIG_ENDING = ".dfmvr.json"  # of the config beside an exported file
 
@@ -31,17 +31,24 @@ CONFIG_ENDING = ".dfmvr.json"  # of the config beside an exported file
 class ExportCommand:
     workdir: Annotated[Path, tyro.conf.Positional]  # folder that train.py or import_torch wrote
     out: Path  # .pth file to write
+    # of the PyTorch code's camera (released: 1), model units: faces move so that it sees the same pictures;
+    # None: they stay
+    camera_distance: float | None = None
+    face_model: str | None = None  # where the run's face model is; None: where it was in the training
 
 
 def main() -> None:
     command = parse_command(ExportCommand, __doc__)
-    config = read_config(command.workdir / "config.json")
+    config, model = open_run(command.workdir, command.face_model)
     check_exportable(config)
-    network, parse_net = make_networks(config, load_face_model(config.face_model).dimensions)
+    distance = config.camera_distance if command.camera_distance is None else command.camera_distance
+    network, parse_net = make_networks(config, model.dimensions)
     photos, labels, flat_photos = input_shapes(config)
     tensors, prefix = {}, ""
     if (command.workdir / NETWORK_FOLDER).exists():
         variables = best_variables(command.workdir / NETWORK_FOLDER, network, photos, labels)
+        if distance != config.camera_distance:
+            variables = seen_from(variables, distance - config.camera_distance)
         tensors, prefix = to_torch(jax.device_get(variables), DF_MVR), PARSE_PREFIX
     if (command.workdir / PARSE_FOLDER).exists() or not tensors:
         variables = best_variables(command.workdir / PARSE_FOLDER, parse_net, flat_photos)
@@ -50,14 +57,17 @@ def main() -> None:
     tensors = with_unused(tensors)
     write_tensors(command.out, tensors)
     with whole_files(command.out.parent) as folder:
-        write_config(config, folder / command.out.with_suffix(CONFIG_ENDING).name)
-    print(f"{len(tensors)} tensors: {command.out}")
+        beside = folder / command.out.with_suffix(CONFIG_ENDING).name
+        write_config(changed(config, {"camera_distance": distance}), beside)
+    print(f"{len(tensors)} tensors, for a camera at distance {distance:g}: {command.out}")
+    if command.camera_distance is None and distance != 1:
+        print("the released code's camera is at distance 1; --camera-distance 1 exports for that")
 
 
 def check_exportable(config: Config) -> None:
     """Raise `InputError` for a variant of the network that the released code does not have."""
     released = NetworkConfig()
-    for name in ("fusion", "backbone", "face_mask"):
+    for name in ("fusion", "fused_features", "backbone", "face_mask"):
         found = getattr(config.network, name)
         if found != getattr(released, name):
             raise InputError(

@@ -9,14 +9,13 @@ then the parse net is that of its own file. Only tensors are read from the files
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
-import flax.linen as nn
 import numpy as np
 import tyro
 
 from dfmvr_jax.command_line import parse_command, run
-from dfmvr_jax.config import Config, changed, read_config
+from dfmvr_jax.config import Config, changed, check_config, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.export_torch import CONFIG_ENDING
 from dfmvr_jax.face_model import load_face_model
@@ -26,28 +25,30 @@ from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.torch_files import read_tensors
-from dfmvr_jax.torch_names import (
-    BISENET,
-    DF_MVR,
-    Modules,
-    WrongTensors,
-    compare,
-    from_torch,
-    split_parse_net,
-)
+from dfmvr_jax.torch_names import BISENET, DF_MVR, WrongTensors, from_torch, split_parse_net
 from dfmvr_jax.training.workdir import open_workdir
-
-Tensors = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class ImportCommand:
-    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]  # .pth files, one or several
+    checkpoints: Annotated[tuple[Path, ...], tyro.conf.Positional]  # .pth files, one or two
     out: Path  # folder to make: a workdir
     # builtin, builtin-coarse, or the path of the BFM_model_front.mat that the released weights speak of
     face_model: str | None = None
-    image_size: int = 224  # side of photos, pixels
+    image_size: int | None = None  # side of photos, pixels; None: 224, or that of an exported run
     partial: bool = False  # also where tensors are missing or do not fit: those start as in a new network
+
+
+class Tensors(NamedTuple):
+    """The tensors of one network, and the file they are from."""
+
+    path: Path
+    by_name: dict[str, np.ndarray]
+
+    def size(self, name: str, axis: int = 0) -> int | None:
+        """Of a convolution's kernel; None where there is no such kernel."""
+        kernel = self.by_name.get(name)
+        return kernel.shape[axis] if kernel is not None and kernel.ndim == 4 else None
 
 
 def main() -> None:
@@ -56,100 +57,125 @@ def main() -> None:
         raise InputError("name the .pth files to import")
     if (command.out / "config.json").exists():
         raise InputError(f"--out {command.out}: there is a run in it already; name another folder")
-    network, parse_net = read_networks(command.checkpoints)
-    config = config_of(command, network, parse_net)
+    found = read_networks(command.checkpoints)
+    config = config_of(command, found)
     model = load_face_model(config.face_model)
-    if network:
-        check_dimensions(command.checkpoints, network, model)
-
-    made_network, made_parse_net = make_networks(config, model.dimensions)
-    photos, labels, flat_photos = input_shapes(config)
-    jobs = [
-        (NETWORK_FOLDER, network, DF_MVR, made_network, (photos, labels)),
-        (PARSE_FOLDER, parse_net, BISENET, made_parse_net, (flat_photos,)),
-    ]
-    found = {
-        folder: variables_of(command, tensors, modules, module, inputs)
-        for folder, tensors, modules, module, inputs in jobs
-        if tensors
-    }
-    open_workdir(command.out, config, model)
-    for folder, variables in found.items():
+    if NETWORK_FOLDER in found:
+        check_dimensions(found[NETWORK_FOLDER], model)
+    networks = variables_of(found, config, model, command.partial)
+    for folder, variables in networks.items():
         save_variables(command.out / folder, variables, config)
-    print(f"{', '.join(found)}: {command.out}")
-    if PARSE_FOLDER not in found:
-        print(f"there was no parse net in the files: give its file too before {command.out} can reconstruct")
+    open_workdir(command.out, config, model)  # last: a folder with a config is whole
+    print(f"{', '.join(networks)}: {command.out}")
+    if PARSE_FOLDER not in networks:
+        print("there is no parse net in the files; to reconstruct, import again, with one")
 
 
-def read_networks(paths: tuple[Path, ...]) -> tuple[Tensors, Tensors]:
-    """The tensors of the reconstruction network and those of the parse net in the files; empty for none."""
-    network, parse_net, own_parse_net = {}, {}, {}
+def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
+    """The networks in the files, by their folder in a workdir. Raises `InputError` for two of a kind."""
+    found, inside = {}, {}
     for path in paths:
         tensors = read_tensors(path)
         if any(name.startswith("cp.") for name in tensors):
-            own_parse_net = tensors
+            new = {PARSE_FOLDER: tensors}
         elif any(name.startswith(("uuunet.", "rednet_fc.")) for name in tensors):
             network, parse_net = split_parse_net(tensors)
+            new = {NETWORK_FOLDER: network}
+            if parse_net:
+                inside[PARSE_FOLDER] = Tensors(path, parse_net)
         else:
             names = ", ".join(sorted(tensors)[:3])
             raise InputError(
                 f"{path}: is of another network: its {len(tensors)} tensors are called {names}, ...; "
                 "expected uuunet... and rednet_fc... (DF-MVR) or cp... and ffm... (face parsing)"
             )
-    return network, own_parse_net or parse_net
+        for folder, of_network in new.items():
+            if folder in found:
+                raise InputError(f"{found[folder].path} and {path} both hold {folder}: name one of them")
+            found[folder] = Tensors(path, of_network)
+    found = inside | found
+    return {folder: found[folder] for folder in (NETWORK_FOLDER, PARSE_FOLDER) if folder in found}
 
 
-def config_of(command: ImportCommand, network: Tensors, parse_net: Tensors) -> Config:
-    """The preset `released`, in the tensors' sizes; or the config that export_torch wrote beside the file."""
-    exported = command.checkpoints[0].with_suffix(CONFIG_ENDING)
-    if exported.exists():
-        config = read_config(exported)
-        return changed(config, {"face_model": command.face_model}) if command.face_model else config
-    if network and not command.face_model:
+def config_of(command: ImportCommand, found: dict[str, Tensors]) -> Config:
+    """The preset `released`, or what export_torch wrote beside a file; sizes are those of the tensors."""
+    files = [tensors.path for tensors in found.values()]
+    exported = {path: _exported_config(path) for path in files}
+    released = load_preset("released")
+    changes = {"face_model": command.face_model, "image_size": command.image_size}
+    if PARSE_FOLDER in found:
+        parse_net = found[PARSE_FOLDER]
+        config = exported[parse_net.path] or released
+        changes["parse"] = config.parse
+        changes["parse.width"] = parse_net.size("cp.resnet.conv1.weight")
+        changes["parse.num_classes"] = 19 if parse_net.size("conv_out.conv_out.weight") == 19 else 10
+    if NETWORK_FOLDER in found:
+        network = found[NETWORK_FOLDER]
+        if not exported[network.path] and not command.face_model:
+            raise InputError(
+                "--face-model is missing: the released weights speak of the Basel Face Model's front crop, "
+                "BFM_model_front.mat (python -m dfmvr_jax.prepare_bfm makes it); with --face-model builtin "
+                "they load for a try, and the faces mean nothing"
+            )
+        config = exported[network.path] or released
+        changes["network.width"] = network.size("uuunet.conv1_0.conv.0.weight")
+    config = changed(config, {name: value for name, value in changes.items() if value is not None})
+    try:  # as for a training that is given its parse net, which may have 19 classes
+        trained_on = {"parse.checkpoint": str(command.out), "parse.resnet18": None, "epochs": 1}
+        check_config(changed(config, trained_on), devices=1)
+    except InputError as error:
+        raise InputError(f"{', '.join(map(str, files))}: {error}") from None
+    return config
+
+
+def _exported_config(path: Path) -> Config | None:
+    beside = path.with_suffix(CONFIG_ENDING)
+    if not beside.exists():
+        return None
+    try:
+        return read_config(beside)
+    except InputError:
         raise InputError(
-            "--face-model is missing: the released weights speak of the Basel Face Model's front crop, "
-            "BFM_model_front.mat (python -m dfmvr_jax.prepare_bfm makes it); with --face-model builtin they "
-            "load for a try, and the faces mean nothing"
-        )
-    changes = {"image_size": command.image_size, "face_model": command.face_model or "builtin"}
-    tensor = "uuunet.conv1_0.conv.0.weight"
-    if tensor in network:
-        width = len(network[tensor])
-        changes["network.width"] = width
-        fused = network.get("rednet_fc.rednet.stem.0.conv.weight", np.empty((0, 4 * width))).shape[1]
-        changes["network.fused_features"] = "paper" if fused == width else "released"
-    if "cp.resnet.conv1.weight" in parse_net:
-        changes["parse.width"] = len(parse_net["cp.resnet.conv1.weight"])
-    if "conv_out.conv_out.weight" in parse_net:
-        changes["parse.num_classes"] = 19 if len(parse_net["conv_out.conv_out.weight"]) == 19 else 10
-    return changed(load_preset("released"), changes)
+            f"{beside}: is no config of this version: move it away to import {path} without it"
+        ) from None
 
 
-def check_dimensions(paths: tuple[Path, ...], network: Tensors, model: MorphableModel) -> None:
+def check_dimensions(network: Tensors, model: MorphableModel) -> None:
     """Raise `InputError` unless the network predicts as many coefficients as the face model has."""
-    heads = [f"rednet_fc.conv2_{name}.weight" for name in ("id", "exp", "color")]
-    found = tuple(len(network[head]) if head in network else None for head in heads)
-    if any(n is not None and n != m for n, m in zip(found, model.dimensions)):
+    predicted = tuple(network.size(f"rednet_fc.conv2_{name}.weight") for name in ("id", "exp", "color"))
+    if any(n is not None and n != m for n, m in zip(predicted, model.dimensions)):
         raise InputError(
-            f"{paths[0]}: predicts {found} coefficients of identity, expression and albedo, and the face "
-            f"model {model.name} has {model.dimensions}: give the face model of the weights as --face-model"
+            f"{network.path}: predicts {predicted} coefficients of identity, expression and albedo, and the "
+            f"face model {model.name} has {model.dimensions}: give that of the weights as --face-model"
         )
 
 
 def variables_of(
-    command: ImportCommand, tensors: Tensors, modules: Modules, network: nn.Module, inputs: tuple
-) -> dict:
-    """The network's variables, from the tensors; what differs is listed by name on standard error."""
-    variables = init_variables(network, 0, *inputs) if command.partial else variable_shapes(network, *inputs)
-    difference = compare(tensors, modules, variables)
-    for line in difference.lines():
-        print(line, file=sys.stderr)
-    try:
-        return from_torch(tensors, modules, variables, command.partial)
-    except WrongTensors as error:
-        raise InputError(
-            f"{', '.join(map(str, command.checkpoints))}: {error}; --partial True imports the others"
-        ) from None
+    found: dict[str, Tensors], config: Config, model: MorphableModel, partial: bool
+) -> dict[str, dict]:
+    """Variables of each network; what differs is listed by name on standard error.
+
+    Raises `InputError` where anything differs, unless `partial`: then such variables are a new network's.
+    """
+    network, parse_net = make_networks(config, model.dimensions)
+    photos, labels, flat_photos = input_shapes(config)
+    modules = {NETWORK_FOLDER: DF_MVR, PARSE_FOLDER: BISENET}
+    calls = {NETWORK_FOLDER: (network, photos, labels), PARSE_FOLDER: (parse_net, flat_photos)}
+    networks, problems = {}, []
+    for folder, tensors in found.items():
+        try:
+            shapes = variable_shapes(*calls[folder])
+            networks[folder] = from_torch(tensors.by_name, modules[folder], shapes)
+        except WrongTensors as error:
+            print("\n".join(error.difference.lines()), file=sys.stderr)
+            problems.append(f"{tensors.path}: {error}")
+            if partial:
+                net, *inputs = calls[folder]
+                new = init_variables(net, config.seed, *inputs)
+                networks[folder] = from_torch(tensors.by_name, modules[folder], new, partial=True)
+    if problems and not partial:
+        raise InputError(f"{'; '.join(problems)}; --partial True imports the others")
+    return networks
 
 
 if __name__ == "__main__":

@@ -80,9 +80,7 @@ def load_run(workdir: Path, face_model: str | None = None) -> Run:
 
     `face_model` is where the run's face model is now, if not where its config says.
     """
-    config = read_config(workdir / "config.json")
-    model = load_face_model(face_model or config.face_model)
-    check_face_model(workdir, model)
+    config, model = open_run(workdir, face_model)
     network, parse_net = make_networks(config, model.dimensions)
     photos, labels, flat_photos = input_shapes(config)
     variables = best_variables(workdir / NETWORK_FOLDER, network, photos, labels)
@@ -97,6 +95,14 @@ def load_run(workdir: Path, face_model: str | None = None) -> Run:
     # the weights are arguments: as constants of the compiled program they would be there twice
     predict_with_weights = functools.partial(predict, variables, parse_variables)
     return Run(config, model, face_camera(config.image_size, config.camera_distance), predict_with_weights)
+
+
+def open_run(workdir: Path, face_model: str | None = None) -> tuple[Config, MorphableModel]:
+    """Config and face model of the run in `workdir`, as `load_run` finds them."""
+    config = read_config(workdir / "config.json")
+    model = load_face_model(face_model or config.face_model)
+    check_face_model(workdir, model)
+    return config, model
 
 
 def input_shapes(config: Config) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:

@@ -51,12 +51,12 @@ class PrepareCommand:
 
 
 def main() -> None:
-    from scipy.io import savemat
-
     command = parse_command(PrepareCommand, __doc__)
     if command.out.suffix != ".mat":
         raise InputError(f"--out {command.out}: call it something.mat, as --face-model wants it")
     arrays = front_crop(command.source)
+    from scipy.io import savemat  # that it is there, `read_mat` has seen
+
     with whole_files(command.out.parent) as folder:
         savemat(folder / command.out.name, arrays)
         model = load_bfm(folder / command.out.name)
@@ -83,6 +83,15 @@ def front_crop(source: Path) -> dict[str, np.ndarray]:
             f"{info_path}: is of {info['skinmask'].size} vertices, BFM_front_idx.mat of "
             f"{len(expression_vertex)}: take both from the same place"
         )
+    vertices, triangles = len(expression_vertex), len(info["tri"])
+    one_past = {
+        "tri": vertices,
+        "keypoints": vertices,
+        "frontmask2_idx": vertices,
+        "point_buf": triangles + 1,
+    }
+    for name, count in one_past.items():
+        indices(info_path, info, name, count)
 
     def crop(basis: np.ndarray, vertices: np.ndarray, modes: int, file: str) -> np.ndarray:
         if basis.shape[1] < modes:
@@ -116,22 +125,22 @@ def _read_expressions(source: Path, vertices: int) -> Float[np.ndarray, "n3 mode
     path, scales_path = source / "Exp_Pca.bin", source / "std_exp.txt"
     content = path.read_bytes()
     modes = int(np.frombuffer(content[:4].ljust(4, b"\0"), "<i4")[0])
-    expected = 4 + 4 * 3 * vertices * (modes + 1)
-    if modes < 1 or len(content) != expected:
+    numbers = 3 * vertices * (modes + 1)
+    if modes < 1 or len(content) < 4 + 4 * numbers:
         raise InputError(
-            f"{path}: has {len(content):,} bytes; expected {expected:,} for its {modes} modes of "
-            f"{vertices:,} vertices; is it complete?"
+            f"{path}: has {len(content):,} bytes; expected {4 + 4 * numbers:,} or more for its {modes} modes "
+            f"of {vertices:,} vertices; is it complete?"
         )
-    basis = np.frombuffer(content, "<f4", offset=4).reshape(modes + 1, -1)[1:].T
+    basis = np.frombuffer(content, "<f4", numbers, offset=4).reshape(modes + 1, -1)[1:].T
     if not np.isfinite(basis).all():
         raise InputError(f"{path}: has values that are not finite")
     try:
-        scales = np.loadtxt(scales_path).ravel()
+        scales = np.array(scales_path.read_text().split(), float)
     except ValueError as error:
         raise InputError(f"{scales_path}: is no list of numbers ({error})") from None
-    if len(scales) != modes:
+    if len(scales) != modes or not np.isfinite(scales).all():
         raise InputError(
-            f"{scales_path}: has {len(scales)} numbers; expected the {modes} modes of {path.name}"
+            f"{scales_path}: has {len(scales)} numbers; expected the {modes} modes of {path.name}, all finite"
         )
     return basis * scales
 

@@ -65,6 +65,7 @@ SMOKE = SMALL | {
     "log_every": 1,
 }
 
+# Joined presets apply in the order of this list, so a variant stays what it is, whatever it is joined with.
 PRESETS = {
     # whole runs: python train.py --preset NAME --workdir runs/NAME
     "paper": Preset("the paper: full size, 224 px, 512 epochs", PAPER_LOSS | PAPER_SCHEDULE),
@@ -74,6 +75,14 @@ PRESETS = {
     ),
     "small": Preset("an eighth of the width, 64 px: learns on two CPU cores in minutes", SMALL),
     "smoke": Preset("small for a handful of steps: does everything run on this machine?", SMOKE),
+    # the parse net alone: python train.py --preset parse-full --workdir runs/parse
+    "parse-full": Preset("BiSeNet alone, 224 px, hard examples mined", {"epochs": 0}),
+    "parse-small": Preset("the parse net of small alone", SMALL | {"epochs": 0}),
+    # to join with others: python train.py --preset v4+released-loss --workdir runs/v4-released-loss
+    "paper-loss": Preset("the paper's loss", PAPER_LOSS),
+    "released-loss": Preset("the released code's loss", RELEASED_LOSS),
+    "paper-schedule": Preset("512 epochs, batch 16, cosine from the start", PAPER_SCHEDULE),
+    "released-schedule": Preset("280 epochs, batch 24, 50 constant, then cosine to 1e-6", RELEASED_SCHEDULE),
     # table 3 and section 5.3: python train.py --preset NAME --workdir runs/NAME, or small+NAME
     "v1": Preset("table 3: plain CNN fusion", {"network.fusion": "cnn"}),
     "v2": Preset("table 3: one U-Net shared by the views", {"network.fusion": "shared-unet"}),
@@ -85,26 +94,21 @@ PRESETS = {
     "v6": Preset("table 3: everything", {}),
     "paper-fusion": Preset("the paper's 64 fused channels, not 256", {"network.fused_features": "paper"}),
     "single-view": Preset("a third of the inputs is one photo (5.3)", {"data.all_views_probability": 2 / 3}),
-    # to join with others: python train.py --preset v6+released-loss --workdir runs/v6-released-loss
-    "paper-loss": Preset("the paper's loss", PAPER_LOSS),
-    "released-loss": Preset("the released code's loss", RELEASED_LOSS),
-    "paper-schedule": Preset("512 epochs, batch 16, cosine from the start", PAPER_SCHEDULE),
-    "released-schedule": Preset("280 epochs, batch 24, 50 constant, then cosine to 1e-6", RELEASED_SCHEDULE),
-    # the parse net alone: python train.py --preset parse-full --workdir runs/parse
-    "parse-full": Preset("BiSeNet alone, 224 px, hard examples mined", {"epochs": 0}),
-    "parse-small": Preset("the parse net of small alone", SMALL | {"epochs": 0}),
 }
 
 
 def load_preset(names: str) -> Config:
-    """The config of a preset, or of several joined by `+`, of which later ones win. Raises `InputError`."""
-    config = Config()
-    for name in names.split("+"):
+    """The config of a preset, or of several joined by `+`. Raises `InputError` for an unknown one."""
+    chosen = names.split("+")
+    for name in chosen:
         if name not in PRESETS:
             raise InputError(
                 f"--preset {names}: there is no preset {name!r}; choose from {', '.join(PRESETS)}"
             )
-        config = changed(config, PRESETS[name].changes)
+    config = Config()
+    for name, preset in PRESETS.items():
+        if name in chosen:
+            config = changed(config, preset.changes)
     return config
 
 

@@ -39,8 +39,15 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     if not tensors:
         found = f"a dict of {', '.join(map(str, content))}" if isinstance(content, dict) else type(content)
         raise InputError(f"{path}: holds no tensors by name, but {found}"[:300])
+    unusual = [
+        name for name, tensor in tensors.items() if tensor.layout != torch.strided or tensor.is_quantized
+    ]
+    if unusual:
+        raise InputError(f"{path}: tensor {unusual[0]} is sparse or quantized; expected a plain one")
     return {
-        name.removeprefix("module."): (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        name.removeprefix("module."): (
+            (tensor.float() if tensor.is_floating_point() else tensor).detach().numpy()
+        )
         for name, tensor in tensors.items()
     }
 
@@ -61,10 +68,11 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
 def _find_tensors(content, kind: type) -> dict:
     if not isinstance(content, dict):
         return {}
-    tensors = {name: value for name, value in content.items() if isinstance(value, kind)}
     for name in NESTED:
-        tensors = tensors or _find_tensors(content.get(name), kind)
-    return tensors
+        tensors = _find_tensors(content.get(name), kind)
+        if tensors:
+            return tensors
+    return {name: x for name, x in content.items() if isinstance(name, str) and isinstance(x, kind)}
 
 
 def _torch(path: Path):

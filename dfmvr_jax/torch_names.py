@@ -22,9 +22,9 @@ PARSE_PREFIX = "mask_model."
 KINDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 # batch norms count their batches there; with PyTorch's fixed momentum nobody reads it
 COUNTER = ".num_batches_tracked"
-# in the released weights, but no part of what the released network computes: shape of each
+# in the released weights, but no part of what the released network computes: shapes; None: as of the heads
 UNUSED = {
-    "rednet_fc.rednet.pts_net.0.weight": (1024, 2048),
+    "rednet_fc.rednet.pts_net.0.weight": (1024, None),
     "rednet_fc.rednet.pts_net.0.bias": (1024,),
     "rednet_fc.rednet.pts_net.1.weight": (1,),
     "rednet_fc.rednet.pts_net.2.weight": (512, 1024),
@@ -238,8 +238,13 @@ def with_unused(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Add what PyTorch's `load_state_dict` wants and nothing computes with: counters, unused `pts_net`."""
     norms = [name.removesuffix(".running_mean") for name in tensors if name.endswith(".running_mean")]
     counters = {name + COUNTER: np.zeros((), np.int64) for name in norms}
-    of_rednet = any(name.startswith("rednet_fc.") for name in tensors)
-    unused = {name: np.zeros(shape, np.float32) for name, shape in UNUSED.items() if of_rednet}
+    head = tensors.get("rednet_fc.conv2_id.weight")
+    if head is None:  # a parse net
+        return tensors | counters
+    unused = {
+        name: np.zeros([head.shape[1] if size is None else size for size in shape], np.float32)
+        for name, shape in UNUSED.items()
+    }
     return tensors | counters | unused
 
 

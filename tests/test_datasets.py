@@ -18,7 +18,8 @@ import datasets.synthetic.builder as builder
 from datasets import augmentation
 from datasets.pipeline import (
     Relabelled,
-    check_fits,
+    check_image_size,
+    check_landmarks_3d,
     iterate,
     load_split,
     training_batches,
@@ -308,14 +309,13 @@ def test_data_of_another_size_or_face_is_refused(config):
     split = load_split(config, "train")
     fitting = Config(image_size=SIZE, face_model="builtin-coarse")
     without_3d = LossConfig(landmarks_3d=0.0)
-    check_fits(split, fitting)
-    check_fits(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d))
-    for wrong, flag in (
-        ({"image_size": 32, "loss": without_3d}, f"--image-size {SIZE}"),
-        ({"face_model": "builtin"}, "--face-model builtin-coarse.*--loss.landmarks-3d 0"),
-    ):
-        with pytest.raises(InputError, match=f"{split.path}.*{flag}"):
-            check_fits(split, dataclasses.replace(fitting, **wrong))
+    check_image_size(split, fitting)
+    check_landmarks_3d(split, fitting)
+    check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d))
+    with pytest.raises(InputError, match=f"{split.path}.*--image-size {SIZE}"):
+        check_image_size(split, dataclasses.replace(fitting, image_size=32))
+    with pytest.raises(InputError, match=f"{split.path}.*--face-model builtin-coarse.*--loss.landmarks-3d 0"):
+        check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin"))
 
 
 def test_unknown_names_are_listed(config):

@@ -546,21 +546,35 @@ def short():
 def pointing_outside():
     return dataclasses.replace(toy_face_model(), triangles=toy_face_model().triangles + 441)
 
+def metres():
+    return dataclasses.replace(toy_face_model(), unit_mm=1000.0)
+
+def infinite():
+    return dataclasses.replace(toy_face_model(), skin_mask=toy_face_model().skin_mask + jnp.inf)
+
 def nothing():
     return None
+
+number = 3
 """
 
 
 def test_a_model_of_your_own_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "own_face.py").write_text(OWN_MODEL)
+    (tmp_path / "wrong_syntax.py").write_text("def")
     monkeypatch.syspath_prepend(tmp_path)
     assert load_face_model("own_face:model").num_vertices == 441
     for name, problem in (
         ("own_face:short", r"landmarks has shape \(5,\), expected \(68,\)"),
         ("own_face:pointing_outside", "triangles must be integers from 0 to 440"),
         ("own_face:nothing", "returned NoneType, expected a MorphableModel"),
-        ("own_face:absent", "no attribute 'absent'; is its folder on PYTHONPATH"),
-        ("no_such_file:model", "No module named 'no_such_file'"),
+        ("own_face:metres", "unit_mm is 1000.0, expected 100.0"),
+        ("own_face:infinite", "skin_mask has values that are not finite"),
+        ("own_face:absent", "own_face has no function 'absent'"),
+        ("own_face:number", "own_face has no function 'number'"),
+        ("no_such_file:model", "No module named 'no_such_file'.*is its folder on PYTHONPATH"),
+        ("wrong_syntax:model", "wrong_syntax cannot be imported .SyntaxError"),
+        (":model", "no module cannot be imported"),
     ):
         with pytest.raises(InputError, match=f"face model {name}: .*{problem}"):
             load_face_model(name)

@@ -112,6 +112,26 @@ def test_the_parse_net_starts_from_imagenet_weights(model, tmp_path):
 
     with pytest.raises(InputError, match="resnet18.pth: .*misshapen.*--parse.width 64"):
         read_given_networks(changed(config, {"parse.width": 8}), tmp_path / "run", model)
-    (tmp_path / "run" / PARSE_FOLDER).mkdir(parents=True)
+    (tmp_path / "run" / PARSE_FOLDER / "3.orbax-checkpoint-tmp").mkdir(parents=True)
+    assert read_given_networks(config, tmp_path / "run", model).resnet18  # killed before it had a checkpoint
+    (tmp_path / "run" / PARSE_FOLDER / "3").mkdir()
     path.unlink()  # a run that goes on does not read it again
     assert read_given_networks(config, tmp_path / "run", model).resnet18 is None
+
+
+def test_a_run_killed_before_its_copy_was_complete_reads_again(source, model, tmp_path):
+    config = changed(SMALL, {"init_from": str(source)})
+    (tmp_path / "run" / NETWORK_FOLDER / "0.orbax-checkpoint-tmp").mkdir(parents=True)
+    (tmp_path / "run" / PARSE_FOLDER / "0.orbax-checkpoint-tmp").mkdir(parents=True)
+    given = read_given_networks(config, tmp_path / "run", model)
+    assert given.network and given.parse_net
+
+
+def test_a_start_without_parse_net_trains_one(source, model, tmp_path):
+    shutil.copytree(source, tmp_path / "source")
+    shutil.rmtree(tmp_path / "source" / PARSE_FOLDER)
+    config = changed(SMALL, {"init_from": str(tmp_path / "source")})
+    given = read_given_networks(config, tmp_path / "run", model)
+    assert given.network and given.parse_net is None
+    with pytest.raises(InputError, match="has no parse net, and one of 19 classes cannot be trained here"):
+        read_given_networks(changed(config, {"parse.num_classes": 19}), tmp_path / "run", model)

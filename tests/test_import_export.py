@@ -1,12 +1,10 @@
 """PyTorch files to workdirs and back, and the StableHLO file: the commands, and every kind of bad file."""
 
 import argparse
-import dataclasses
-import json
 import os
 import pickle
+import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import jax.export
@@ -17,6 +15,7 @@ import torch
 from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax import export_stablehlo, export_torch, import_torch
 from dfmvr_jax.config import changed, read_config
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.inference import (
     NETWORK_FOLDER,
@@ -74,6 +73,27 @@ def test_a_19_class_parse_net_is_recognised(weights, monkeypatch, capsys, tmp_pa
     assert not (tmp_path / "run" / NETWORK_FOLDER).exists()
 
 
+def test_a_parse_net_of_its_own_file_comes_first(weights, monkeypatch, capsys, tmp_path):
+    """With an exported run, whose config speaks of another parse net."""
+    run = small_run(tmp_path / "run", changed(SMALL, {"parse.enlarge": 2}))
+    network = tmp_path / "x.pth"
+    run_program(monkeypatch, capsys, export_torch.main, run, "--out", network)
+    other = save(tmp_path / "19.pth", with_19_classes(parse_part(weights)))
+    flags = [network, other, "--out", tmp_path / "both", "--image-size", 48]
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert (code, err) == (0, "")
+    config = read_config(tmp_path / "both" / "config.json")
+    assert (config.image_size, config.network.width) == (48, SMALL.network.width)
+    assert (config.parse.width, config.parse.num_classes, config.parse.enlarge) == (64, 19, 1)
+    coefficients = load_run(tmp_path / "both").predict(np.zeros((3, 48, 48, 3), np.float32), np.ones(3, bool))
+    assert np.isfinite(coefficients.identity).all()
+
+    code, _, err = run_program(
+        monkeypatch, capsys, import_torch.main, other, other, "--out", tmp_path / "twice"
+    )
+    assert code == 2 and "both hold parse_net: name one of them" in err
+
+
 def test_export_and_import_give_back_the_same_run(monkeypatch, capsys, tmp_path):
     run = small_run(tmp_path / "run")
     path = tmp_path / "files" / "x.pth"
@@ -86,13 +106,14 @@ def test_export_and_import_give_back_the_same_run(monkeypatch, capsys, tmp_path)
 
 
 def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, tmp_path):
-    """An export of a network as wide as PyTorch wants its parse net; sides such as PyTorch can pool."""
-    config = changed(SMALL, {"parse.width": 64, "network.width": 32, "image_size": 64})
+    """All tensors, other widths, and the released camera: only there do translations differ."""
+    config = changed(SMALL, {"network.width": 32, "image_size": 64})
     run = small_run(tmp_path / "run", config)
-    run_program(monkeypatch, capsys, export_torch.main, run, "--out", tmp_path / "x.pth")
-    twin = ReleasedNet(width=32)
-    missing, unknown = twin.load_state_dict(read_torch(tmp_path / "x.pth", skip="pts_net"), strict=False)
-    assert not unknown and all("pts_net" in name for name in missing)
+    flags = [run, "--out", tmp_path / "x.pth", "--camera-distance", 1]
+    assert run_program(monkeypatch, capsys, export_torch.main, *flags)[0] == 0
+    assert read_config(tmp_path / "x.dfmvr.json").camera_distance == 1
+    twin = ReleasedNet(width=32, parse_width=SMALL.parse.width)
+    twin.load_state_dict(torch.load(tmp_path / "x.pth"))
 
     network, _ = make_networks(config, (80, 64, 80))
     rng = np.random.default_rng(0)
@@ -101,21 +122,24 @@ def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, t
     views = np.moveaxis(np.concatenate([2 * photos - 1, labels[..., None]], -1), -1, 2).astype(np.float32)
     with torch.no_grad():
         theirs = twin.eval()(*torch.from_numpy(views).unbind(1))
-    for name, array in (("id", ours.identity), ("rotate_lt", ours.rotation[:, 0])):
+    for name, array in (
+        ("id", ours.identity),
+        ("rotate_lt", ours.rotation[:, 0]),
+        ("offset_xy_rt", ours.translation[:, 2, :2]),
+        ("offset_z_rt", ours.translation[:, 2, 2:] - 9),
+    ):
         np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5)
 
 
-def read_torch(path, skip: str) -> dict:
-    return {name: value for name, value in torch.load(path).items() if skip not in name}
-
-
-def test_a_variant_without_released_names_is_not_exported(monkeypatch, capsys, tmp_path):
-    config = changed(SMALL, {"network.fusion": "cnn"})
+@pytest.mark.parametrize("changes", [{"fusion": "cnn"}, {"fused_features": "paper"}], ids=str)
+def test_a_variant_without_released_names_is_not_exported(monkeypatch, capsys, tmp_path, changes):
+    ((name, value),) = changes.items()
+    config = changed(SMALL, {f"network.{name}": value})
     open_workdir(tmp_path / "run", config, load_face_model(config.face_model))
     code, _, err = run_program(
         monkeypatch, capsys, export_torch.main, tmp_path / "run", "--out", tmp_path / "x.pth"
     )
-    assert code == 2 and "no network with fusion cnn" in err and err.count("\n") == 1
+    assert code == 2 and f"no network with {name} {value}" in err and err.count("\n") == 1
     assert not (tmp_path / "x.pth").exists()
 
 
@@ -124,16 +148,27 @@ def test_the_stablehlo_file_computes_what_the_run_does(monkeypatch, capsys, tmp_
     path = tmp_path / "x.stablehlo"
     code, _, _ = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", path)
     assert code == 0
-    function = jax.export.deserialize(path.read_bytes())
     photos = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
     given = np.array([True, False, True])
-    ours = function.call(photos, given)
+    np.savez(tmp_path / "in.npz", photos=photos, given=given)
+    subprocess.run([sys.executable, "-c", CALL_WITHOUT_OUR_CODE], cwd=tmp_path, check=True)
+    ours = np.load(tmp_path / "out.npz")
     trained = load_run(run)
     wanted = trained.predict(photos, given)
     for name, value in wanted._asdict().items():
         np.testing.assert_allclose(ours[name], value, rtol=1e-5, atol=1e-6)
     vertices = face_shape(trained.model, wanted.identity, wanted.expression)
     np.testing.assert_allclose(ours["vertices"], vertices, atol=1e-5)
+
+
+CALL_WITHOUT_OUR_CODE = """
+import pathlib, sys
+import jax.export, numpy as np
+inputs = np.load("in.npz")
+function = jax.export.deserialize(bytearray(pathlib.Path("x.stablehlo").read_bytes()))
+np.savez("out.npz", **function.call(inputs["photos"], inputs["given"]))
+assert not any(name.startswith(("dfmvr_jax", "render", "flax")) for name in sys.modules)
+"""
 
 
 # ---------------------------------------------------------------- bad input
@@ -241,9 +276,10 @@ def test_a_run_is_not_read_with_a_face_model_of_another_topology(tmp_path, monke
     )
     assert code == 2 and err.count("\n") == 1
     assert "the face model 'builtin-coarse' (10319 vertices" in err and "not of 'builtin' (40249" in err
-    (run / "face_model.json").write_text("{")
-    code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", out)
-    assert code == 2 and "face_model.json cannot be read" in err
+    for damaged in ("{", "[]"):
+        (run / "face_model.json").write_text(damaged)
+        code, _, err = run_program(monkeypatch, capsys, export_torch.main, run, "--out", out)
+        assert code == 2 and "face_model.json is damaged" in err and err.count("\n") == 1
 
 
 def test_without_torch_the_reason_is_one_line(monkeypatch, capsys, tmp_path):
@@ -267,15 +303,62 @@ def test_half_precision_and_old_files_are_read(tmp_path):
     }
 
 
-def test_config_without_a_file_of_ours_is_that_of_the_tensors(weights):
-    command = import_torch.ImportCommand((Path("x.pth"),), Path("run"), face_model="builtin")
-    config = import_torch.config_of(command, reconstruction_part(weights), parse_part(weights))
-    assert (config.network.width, config.parse.width) == (64, 64)
-    assert config.network.fused_features == "released"
-    narrow = {
-        "uuunet.conv1_0.conv.0.weight": np.zeros((8, 4, 3, 3)),
-        "rednet_fc.rednet.stem.0.conv.weight": np.zeros((4, 8, 3, 3)),
-    }
-    config = import_torch.config_of(dataclasses.replace(command, image_size=96), narrow, {})
-    assert (config.network.width, config.network.fused_features, config.image_size) == (8, "paper", 96)
-    assert json.loads(json.dumps(dataclasses.asdict(config)))["camera_distance"] == 1.0
+@pytest.mark.parametrize(
+    ("tensors", "flags", "message"),
+    [
+        ({"uuunet.conv1_0.conv.0.weight": np.zeros((24, 4, 3, 3))}, [], "--network.width 24: expected 8, 16"),
+        ({"uuunet.conv1_0.conv.0.weight": np.zeros(())}, [], "misshapen (uuunet.conv1_0.conv.0.weight has"),
+        (
+            {"rednet_fc.conv2_id.weight": np.zeros(3)},
+            [],
+            "misshapen (rednet_fc.conv2_id.weight has shape (3,)",
+        ),
+        ({"cp.resnet.conv1.weight": np.zeros(())}, [], "misshapen (cp.resnet.conv1.weight has shape ()"),
+        ({"cp.x": np.zeros(3)}, ["--image-size", 0], "--image-size 0: expected 32 or more"),
+        ({"cp.x": np.zeros(3)}, ["--image-size", -32], "--image-size -32: expected 32 or more"),
+    ],
+)
+def test_other_architectures_are_one_line(monkeypatch, capsys, tmp_path, tensors, flags, message):
+    path = save(tmp_path / "x.pth", tensors)
+    flags = [path, "--out", tmp_path / "run", "--face-model", "builtin-coarse", *flags]
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert code == 2 and message in err.splitlines()[-1] and str(path) in err.splitlines()[-1]
+    assert all(line.startswith(("missing: ", "misshapen: ", "unknown: ")) for line in err.splitlines()[:-1])
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_config_of_another_version_beside_the_file(monkeypatch, capsys, tmp_path):
+    path = save(tmp_path / "x.pth", {"cp.x": np.zeros(3)})
+    (tmp_path / "x.dfmvr.json").write_text("{}")
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
+    assert code == 2 and f"x.dfmvr.json: is no config of this version: move it away to import {path}" in err
+
+
+def test_a_full_disk_leaves_no_run_behind(monkeypatch, capsys, tmp_path, weights):
+    """The config comes last: without it the command may be given again."""
+    path = save(tmp_path / "x.pth", parse_part(weights))
+
+    def refuse(*_):
+        raise InputError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(import_torch, "save_variables", refuse)
+        code, *_ = run_program(patch, capsys, import_torch.main, path, "--out", tmp_path / "run")
+    assert code == 2 and not (tmp_path / "run" / "config.json").exists()
+    code, *_ = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
+    assert code == 0
+
+
+def test_tensors_of_every_kind(tmp_path):
+    path = tmp_path / "x.pth"
+    for content in (
+        {"a": torch.nn.Parameter(torch.ones(3)), 5: torch.ones(2)},
+        {"best": torch.tensor(0.1), "state_dict": {"a": torch.ones(3)}},
+        {"model": {"state_dict": {"module.a": torch.ones(3, dtype=torch.bfloat16)}}},
+    ):
+        torch.save(content, path)
+        np.testing.assert_array_equal(read_tensors(path)["a"], np.ones(3, np.float32))
+        assert list(read_tensors(path)) == ["a"]
+    torch.save({"a": torch.ones(3).to_sparse()}, path)
+    with pytest.raises(InputError, match="tensor a is sparse or quantized"):
+        read_tensors(path)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.parity import our_outputs, random_inputs, their_outputs
 from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS, fold_logits
 from dfmvr_jax.coefficients import VIEWS
@@ -124,25 +125,12 @@ def test_the_twin_is_the_released_network(weights, expected):
 
 
 @pytest.mark.parametrize(("seed", "size"), [(9, (64, 96)), (8, (128, 32))])
-def test_whole_network_with_other_weights_and_sizes(shared_dir, seed, size):
-    """From photos and labels as we give them; PyTorch gets them as the released code prepares them."""
+def test_all_outputs_with_other_weights_and_sizes(shared_dir, seed, size):
     weights = released_weights(shared_dir, seed)
-    variables = from_torch(reconstruction_part(weights), DF_MVR, network_shapes())
-    rng = np.random.default_rng(seed)
-    photos = rng.random((2, 3, *size, 3), np.float32)
-    labels = rng.integers(0, 2, (2, 3, *size), np.int32)  # with more, such weights overflow in PyTorch too
-    ours = run(DFMVR(DIMENSIONS), variables, photos, labels)
-    theirs_in = np.moveaxis(np.concatenate([2 * photos - 1, labels[..., None]], -1), -1, 2).astype(np.float32)
-    with torch.no_grad():
-        theirs = torch_twin(weights)(*torch.from_numpy(theirs_in).unbind(1))
-    assert_close(ours.identity, theirs["id"])
-    assert_close(ours.expression, theirs["exp"])
-    assert_close(ours.albedo, theirs["color"])
-    assert_close(ours.light.reshape(-1, 27), theirs["gamma"])
-    for i, view in enumerate(VIEW_SUFFIXES):
-        assert_close(ours.rotation[:, i], theirs[f"rotate_{view}"])
-        xyz = np.concatenate([theirs[f"offset_xy_{view}"], theirs[f"offset_z_{view}"]], axis=1)
-        assert_close(ours.translation[:, i], xyz)
+    views, images = random_inputs(size, seed)
+    ours = our_outputs(weights, views, images)
+    for name, theirs in their_outputs(torch_twin(weights), views, images).items():
+        assert_close(ours[name], theirs)
 
 
 @pytest.mark.parametrize("size", [(48, 80), (112, 96)])

@@ -90,6 +90,15 @@ def rewrite(folder, name: str, **changes) -> None:
             lambda f: (f / "std_exp.txt").write_text("1 2 3"),
             "std_exp.txt: has 3 numbers; expected the 70 modes",
         ),
+        (
+            lambda f: (f / "std_exp.txt").write_text("nan " * EXPRESSION_MODES),
+            "std_exp.txt: has 70 numbers; expected the 70 modes of Exp_Pca.bin, all finite",
+        ),
+        (lambda f: (f / "std_exp.txt").write_text(""), "std_exp.txt: has 0 numbers"),
+        (
+            lambda f: rewrite(f, "facemodel_info.mat", tri=np.full((5, 3), CROP + 1)),
+            f"facemodel_info.mat: array tri has values from {CROP + 1} to {CROP + 1}",
+        ),
         (lambda f: (f / "std_exp.txt").write_text("a b"), "std_exp.txt: is no list of numbers"),
         (
             lambda f: (f / "BFM_exp_idx.mat").write_text("x"),

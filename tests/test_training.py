@@ -27,6 +27,7 @@ from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard
 from dfmvr_jax.training.update import confusion_matrix, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
 from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
+from tests.toy_face import toy_face_model
 
 
 @pytest.fixture(scope="module")
@@ -319,8 +320,8 @@ def test_workdir_of_another_config_is_refused(tmp_path, toy_model):
     open_workdir(tmp_path / "run", going_on, toy_model)
     with pytest.raises(InputError, match="learning_rate: 0.5, not 0.0001"):
         open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5), toy_model)
-    with pytest.raises(InputError, match=r"face model 'toy' \(441 vertices.*not of 'toy' \(100 vertices"):
-        open_workdir(tmp_path / "run", going_on, toy_face_model(side=10))
+    with pytest.raises(InputError, match=r"face model 'toy' \(441 vertices.*not of 'toy' \(144 vertices"):
+        open_workdir(tmp_path / "run", going_on, toy_face_model(side=12))
     assert read_config(tmp_path / "run" / "config.json") == going_on
 
 

@@ -66,15 +66,23 @@ def test_every_preset_is_valid_and_survives_its_file(name, tmp_path):
     assert read_config(tmp_path / "config.json") == config
 
 
-def test_presets_join_and_the_last_one_wins():
+def test_presets_join_in_whatever_order():
     joined = load_preset("small+v3+released-loss")
     small, v3, released = (load_preset(name) for name in ("small", "v3", "released"))
+    assert joined == load_preset("released-loss+v3+small")
     assert joined.image_size == small.image_size and joined.epochs == small.epochs
     assert joined.network == changed(small.network, {"backbone": v3.network.backbone})
     assert joined.loss.photo == released.loss.photo
     assert load_preset("released+paper-loss+paper-schedule+v6") == changed(Config(), {"camera_distance": 1.0})
     with pytest.raises(InputError, match="small[+]v9: there is no preset 'v9'; choose from paper, released"):
         load_preset("small+v9")
+
+
+@pytest.mark.parametrize("joined_with", ["small", "released", "paper-loss", "released-loss"])
+def test_a_variant_stays_what_it_is(joined_with):
+    v4, v5 = load_preset(f"v4+{joined_with}"), load_preset(f"{joined_with}+v5")
+    assert not v4.network.face_mask and v4.loss.mask == 0 and v4.loss.landmarks_3d > 0
+    assert v5.network.face_mask and v5.loss.mask > 0 and v5.loss.landmarks_3d == 0
 
 
 def test_the_listing_names_every_preset_and_what_differs(capsys):

@@ -10,6 +10,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.builtin import load_builtin
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 
+UNIT_MM = 100.0  # the one model unit that cameras and losses know
 BUILTIN = {"builtin": "fine", "builtin-coarse": "coarse"}
 
 
@@ -36,13 +37,18 @@ def load_face_model(name: str) -> MorphableModel:
 
 
 def _load_own(name: str) -> MorphableModel:
-    module, function = name.split(":", 1)
+    module_name, function_name = name.split(":", 1)
     try:
-        model = getattr(importlib.import_module(module), function)()
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # whatever running the module may raise
         raise InputError(
-            f"face model {name}: {error}; is its folder on PYTHONPATH, and the function there?"
+            f"face model {name}: {module_name or 'no module'} cannot be imported "
+            f"({type(error).__name__}: {error}); is its folder on PYTHONPATH?"
         ) from error
+    function = getattr(module, function_name, None)
+    if not callable(function):
+        raise InputError(f"face model {name}: {module_name} has no function {function_name!r}")
+    model = function()
     if not isinstance(model, MorphableModel):
         raise InputError(f"face model {name}: returned {type(model).__name__}, expected a MorphableModel")
     problem = _first_problem(model)
@@ -52,7 +58,9 @@ def _load_own(name: str) -> MorphableModel:
 
 
 def _first_problem(model: MorphableModel) -> str:
-    """What is wrong with a model's shapes and indices, in words; empty if nothing."""
+    """What is wrong with a model's unit, shapes and numbers, in words; empty if nothing."""
+    if model.unit_mm != UNIT_MM:
+        return f"unit_mm is {model.unit_mm}, expected {UNIT_MM}: cameras and losses want decimetres"
     vertices, triangles = len(model.mean_shape), len(model.triangles)
     identity, expression, albedo = model.dimensions
     shapes = {
@@ -87,4 +95,7 @@ def _first_problem(model: MorphableModel) -> str:
             jnp.issubdtype(indices.dtype, jnp.integer) and (indices >= 0).all() and (indices < end).all()
         ):
             return f"{field} must be integers from 0 to {end - 1}"
+    for field in shapes:
+        if not jnp.isfinite(getattr(model, field)).all():
+            return f"{field} has values that are not finite"
     return ""

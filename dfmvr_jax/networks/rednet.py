@@ -60,7 +60,8 @@ class Bottleneck(nn.Module):
 class RedNet(nn.Module):
     """Features at full resolution to one vector of 32 x width per image. Sides must be multiples of 16.
 
-    With `convolutions` it is the ResNet-50 of He et al. (CVPR 2016), 7x7 stem and all: v3 of table 3.
+    With `convolutions` it is a ResNet-50 (He et al., CVPR 2016), the strides in the 3x3 convolutions, as has
+    become usual: v3 of table 3.
     """
 
     width: int = 64  # channels of the first stage's bottlenecks: 8, 16 or a multiple of 32

@@ -94,7 +94,7 @@ def fit_crop(
     Args:
       points: eye centres, nose tip, mouth corners of the photo, pixels.
       reference: the same points of the mean face, model space.
-      camera: of the networks.
+      camera: that would show the reference at its place in the crop.
 
     Raises:
       InputError: the points are not in that order, mirrored, or not a face's.

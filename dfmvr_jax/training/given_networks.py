@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, read_config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, save_variables
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import variable_shapes
@@ -27,19 +27,26 @@ class GivenNetworks(NamedTuple):
 
 
 def read_given_networks(config: Config, workdir: Path, model: MorphableModel) -> GivenNetworks:
-    """What `parse.checkpoint`, `init_from` and `parse.resnet18` name.
+    """What `parse.checkpoint`, `init_from` (the parse net too, if it has one) and `parse.resnet18` name.
 
     Raises `InputError` where it does not fit. A run that goes on has copies of its own.
     """
-    parse_source = config.parse.checkpoint or config.init_from
-    if parse_source and _kept_parse_net(workdir).is_dir():
+    parse_source = config.parse.checkpoint
+    if not parse_source and config.init_from and (Path(config.init_from) / PARSE_FOLDER).is_dir():
+        parse_source = config.init_from
+    if _kept_parse_net(workdir).is_dir():
         parse_source = workdir
     parse_net = network = resnet18 = None
     if parse_source:
         parse_net = _read_parse_net(config, Path(parse_source), model)
-    elif config.parse.resnet18 and not (workdir / PARSE_FOLDER).exists():
+    elif config.parse.num_classes != len(PARTS):
+        raise InputError(
+            f"{config.init_from} has no parse net, and one of {config.parse.num_classes} classes cannot be "
+            "trained here: name one with --parse.checkpoint"
+        )
+    elif config.parse.resnet18 and not _has_checkpoint(workdir / PARSE_FOLDER):
         resnet18 = _read_resnet18(config, Path(config.parse.resnet18), model)
-    if config.init_from and not any((workdir / NETWORK_FOLDER).glob("[0-9]*")):
+    if config.init_from and not _has_checkpoint(workdir / NETWORK_FOLDER):
         network = _read_network(config, Path(config.init_from), model)
     return GivenNetworks(parse_net, network, resnet18)
 
@@ -55,6 +62,11 @@ def keep_given_networks(given: GivenNetworks, config: Config, workdir: Path) -> 
 def with_resnet18(variables: dict, resnet18: dict) -> dict:
     """The parse net's variables with the given context path."""
     return {collection: tree | {"resnet": resnet18[collection]} for collection, tree in variables.items()}
+
+
+def _has_checkpoint(folder: Path) -> bool:
+    """Whether a checkpoint is complete; orbax gives the folders of unfinished ones longer names."""
+    return folder.is_dir() and any(path.name.isdigit() for path in folder.iterdir())
 
 
 def _kept_parse_net(workdir: Path) -> Path:
@@ -75,11 +87,14 @@ def _read_network(config: Config, source: Path, model: MorphableModel) -> dict:
     network, _ = make_networks(config, model.dimensions)
     photos, labels, _ = input_shapes(config)
     variables = best_variables(source / NETWORK_FOLDER, network, photos, labels)
-    return _seen_from(variables, config.camera_distance - theirs.camera_distance)
+    return seen_from(variables, config.camera_distance - theirs.camera_distance)
 
 
-def _seen_from(variables: dict, farther: float) -> dict:
-    """Variables that show the same pictures to a camera that is `farther` from the origin."""
+def seen_from(variables: dict, farther: float) -> dict:
+    """The reconstruction network's variables for a camera that is `farther` (model units) from the origin.
+
+    The predicted faces move with the camera, so that it sees the same pictures.
+    """
     bias = variables["params"]["heads"]["translation"]["bias"]
     translation = variables["params"]["heads"]["translation"] | {"bias": bias.at[2::3].add(farther)}
     heads = variables["params"]["heads"] | {"translation": translation}

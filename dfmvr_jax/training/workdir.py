@@ -1,7 +1,10 @@
 """The folder of a run: one config and one face model, for good."""
 
 import json
+import zlib
 from pathlib import Path
+
+import numpy as np
 
 from dfmvr_jax.config import Config, differing_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
@@ -12,6 +15,7 @@ FACE_MODEL_FILE = "face_model.json"
 
 # what may change when a run goes on: no update depends on it
 RUNTIME_FIELDS = (
+    "face_model",  # where it is; that it is the same one, `check_face_model` sees
     "data.directory",
     "data.workers",
     "log_every",
@@ -49,7 +53,7 @@ def open_workdir(workdir: Path, config: Config, model: MorphableModel) -> None:
 
 
 def check_face_model(workdir: Path, model: MorphableModel) -> None:
-    """Raise `InputError` unless the model has the vertices, triangles and coefficients of the workdir's.
+    """Raise `InputError` unless the model has the triangles, landmarks and coefficients of the workdir's.
 
     Else coefficients, which are those of one face model, would be read as those of another.
     """
@@ -58,8 +62,10 @@ def check_face_model(workdir: Path, model: MorphableModel) -> None:
         return
     try:
         theirs = json.loads(path.read_text())
+        if not isinstance(theirs, dict):
+            raise ValueError(f"it holds {theirs!r:.50}")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read ({error}); remove it to go without this check") from None
+        raise InputError(f"{path} is damaged ({error}); remove it to go without this check") from None
     ours = _topology(model)
     if ours != theirs:
         raise InputError(
@@ -69,14 +75,16 @@ def check_face_model(workdir: Path, model: MorphableModel) -> None:
 
 
 def _topology(model: MorphableModel) -> dict[str, str | int]:
+    checksum = zlib.crc32(np.asarray(model.landmarks), zlib.crc32(np.asarray(model.triangles)))
     return {
         "name": model.name,
         "vertices": model.num_vertices,
         "triangles": len(model.triangles),
         **dict(zip(("identity", "expression", "albedo"), model.dimensions)),
+        "fingerprint": f"{checksum:08x}",  # of triangles and landmarks
     }
 
 
 def _words(topology: dict) -> str:
-    counts = ", ".join(f"{value} {name}" for name, value in topology.items() if name != "name")
-    return f"{topology.get('name')!r} ({counts})"
+    counts = ", ".join(f"{value} {name}" for name, value in topology.items() if isinstance(value, int))
+    return f"{topology.get('name')!r} ({counts}; fingerprint {topology.get('fingerprint')})"
