@@ -111,6 +111,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the random weights")
     parser.add_argument("--save", type=Path, help="file to keep the random weights in")
     arguments = parser.parse_args()
+    jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round to TensorFloat-32
     twin = ReleasedNet()
     if arguments.checkpoint:
         tensors = read_tensors(arguments.checkpoint)
