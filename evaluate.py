@@ -34,7 +34,8 @@ from render.camera import face_camera
 @dataclasses.dataclass(frozen=True)
 class EvaluateCommand:
     workdir: Path  # folder that train.py wrote
-    split: str = "test"  # of the run's data set
+    data_name: str | None = None  # data set, such as synthetic/small; None: that of the training
+    split: str = "test"  # of the data set
     data_directory: str | None = None  # of prepared data sets; None: the one that the training used
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
     out: Path | None = None  # folder for the report; None: evaluation/ in the workdir
@@ -44,9 +45,8 @@ class EvaluateCommand:
 def main() -> None:
     command = parse_command(EvaluateCommand, __doc__)
     trained = load_run(command.workdir, command.face_model)
-    data = trained.config.data
-    if command.data_directory:
-        data = dataclasses.replace(data, directory=command.data_directory)
+    given = {"name": command.data_name, "directory": command.data_directory}
+    data = dataclasses.replace(trained.config.data, **{k: v for k, v in given.items() if v is not None})
     subjects = load_split(data, command.split)
     check_image_size(subjects, trained.config)
     true_model = load_face_model(subjects.metadata["face_model"])

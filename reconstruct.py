@@ -70,6 +70,11 @@ def main() -> None:
     crops = np.stack([np.zeros((size, size, 3), np.float32) if a is None else a.crop for a in aligned])
 
     coefficients = trained.predict(crops, given)
+    if not all(np.isfinite(leaf).all() for leaf in coefficients):
+        raise InputError(
+            f"{command.checkpoint}: its network answers these photos with numbers that are not finite: its "
+            "weights are not those of a finished training"
+        )
     face, rendering = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
 
     vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm

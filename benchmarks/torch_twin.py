@@ -84,7 +84,7 @@ class ConvNorm(nn.Module):
 class Involution(nn.Module):
     def __init__(self, channels: int, size: int, stride: int = 1, group_channels: int = 16):
         super().__init__()
-        self.size, self.stride, self.groups = size, stride, channels // group_channels
+        self.size, self.stride, self.groups = size, stride, max(1, channels // group_channels)
         self.conv1 = ConvNorm(channels, channels // 4, 1)
         self.conv2 = nn.Module()
         self.conv2.conv = nn.Conv2d(channels // 4, size * size * self.groups, 1)

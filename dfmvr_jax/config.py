@@ -34,9 +34,7 @@ class ParseConfig:
     """The face parse net (BiSeNet), trained before the reconstruction network and then frozen."""
 
     width: int = 64  # channels of the first ResNet-18 stage; every other width scales with it
-    num_classes: Literal[10, 19] = (
-        10  # 19: an imported CelebAMask-HQ net; dfmvr_jax.celebamask folds its classes
-    )
+    num_classes: Literal[10, 19] = 10  # 19: of an imported net, see dfmvr_jax.celebamask
     enlarge: int = 1  # times that photos are enlarged for it: else it sees no eyes and lips on small ones
     checkpoint: str | None = None  # workdir whose parse net to use; None: train one first
     # torchvision's ResNet-18 weights for ImageNet (a .pth file), from which the context path starts
@@ -90,10 +88,8 @@ class Config:
 
     image_size: int = 224  # side of photos and renderings, pixels
     camera_distance: float = FACE_DISTANCE  # from the model's origin, model units
-    # builtin, builtin-coarse, the path of a BFM_model_front.mat, or module:function for a model of your own
-    face_model: str = "builtin"
-    # workdir to start from: its reconstruction network, and its parse net unless parse.checkpoint names one
-    init_from: str | None = None
+    face_model: str = "builtin"  # or builtin-coarse, a BFM_model_front.mat, module:function of your own model
+    init_from: str | None = None  # workdir whose network, and parse net if it has one, to start from
     network: NetworkConfig = NetworkConfig()
     parse: ParseConfig = ParseConfig()
     loss: LossConfig = LossConfig()
@@ -200,6 +196,11 @@ def write_config(config: Config, path: Path) -> None:
 
 def read_config(path: Path) -> Config:
     """Read what `write_config` wrote; raises `InputError` where the file is missing or no such config."""
+    if path.parent.is_file():
+        raise InputError(
+            f"{path.parent} is a file, expected a folder that train.py wrote; a PyTorch file becomes one by "
+            "python -m dfmvr_jax.import_torch"
+        )
     try:
         return _from_json(Config, json.loads(path.read_text()))
     except FileNotFoundError:

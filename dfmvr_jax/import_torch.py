@@ -62,6 +62,7 @@ def main() -> None:
     model = load_face_model(config.face_model)
     if NETWORK_FOLDER in found:
         check_dimensions(found[NETWORK_FOLDER], model)
+    tell_assumptions(found, config)
     networks = variables_of(found, config, model, command.partial)
     for folder, variables in networks.items():
         save_variables(command.out / folder, variables, config)
@@ -69,6 +70,20 @@ def main() -> None:
     print(f"{', '.join(networks)}: {command.out}")
     if PARSE_FOLDER not in networks:
         print("there is no parse net in the files; to reconstruct, import again, with one")
+
+
+def tell_assumptions(found: dict[str, Tensors], config: Config) -> None:
+    """Say what no tensor tells, where no config of an exported run does; and a change of the face model."""
+    for path in {tensors.path: None for tensors in found.values()}:
+        exported = _exported_config(path)
+        if exported is None:
+            print(
+                f"{path}: taken for a released file, as there is no {path.with_suffix(CONFIG_ENDING).name}: "
+                f"photos of {config.image_size} px, camera at distance {config.camera_distance:g}, "
+                f"parse.enlarge {config.parse.enlarge}"
+            )
+        elif exported.face_model != config.face_model:
+            print(f"{path}: was exported with the face model {exported.face_model}, not {config.face_model}")
 
 
 def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:

@@ -6,6 +6,7 @@ python -m dfmvr_jax.presets                                 # list them all
 """
 
 import dataclasses
+import sys
 from typing import Any, NamedTuple
 
 from dfmvr_jax.config import Config, changed, differing_fields
@@ -113,11 +114,15 @@ def load_preset(names: str) -> Config:
 
 
 def main() -> None:
-    for name, preset in PRESETS.items():
-        print(f"{name:18} {preset.summary}")
-        for difference in differing_fields(load_preset(name), Config()):
+    """List the presets named on the command line, joined or not, or all: what differs from the defaults."""
+    for names in sys.argv[1:] or PRESETS:
+        differences = differing_fields(load_preset(names), Config())
+        print(f"{names:18} {PRESETS[names].summary if names in PRESETS else ''}")
+        for difference in differences or ["(the defaults)"]:
             print(f"{'':18}   {difference.split(', not ')[0]}")
 
 
 if __name__ == "__main__":
-    main()
+    from dfmvr_jax.command_line import run
+
+    run(main)

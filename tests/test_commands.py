@@ -187,6 +187,11 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
         (train.main, ["--workdir", "{tmp}/x", "--data.name", "nosuch/a"], "nosuch/a"),
         (train.main, ["--workdir", "{tmp}/x", "--face-model", "{tmp}/bfm.mat"], "bfm.mat"),
         (evaluate.main, ["--workdir", "{tmp}/nowhere"], "nowhere"),
+        (
+            evaluate.main,
+            ["--workdir", __file__],
+            "is a file, expected a folder that train.py wrote; a PyTorch",
+        ),
         (reconstruct.main, ["--checkpoint", "c", "--out", "o"], "give all three"),
         (
             reconstruct.main,
@@ -222,6 +227,22 @@ def test_a_false_flag_is_false(monkeypatch, capsys):
         assert parse_train_command("").config.parse.once is expected
     code, *_ = run_program(monkeypatch, capsys, train.main, "--workdir", "x", "--parse.once", "maybe")
     assert code == 2
+
+
+def test_a_network_gone_wild_writes_nothing(trained, monkeypatch, capsys, tmp_path):
+    """As imported random weights do on photos."""
+
+    def load_wild_run(*_):
+        run = load_run(trained / "run")
+        wild = lambda *inputs: run.predict(*inputs)._replace(identity=np.full(80, np.nan))  # noqa: E731
+        return run._replace(predict=wild)
+
+    monkeypatch.setattr(reconstruct, "load_run", load_wild_run)
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "front.png")
+    flags = ["--checkpoint", trained / "run", "--front", tmp_path / "front.png", "--out", tmp_path / "out"]
+    code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags)
+    assert code == 2 and "numbers that are not finite" in err.splitlines()[-1]
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_missing_photo_is_named(trained, monkeypatch, capsys, tmp_path):

@@ -1,5 +1,7 @@
 """Each variant of table 3 and each loss preset takes real training steps; presets are listed and join."""
 
+import sys
+
 import jax
 import numpy as np
 import pytest
@@ -85,7 +87,12 @@ def test_a_variant_stays_what_it_is(joined_with):
     assert v5.network.face_mask and v5.loss.mask > 0 and v5.loss.landmarks_3d == 0
 
 
-def test_the_listing_names_every_preset_and_what_differs(capsys):
+def test_the_listing_names_every_preset_and_what_differs(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["presets", "smoke+v3"])
+    presets.main()
+    listing = capsys.readouterr().out
+    assert "data.name: 'synthetic/smoke'" in listing and "network.backbone: 'resnet50'" in listing
+    monkeypatch.setattr(sys, "argv", ["presets"])
     presets.main()
     listing = capsys.readouterr().out
     assert all(
