@@ -22,7 +22,7 @@ import tyro
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_is_file_name, whole_files
 from dfmvr_jax.inference import Run, input_shapes, load_run
 from render.array_types import Array, Bool, Float
 
@@ -38,6 +38,7 @@ class ExportCommand:
 
 def main() -> None:
     command = parse_command(ExportCommand, __doc__)
+    check_is_file_name(command.out)
     exported = export(load_run(command.workdir, command.face_model))
     try:
         program = exported.serialize()

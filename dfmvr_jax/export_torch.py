@@ -17,7 +17,7 @@ import tyro
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import Config, NetworkConfig, changed, write_config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_is_file_name, whole_files
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, open_run
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.torch_files import write_tensors
@@ -39,6 +39,7 @@ class ExportCommand:
 
 def main() -> None:
     command = parse_command(ExportCommand, __doc__)
+    check_is_file_name(command.out)
     config, model = open_run(command.workdir, command.face_model)
     check_exportable(config)
     distance = config.camera_distance if command.camera_distance is None else command.camera_distance
@@ -59,9 +60,12 @@ def main() -> None:
     with whole_files(command.out.parent) as folder:
         beside = folder / command.out.with_suffix(CONFIG_ENDING).name
         write_config(changed(config, {"camera_distance": distance}), beside)
-    print(f"{len(tensors)} tensors, for a camera at distance {distance:g}: {command.out}")
-    if command.camera_distance is None and distance != 1:
-        print("the released code's camera is at distance 1; --camera-distance 1 exports for that")
+    print(f"{len(tensors)} tensors: {command.out}")
+    if prefix and distance != 1:
+        print(
+            f"for a camera at distance {distance:g}; the released code's is at 1: "
+            "--camera-distance 1 exports for that"
+        )
 
 
 def check_exportable(config: Config) -> None:

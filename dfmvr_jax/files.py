@@ -32,6 +32,12 @@ def whole_files(folder: Path) -> Iterator[Path]:
         ) from None
 
 
+def check_is_file_name(path: Path) -> None:
+    """Raise `InputError` where a folder is in the way of a file to write."""
+    if path.is_dir():
+        raise InputError(f"--out {path}: is a folder; name a file in it")
+
+
 def write_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Save a picture in the format of its name's ending. Raises `InputError` where that fails."""
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:

@@ -70,6 +70,8 @@ def front_crop(source: Path) -> dict[str, np.ndarray]:
 
     Raises `InputError` where files are missing, which it lists, or one is damaged or does not fit the others.
     """
+    if not source.is_dir():
+        raise InputError(f"--source {source}: there is no such folder")
     missing = [f"{name} (from {where})" for name, where in SOURCES.items() if not (source / name).is_file()]
     if missing:
         raise InputError(f"{source}: these files are missing: {'; '.join(missing)}")

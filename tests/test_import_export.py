@@ -294,6 +294,12 @@ def test_a_run_is_not_read_with_a_face_model_of_another_topology(tmp_path, monke
         assert code == 2 and "face_model.json is damaged" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize("program", [export_torch.main, export_stablehlo.main])
+def test_a_folder_is_no_file_to_export_to(monkeypatch, capsys, tmp_path, program):
+    code, _, err = run_program(monkeypatch, capsys, program, tmp_path / "run", "--out", tmp_path)
+    assert code == 2 and f"--out {tmp_path}: is a folder" in err and err.count("\n") == 1
+
+
 def test_without_torch_the_reason_is_one_line(monkeypatch, capsys, tmp_path):
     monkeypatch.setitem(sys.modules, "torch", None)
     code, _, err = run_program(

@@ -76,6 +76,11 @@ def test_missing_files_are_listed_with_where_to_get_them(source, monkeypatch, ca
     assert "Exp_Pca.bin" not in err
 
 
+def test_a_missing_folder_is_named(monkeypatch, capsys, tmp_path):
+    code, _, err = run_program(monkeypatch, capsys, prepare_bfm.main, "--source", tmp_path / "nowhere")
+    assert code == 2 and "nowhere: there is no such folder" in err and err.count("\n") == 1
+
+
 def rewrite(folder, name: str, **changes) -> None:
     content = {k: v for k, v in loadmat(folder / name).items() if not k.startswith("__")}
     savemat(folder / name, content | changes)
