@@ -9,7 +9,6 @@ pmapped update with rendering, all losses, the gradient and Adam, on every devic
 """
 
 import argparse
-import dataclasses
 import functools
 import resource
 import statistics
@@ -20,7 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
-from dfmvr_jax.config import Config
+from dfmvr_jax.command_line import run
+from dfmvr_jax.config import Config, changed
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.inference import input_shapes, network_inputs, parse_labels, parse_logits
@@ -41,10 +41,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of networks")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls")
     arguments = parser.parse_args()
-    config = load_preset(arguments.preset)
-    config = dataclasses.replace(
-        config, network=dataclasses.replace(config.network, precision=arguments.precision)
-    )
+    config = changed(load_preset(arguments.preset), {"network.precision": arguments.precision})
     report = functools.partial(measure, photos=3 * arguments.batch, repeats=arguments.repeats)
 
     model = load_face_model(config.face_model)
@@ -131,4 +128,4 @@ def peak_memory() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -118,15 +118,14 @@ def main() -> None:
     arguments = parser.parse_args()
     jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round to TensorFloat-32
     twin = ReleasedNet()
+    shapes = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}
     if arguments.checkpoint:
         tensors = read_tensors(arguments.checkpoint)
-        shapes = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}
         if {name: tensor.shape for name, tensor in tensors.items()} != shapes:
             raise InputError(
                 f"{arguments.checkpoint}: expected the {len(shapes)} tensors of the released network"
             )
     else:
-        shapes = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}
         tensors = reproducible_weights(shapes, arguments.seed)
     if arguments.save:
         write_tensors(arguments.save, tensors)

@@ -4,7 +4,7 @@ Example: python -m dfmvr_jax.export_torch runs/x --out x.pth
 
 The file holds the reconstruction network and, as mask_model..., the parse net; of a run with a parse net
 only, that net, named as in face_mask.pth. The config is written beside it (x.dfmvr.json), so that
-python -m dfmvr_jax.import_torch gives back the same run, bit for bit. Needs torch.
+python -m dfmvr_jax.import_torch gives back the same networks, bit for bit. Needs torch.
 """
 
 import dataclasses
@@ -20,11 +20,9 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import check_is_file_name, whole_files
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, open_run
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.torch_files import write_tensors
+from dfmvr_jax.torch_files import CONFIG_ENDING, write_tensors
 from dfmvr_jax.torch_names import BISENET, DF_MVR, PARSE_PREFIX, to_torch, with_unused
 from dfmvr_jax.training.given_networks import seen_from
-
-CONFIG_ENDING = ".dfmvr.json"  # of the config beside an exported file
 
 
 @dataclasses.dataclass(frozen=True)

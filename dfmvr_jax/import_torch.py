@@ -17,14 +17,13 @@ import tyro
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import Config, changed, check_config, read_config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.export_torch import CONFIG_ENDING
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, input_shapes, save_variables
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.presets import load_preset
-from dfmvr_jax.torch_files import read_tensors
+from dfmvr_jax.torch_files import CONFIG_ENDING, read_tensors
 from dfmvr_jax.torch_names import BISENET, DF_MVR, WrongTensors, from_torch, split_parse_net
 from dfmvr_jax.training.workdir import open_workdir
 
@@ -45,10 +44,10 @@ class Tensors(NamedTuple):
     path: Path
     by_name: dict[str, np.ndarray]
 
-    def size(self, name: str, axis: int = 0) -> int | None:
+    def outputs(self, name: str) -> int | None:
         """Of a convolution's kernel; None where there is no such kernel."""
         kernel = self.by_name.get(name)
-        return kernel.shape[axis] if kernel is not None and kernel.ndim == 4 else None
+        return len(kernel) if kernel is not None and kernel.ndim == 4 else None
 
 
 def main() -> None:
@@ -58,11 +57,12 @@ def main() -> None:
     if (command.out / "config.json").exists():
         raise InputError(f"--out {command.out}: there is a run in it already; name another folder")
     found = read_networks(command.checkpoints)
-    config = config_of(command, found)
+    exported = {tensors.path: _exported_config(tensors.path) for tensors in found.values()}
+    config = config_of(command, found, exported)
     model = load_face_model(config.face_model)
     if NETWORK_FOLDER in found:
         check_dimensions(found[NETWORK_FOLDER], model)
-    tell_assumptions(found, config)
+    tell_assumptions(exported, config)
     networks = variables_of(found, config, model, command.partial)
     for folder, variables in networks.items():
         save_variables(command.out / folder, variables, config)
@@ -72,18 +72,17 @@ def main() -> None:
         print("there is no parse net in the files; to reconstruct, import again, with one")
 
 
-def tell_assumptions(found: dict[str, Tensors], config: Config) -> None:
+def tell_assumptions(exported: dict[Path, Config | None], config: Config) -> None:
     """Say what no tensor tells, where no config of an exported run does; and a change of the face model."""
-    for path in {tensors.path: None for tensors in found.values()}:
-        exported = _exported_config(path)
-        if exported is None:
+    for path, theirs in exported.items():
+        if theirs is None:
             print(
                 f"{path}: taken for a released file, as there is no {path.with_suffix(CONFIG_ENDING).name}: "
                 f"photos of {config.image_size} px, camera at distance {config.camera_distance:g}, "
                 f"parse.enlarge {config.parse.enlarge}"
             )
-        elif exported.face_model != config.face_model:
-            print(f"{path}: was exported with the face model {exported.face_model}, not {config.face_model}")
+        elif theirs.face_model != config.face_model:
+            print(f"{path}: was exported with the face model {theirs.face_model}, not {config.face_model}")
 
 
 def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
@@ -92,10 +91,10 @@ def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
     for path in paths:
         tensors = read_tensors(path)
         if any(name.startswith("cp.") for name in tensors):
-            new = {PARSE_FOLDER: tensors}
+            folder, of_network = PARSE_FOLDER, tensors
         elif any(name.startswith(("uuunet.", "rednet_fc.")) for name in tensors):
-            network, parse_net = split_parse_net(tensors)
-            new = {NETWORK_FOLDER: network}
+            of_network, parse_net = split_parse_net(tensors)
+            folder = NETWORK_FOLDER
             if parse_net:
                 inside[PARSE_FOLDER] = Tensors(path, parse_net)
         else:
@@ -104,26 +103,25 @@ def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
                 f"{path}: is of another network: its {len(tensors)} tensors are called {names}, ...; "
                 "expected uuunet... and rednet_fc... (DF-MVR) or cp... and ffm... (face parsing)"
             )
-        for folder, of_network in new.items():
-            if folder in found:
-                raise InputError(f"{found[folder].path} and {path} both hold {folder}: name one of them")
-            found[folder] = Tensors(path, of_network)
+        if folder in found:
+            raise InputError(f"{found[folder].path} and {path} both hold {folder}: name one of them")
+        found[folder] = Tensors(path, of_network)
     found = inside | found
     return {folder: found[folder] for folder in (NETWORK_FOLDER, PARSE_FOLDER) if folder in found}
 
 
-def config_of(command: ImportCommand, found: dict[str, Tensors]) -> Config:
+def config_of(
+    command: ImportCommand, found: dict[str, Tensors], exported: dict[Path, Config | None]
+) -> Config:
     """The preset `released`, or what export_torch wrote beside a file; sizes are those of the tensors."""
-    files = [tensors.path for tensors in found.values()]
-    exported = {path: _exported_config(path) for path in files}
     released = load_preset("released")
     changes = {"face_model": command.face_model, "image_size": command.image_size}
     if PARSE_FOLDER in found:
         parse_net = found[PARSE_FOLDER]
         config = exported[parse_net.path] or released
         changes["parse"] = config.parse
-        changes["parse.width"] = parse_net.size("cp.resnet.conv1.weight")
-        changes["parse.num_classes"] = 19 if parse_net.size("conv_out.conv_out.weight") == 19 else 10
+        changes["parse.width"] = parse_net.outputs("cp.resnet.conv1.weight")
+        changes["parse.num_classes"] = 19 if parse_net.outputs("conv_out.conv_out.weight") == 19 else 10
     if NETWORK_FOLDER in found:
         network = found[NETWORK_FOLDER]
         if not exported[network.path] and not command.face_model:
@@ -133,13 +131,13 @@ def config_of(command: ImportCommand, found: dict[str, Tensors]) -> Config:
                 "they load for a try, and the faces mean nothing"
             )
         config = exported[network.path] or released
-        changes["network.width"] = network.size("uuunet.conv1_0.conv.0.weight")
+        changes["network.width"] = network.outputs("uuunet.conv1_0.conv.0.weight")
     config = changed(config, {name: value for name, value in changes.items() if value is not None})
     try:  # as for a training that is given its parse net, which may have 19 classes
         trained_on = {"parse.checkpoint": str(command.out), "parse.resnet18": None, "epochs": 1}
         check_config(changed(config, trained_on), devices=1)
     except InputError as error:
-        raise InputError(f"{', '.join(map(str, files))}: {error}") from None
+        raise InputError(f"{', '.join(map(str, exported))}: {error}") from None
     return config
 
 
@@ -157,7 +155,7 @@ def _exported_config(path: Path) -> Config | None:
 
 def check_dimensions(network: Tensors, model: MorphableModel) -> None:
     """Raise `InputError` unless the network predicts as many coefficients as the face model has."""
-    predicted = tuple(network.size(f"rednet_fc.conv2_{name}.weight") for name in ("id", "exp", "color"))
+    predicted = tuple(network.outputs(f"rednet_fc.conv2_{name}.weight") for name in ("id", "exp", "color"))
     if any(n is not None and n != m for n, m in zip(predicted, model.dimensions)):
         raise InputError(
             f"{network.path}: predicts {predicted} coefficients of identity, expression and albedo, and the "

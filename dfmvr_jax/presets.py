@@ -3,6 +3,7 @@
 python train.py --preset v3 --workdir runs/v3               # a variant at full size
 python train.py --preset small+v3 --workdir runs/small-v3   # the same on two CPU cores in minutes
 python -m dfmvr_jax.presets                                 # list them all
+python -m dfmvr_jax.presets small+v3                        # what this one comes to
 """
 
 import dataclasses

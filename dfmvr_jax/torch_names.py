@@ -137,30 +137,32 @@ RESNET18 = _resnet18("", "")  # of torchvision: what BiSeNet's "resnet" starts f
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """How the tensors of a file differ from those of a network; lines that name each one."""
+    """How the tensors of a file differ from those of a network: the name of each, and what else to say."""
 
-    missing: tuple[str, ...]
-    unknown: tuple[str, ...]
-    misshapen: tuple[str, ...]  # with the shapes found and expected
-    not_finite: tuple[str, ...]
+    missing: dict[str, str]
+    unknown: dict[str, str]
+    misshapen: dict[str, str]
+    not_finite: dict[str, str]
 
     def __bool__(self) -> bool:
         return any(dataclasses.astuple(self))
 
     def lines(self) -> list[str]:
-        return [
-            f"{kind.replace('_', ' ')}: {name}"
-            for kind, names in dataclasses.asdict(self).items()
-            for name in names
-        ]
+        return [f"{kind}: {text}" for kind, texts in self._texts().items() for text in texts]
 
     def summary(self) -> str:
         """One line: how many of each kind, and the first of them."""
         return ", ".join(
-            f"{len(names)} {kind.replace('_', ' ')} ({names[0]}{', ...' if names[1:] else ''})"
-            for kind, names in dataclasses.asdict(self).items()
-            if names
+            f"{len(texts)} {kind} ({texts[0]}{', ...' if texts[1:] else ''})"
+            for kind, texts in self._texts().items()
+            if texts
         )
+
+    def _texts(self) -> dict[str, list[str]]:
+        return {
+            kind.replace("_", " "): [name + more for name, more in names.items()]
+            for kind, names in dataclasses.asdict(self).items()
+        }
 
 
 class WrongTensors(InputError):
@@ -198,7 +200,7 @@ def from_torch(
     difference = compare(tensors, modules, variables)
     if difference and not partial:
         raise WrongTensors(difference)
-    unfit = {line.split()[0] for line in difference.missing + difference.misshapen + difference.not_finite}
+    unfit = {*difference.missing, *difference.misshapen, *difference.not_finite}
     leaves = flatten_dict(variables)
     for path, leaf in leaves.items():
         names = _torch_tensors(path, modules, leaf.shape[-1])
@@ -214,14 +216,14 @@ def compare(tensors: dict[str, np.ndarray], modules: Modules, variables: dict) -
     there = {name for name in tensors if name not in UNUSED and not name.endswith(COUNTER)}
     common = sorted(there & wanted.keys())
     return Difference(
-        missing=tuple(sorted(wanted.keys() - there)),
-        unknown=tuple(sorted(there - wanted.keys())),
-        misshapen=tuple(
-            f"{name} has shape {tensors[name].shape}, expected {wanted[name].shape}"
+        missing=dict.fromkeys(sorted(wanted.keys() - there), ""),
+        unknown=dict.fromkeys(sorted(there - wanted.keys()), ""),
+        misshapen={
+            name: f" has shape {tensors[name].shape}, expected {wanted[name].shape}"
             for name in common
             if tensors[name].shape != wanted[name].shape
-        ),
-        not_finite=tuple(name for name in common if not np.isfinite(tensors[name]).all()),
+        },
+        not_finite={name: "" for name in common if not np.isfinite(tensors[name]).all()},
     )
 
 

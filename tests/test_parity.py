@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.parity import our_outputs, random_inputs, their_outputs
+from benchmarks.parity import our_outputs, random_inputs, relative_difference, their_outputs
 from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS, fold_logits
 from dfmvr_jax.coefficients import VIEWS
@@ -63,7 +63,7 @@ def channels_last(x) -> np.ndarray:
 def assert_close(ours: jax.Array, theirs) -> None:
     theirs = np.asarray(theirs)
     assert ours.shape == theirs.shape
-    error = np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
+    error = relative_difference(np.asarray(ours), theirs)
     assert error < 1e-4, error
 
 
