@@ -38,7 +38,7 @@ class EvaluateCommand:
     split: str = "test"  # of the data set
     data_directory: str | None = None  # of prepared data sets; None: the one that the training used
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
-    out: Path | None = None  # folder for the report; None: evaluation/ in the workdir
+    out: Path | None = None  # folder for the report, replaced if there; None: evaluation/ in the workdir
     pictures: int = 6  # subjects to draw in error_maps.png
 
 

@@ -37,7 +37,7 @@ TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview
 @dataclasses.dataclass(frozen=True)
 class ReconstructCommand:
     checkpoint: Path  # folder that train.py wrote
-    out: Path  # folder for meshes, coefficients and pictures
+    out: Path  # folder for meshes, coefficients and pictures; those that are there are replaced
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo

@@ -30,11 +30,10 @@ from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 from dfmvr_jax.inference import (
     NETWORK_FOLDER,
     PARSE_FOLDER,
-    input_shapes,
+    initial_variables,
     parse_labels,
 )
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
@@ -52,9 +51,9 @@ def main() -> None:
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
     model = load_face_model(config.face_model)
+    given = read_given_networks(config, workdir, model)
     training, validation = (load_split(config.data, name) for name in ("train", "validation"))
     check_data(config, training)
-    given = read_given_networks(config, workdir, model)
     open_workdir(workdir, config, model)
     keep_given_networks(given, config, workdir)
     parse_variables, resnet18 = given.parse_net, given.resnet18
@@ -84,7 +83,6 @@ def train_parse_net(
     batch_size = config.parse.batch_size
     total_steps = steps_of(config.parse.epochs, training, batch_size)
     optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
-    _, net = make_networks(config, model.dimensions)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_parse_update(synced_net, optimizer, config.parse.hard_pixels)
     batches = training_batches(training, config.data, batch_size, config.seed)
@@ -106,8 +104,7 @@ def train_parse_net(
         total_steps=total_steps,
         images_per_batch=3 * batch_size,
     )
-    _, _, photos = input_shapes(config)
-    variables = init_variables(net, config.seed, photos)
+    variables = initial_variables(PARSE_FOLDER, config, model)
     if resnet18:
         variables = with_resnet18(variables, resnet18)
     best = fit(task, initial_state(variables, optimizer), config, workdir)
@@ -164,8 +161,8 @@ def train_reconstruction(
         total_steps=total_steps,
         images_per_batch=3 * config.batch_size,
     )
-    photos, labels, _ = input_shapes(config)
-    fit(task, initial_state(init_variables(network, config.seed, photos, labels), optimizer), config, workdir)
+    variables = initial_variables(NETWORK_FOLDER, config, model)
+    fit(task, initial_state(variables, optimizer), config, workdir)
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:

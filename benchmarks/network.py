@@ -23,9 +23,15 @@ from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import input_shapes, network_inputs, parse_labels, parse_logits
+from dfmvr_jax.inference import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    initial_variables,
+    network_inputs,
+    parse_labels,
+    parse_logits,
+)
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
@@ -47,10 +53,8 @@ def main() -> None:
     model = load_face_model(config.face_model)
     batch = make_batch(config, model, arguments.batch)
     network, parse_net = make_networks(config, model.dimensions)
-    photos, labels, flat_photos = input_shapes(config)
     variables, parse_variables = (
-        init_variables(network, 0, photos, labels),
-        init_variables(parse_net, 0, flat_photos),
+        initial_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
     count = sum(leaf.size for leaf in jax.tree.leaves(variables["params"]))
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}, JAX {jax.__version__}")

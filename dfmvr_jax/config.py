@@ -202,7 +202,7 @@ def read_config(path: Path) -> Config:
             "python -m dfmvr_jax.import_torch"
         )
     try:
-        return _from_json(Config, json.loads(path.read_text()))
+        return config_from_json(json.loads(path.read_text()))
     except FileNotFoundError:
         raise InputError(
             f"{path} is missing: {path.parent} is not a folder that train.py wrote; give its --workdir"
@@ -212,6 +212,11 @@ def read_config(path: Path) -> Config:
             f"{path} is not a config of this version ({error}): train again in another folder, "
             f"or remove {path.parent}"
         ) from None
+
+
+def config_from_json(value: Any) -> Config:
+    """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError` or `TypeError`."""
+    return _from_json(Config, value)
 
 
 def differing_fields(ours: Config, theirs: Config) -> list[str]:

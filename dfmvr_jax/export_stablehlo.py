@@ -23,7 +23,7 @@ from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape
 from dfmvr_jax.files import check_is_file_name, whole_files
-from dfmvr_jax.inference import Run, input_shapes, load_run
+from dfmvr_jax.inference import Run, load_run
 from render.array_types import Array, Bool, Float
 
 PLATFORMS = ("cpu", "cuda")  # that the file runs on
@@ -32,7 +32,7 @@ PLATFORMS = ("cpu", "cuda")  # that the file runs on
 @dataclasses.dataclass(frozen=True)
 class ExportCommand:
     workdir: Annotated[Path, tyro.conf.Positional]  # folder that train.py or import_torch wrote
-    out: Path  # file to write
+    out: Path  # file to write; one that is there is replaced
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
 
 
@@ -59,10 +59,10 @@ def export(trained: Run) -> jax.export.Exported:
         vertices = face_shape(trained.model, coefficients.identity, coefficients.expression)
         return coefficients._asdict() | {"vertices": vertices}
 
-    photos, *_ = input_shapes(trained.config)
+    size = trained.config.image_size
+    photos = jax.ShapeDtypeStruct((3, size, size, 3), jnp.float32)
     given = jax.ShapeDtypeStruct((3,), jnp.bool_)
-    one_subject = jax.ShapeDtypeStruct(photos.shape[1:], photos.dtype)
-    return jax.export.export(jax.jit(face), platforms=PLATFORMS)(one_subject, given)
+    return jax.export.export(jax.jit(face), platforms=PLATFORMS)(photos, given)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ import jax
 import tyro
 
 from dfmvr_jax.command_line import parse_command, run
-from dfmvr_jax.config import Config, NetworkConfig, changed, write_config
+from dfmvr_jax.config import Config, NetworkConfig, changed
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import check_is_file_name, whole_files
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, open_run
-from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.torch_files import CONFIG_ENDING, write_tensors
+from dfmvr_jax.files import check_is_file_name
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, open_run
+from dfmvr_jax.torch_description import write_description
+from dfmvr_jax.torch_files import write_tensors
 from dfmvr_jax.torch_names import BISENET, DF_MVR, PARSE_PREFIX, to_torch, with_unused
 from dfmvr_jax.training.given_networks import seen_from
 
@@ -28,7 +28,7 @@ from dfmvr_jax.training.given_networks import seen_from
 @dataclasses.dataclass(frozen=True)
 class ExportCommand:
     workdir: Annotated[Path, tyro.conf.Positional]  # folder that train.py or import_torch wrote
-    out: Path  # .pth file to write
+    out: Path  # .pth file to write; one that is there is replaced
     # of the PyTorch code's camera (released: 1), model units: faces move so that it sees the same pictures;
     # None: they stay
     camera_distance: float | None = None
@@ -41,23 +41,19 @@ def main() -> None:
     config, model = open_run(command.workdir, command.face_model)
     check_exportable(config)
     distance = config.camera_distance if command.camera_distance is None else command.camera_distance
-    network, parse_net = make_networks(config, model.dimensions)
-    photos, labels, flat_photos = input_shapes(config)
     tensors, prefix = {}, ""
     if (command.workdir / NETWORK_FOLDER).exists():
-        variables = best_variables(command.workdir / NETWORK_FOLDER, network, photos, labels)
+        variables = best_variables(command.workdir / NETWORK_FOLDER, config, model)
         if distance != config.camera_distance:
             variables = seen_from(variables, distance - config.camera_distance)
         tensors, prefix = to_torch(jax.device_get(variables), DF_MVR), PARSE_PREFIX
     if (command.workdir / PARSE_FOLDER).exists() or not tensors:
-        variables = best_variables(command.workdir / PARSE_FOLDER, parse_net, flat_photos)
+        variables = best_variables(command.workdir / PARSE_FOLDER, config, model)
         of_parse_net = to_torch(jax.device_get(variables), BISENET)
         tensors |= {prefix + name: tensor for name, tensor in of_parse_net.items()}
     tensors = with_unused(tensors)
     write_tensors(command.out, tensors)
-    with whole_files(command.out.parent) as folder:
-        beside = folder / command.out.with_suffix(CONFIG_ENDING).name
-        write_config(changed(config, {"camera_distance": distance}), beside)
+    write_description(command.out, changed(config, {"camera_distance": distance}), model)
     print(f"{len(tensors)} tensors: {command.out}")
     if prefix and distance != 1:
         print(

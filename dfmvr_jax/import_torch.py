@@ -15,17 +15,29 @@ import numpy as np
 import tyro
 
 from dfmvr_jax.command_line import parse_command, run
-from dfmvr_jax.config import Config, changed, check_config, read_config
+from dfmvr_jax.config import Config, changed, check_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, input_shapes, save_variables
-from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import init_variables, variable_shapes
+from dfmvr_jax.inference import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    initial_variables,
+    save_variables,
+    shapes_of_variables,
+)
 from dfmvr_jax.presets import load_preset
-from dfmvr_jax.torch_files import CONFIG_ENDING, read_tensors
-from dfmvr_jax.torch_names import BISENET, DF_MVR, WrongTensors, from_torch, split_parse_net
-from dfmvr_jax.training.workdir import open_workdir
+from dfmvr_jax.torch_description import Description, description_path, read_description
+from dfmvr_jax.torch_files import read_tensors
+from dfmvr_jax.torch_names import (
+    BISENET,
+    DF_MVR,
+    PARSE_PREFIX,
+    WrongTensors,
+    from_torch,
+    split_parse_net,
+)
+from dfmvr_jax.training.workdir import check_topology, open_workdir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +47,8 @@ class ImportCommand:
     # builtin, builtin-coarse, or the path of the BFM_model_front.mat that the released weights speak of
     face_model: str | None = None
     image_size: int | None = None  # side of photos, pixels; None: 224, or that of an exported run
-    partial: bool = False  # also where tensors are missing or do not fit: those start as in a new network
+    # also where tensors are missing or do not fit, which then start as in a new network, or unknown: left out
+    partial: bool = False
 
 
 class Tensors(NamedTuple):
@@ -43,6 +56,7 @@ class Tensors(NamedTuple):
 
     path: Path
     by_name: dict[str, np.ndarray]
+    prefix: str = ""  # of their names in the file
 
     def outputs(self, name: str) -> int | None:
         """Of a convolution's kernel; None where there is no such kernel."""
@@ -57,11 +71,11 @@ def main() -> None:
     if (command.out / "config.json").exists():
         raise InputError(f"--out {command.out}: there is a run in it already; name another folder")
     found = read_networks(command.checkpoints)
-    exported = {tensors.path: _exported_config(tensors.path) for tensors in found.values()}
+    exported = {tensors.path: read_description(tensors.path) for tensors in found.values()}
     config = config_of(command, found, exported)
     model = load_face_model(config.face_model)
     if NETWORK_FOLDER in found:
-        check_dimensions(found[NETWORK_FOLDER], model)
+        check_meaning(found[NETWORK_FOLDER], exported[found[NETWORK_FOLDER].path], model)
     tell_assumptions(exported, config)
     networks = variables_of(found, config, model, command.partial)
     for folder, variables in networks.items():
@@ -72,17 +86,15 @@ def main() -> None:
         print("there is no parse net in the files; to reconstruct, import again, with one")
 
 
-def tell_assumptions(exported: dict[Path, Config | None], config: Config) -> None:
-    """Say what no tensor tells, where no config of an exported run does; and a change of the face model."""
+def tell_assumptions(exported: dict[Path, Description | None], config: Config) -> None:
+    """Say what no tensor tells, where no description of an exported run does."""
     for path, theirs in exported.items():
         if theirs is None:
             print(
-                f"{path}: taken for a released file, as there is no {path.with_suffix(CONFIG_ENDING).name}: "
+                f"{path}: taken for a released file, as there is no {description_path(path).name}: "
                 f"photos of {config.image_size} px, camera at distance {config.camera_distance:g}, "
                 f"parse.enlarge {config.parse.enlarge}"
             )
-        elif theirs.face_model != config.face_model:
-            print(f"{path}: was exported with the face model {theirs.face_model}, not {config.face_model}")
 
 
 def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
@@ -96,7 +108,7 @@ def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
             of_network, parse_net = split_parse_net(tensors)
             folder = NETWORK_FOLDER
             if parse_net:
-                inside[PARSE_FOLDER] = Tensors(path, parse_net)
+                inside[PARSE_FOLDER] = Tensors(path, parse_net, PARSE_PREFIX)
         else:
             names = ", ".join(sorted(tensors)[:3])
             raise InputError(
@@ -111,26 +123,28 @@ def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
 
 
 def config_of(
-    command: ImportCommand, found: dict[str, Tensors], exported: dict[Path, Config | None]
+    command: ImportCommand, found: dict[str, Tensors], exported: dict[Path, Description | None]
 ) -> Config:
     """The preset `released`, or what export_torch wrote beside a file; sizes are those of the tensors."""
     released = load_preset("released")
     changes = {"face_model": command.face_model, "image_size": command.image_size}
     if PARSE_FOLDER in found:
         parse_net = found[PARSE_FOLDER]
-        config = exported[parse_net.path] or released
+        theirs = exported[parse_net.path]
+        config = theirs.config if theirs else released
         changes["parse"] = config.parse
         changes["parse.width"] = parse_net.outputs("cp.resnet.conv1.weight")
         changes["parse.num_classes"] = 19 if parse_net.outputs("conv_out.conv_out.weight") == 19 else 10
     if NETWORK_FOLDER in found:
         network = found[NETWORK_FOLDER]
-        if not exported[network.path] and not command.face_model:
+        theirs = exported[network.path]
+        if not theirs and not command.face_model:
             raise InputError(
                 "--face-model is missing: the released weights speak of the Basel Face Model's front crop, "
                 "BFM_model_front.mat (python -m dfmvr_jax.prepare_bfm makes it); with --face-model builtin "
                 "they load for a try, and the faces mean nothing"
             )
-        config = exported[network.path] or released
+        config = theirs.config if theirs else released
         changes["network.width"] = network.outputs("uuunet.conv1_0.conv.0.weight")
     config = changed(config, {name: value for name, value in changes.items() if value is not None})
     try:  # as for a training that is given its parse net, which may have 19 classes
@@ -141,20 +155,11 @@ def config_of(
     return config
 
 
-def _exported_config(path: Path) -> Config | None:
-    beside = path.with_suffix(CONFIG_ENDING)
-    if not beside.exists():
-        return None
-    try:
-        return read_config(beside)
-    except InputError:
-        raise InputError(
-            f"{beside}: is no config of this version: move it away to import {path} without it"
-        ) from None
-
-
-def check_dimensions(network: Tensors, model: MorphableModel) -> None:
-    """Raise `InputError` unless the network predicts as many coefficients as the face model has."""
+def check_meaning(network: Tensors, exported: Description | None, model: MorphableModel) -> None:
+    """Raise `InputError` unless the network can speak of the face model: as many coefficients, and the same
+    model where that of the exported run is known."""
+    if exported:
+        check_topology(network.path, exported.face_model, model)
     predicted = tuple(network.outputs(f"rednet_fc.conv2_{name}.weight") for name in ("id", "exp", "color"))
     if any(n is not None and n != m for n, m in zip(predicted, model.dimensions)):
         raise InputError(
@@ -170,24 +175,21 @@ def variables_of(
 
     Raises `InputError` where anything differs, unless `partial`: then such variables are a new network's.
     """
-    network, parse_net = make_networks(config, model.dimensions)
-    photos, labels, flat_photos = input_shapes(config)
     modules = {NETWORK_FOLDER: DF_MVR, PARSE_FOLDER: BISENET}
-    calls = {NETWORK_FOLDER: (network, photos, labels), PARSE_FOLDER: (parse_net, flat_photos)}
     networks, problems = {}, []
     for folder, tensors in found.items():
         try:
-            shapes = variable_shapes(*calls[folder])
+            shapes = shapes_of_variables(folder, config, model)
             networks[folder] = from_torch(tensors.by_name, modules[folder], shapes)
         except WrongTensors as error:
-            print("\n".join(error.difference.lines()), file=sys.stderr)
-            problems.append(f"{tensors.path}: {error}")
+            difference = error.difference.prefixed(tensors.prefix)
+            print("\n".join(difference.lines()), file=sys.stderr)
+            problems.append(f"{tensors.path}: {WrongTensors(difference)}")
             if partial:
-                net, *inputs = calls[folder]
-                new = init_variables(net, config.seed, *inputs)
+                new = initial_variables(folder, config, model)
                 networks[folder] = from_torch(tensors.by_name, modules[folder], new, partial=True)
     if problems and not partial:
-        raise InputError(f"{'; '.join(problems)}; --partial True imports the others")
+        raise InputError(f"{'; '.join(problems)}; --partial True imports what fits")
     return networks
 
 

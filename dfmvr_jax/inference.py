@@ -19,7 +19,7 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import variable_shapes
+from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.optimizer import adam
 from dfmvr_jax.training.state import TrainState, initial_state, variables_of
@@ -29,6 +29,11 @@ from render.camera import Camera, face_camera
 
 PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
 NETWORK_FOLDER = "df_mvr"  # in the workdir: the reconstruction network's checkpoints
+MISSING = {  # what to say where one of them is missing
+    NETWORK_FOLDER: "{workdir} has no reconstruction network: let train.py come to it; where only a parse "
+    "net was trained or imported, train.py --parse.checkpoint {workdir} trains one with it",
+    PARSE_FOLDER: "{workdir} has no parse net: let train.py come to it, or import again, with a file of one",
+}
 
 
 class Run(NamedTuple):
@@ -82,9 +87,9 @@ def load_run(workdir: Path, face_model: str | None = None) -> Run:
     """
     config, model = open_run(workdir, face_model)
     network, parse_net = make_networks(config, model.dimensions)
-    photos, labels, flat_photos = input_shapes(config)
-    variables = best_variables(workdir / NETWORK_FOLDER, network, photos, labels)
-    parse_variables = best_variables(workdir / PARSE_FOLDER, parse_net, flat_photos)
+    variables, parse_variables = (
+        best_variables(workdir / folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
+    )
 
     @jax.jit
     def predict(variables, parse_variables, photos, given):
@@ -105,24 +110,38 @@ def open_run(workdir: Path, face_model: str | None = None) -> tuple[Config, Morp
     return config, model
 
 
-def input_shapes(config: Config) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-    """Shapes for one subject: photos and labels of the reconstruction network, photos of the parse net."""
+def initial_variables(folder: str, config: Config, model: MorphableModel) -> dict:
+    """Variables, before any training, of the network whose checkpoints are in this folder of a workdir."""
+    net, inputs = _network_and_inputs(folder, config, model)
+    return init_variables(net, config.seed, *inputs)
+
+
+def shapes_of_variables(folder: str, config: Config, model: MorphableModel) -> dict:
+    """Shapes of what `initial_variables` gives."""
+    net, inputs = _network_and_inputs(folder, config, model)
+    return variable_shapes(net, *inputs)
+
+
+def _network_and_inputs(
+    folder: str, config: Config, model: MorphableModel
+) -> tuple[nn.Module, tuple[jax.ShapeDtypeStruct, ...]]:
+    """A network and what it takes for one subject."""
+    network, parse_net = make_networks(config, model.dimensions)
     size = config.image_size
-    return (
-        jax.ShapeDtypeStruct((1, 3, size, size, 3), jnp.float32),
-        jax.ShapeDtypeStruct((1, 3, size, size), jnp.int32),
-        jax.ShapeDtypeStruct((3, size, size, 3), jnp.float32),
-    )
+    photos = jax.ShapeDtypeStruct((1, 3, size, size, 3), jnp.float32)
+    labels = jax.ShapeDtypeStruct(photos.shape[:-1], jnp.int32)
+    flat_photos = jax.ShapeDtypeStruct(photos.shape[1:], jnp.float32)
+    return {NETWORK_FOLDER: (network, (photos, labels)), PARSE_FOLDER: (parse_net, (flat_photos,))}[folder]
 
 
-def best_variables(folder: Path, net: nn.Module, *inputs: jax.ShapeDtypeStruct) -> dict:
-    """Variables of a network that takes `inputs`, from the best checkpoint in `folder`.
+def best_variables(folder: Path, config: Config, model: MorphableModel) -> dict:
+    """Variables from the best checkpoint in `folder`, `NETWORK_FOLDER` or `PARSE_FOLDER` of a workdir.
 
     Raises `InputError` where there is none or it belongs to another network.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder} is missing: that network is not trained yet; run train.py on the workdir")
-    variables = variable_shapes(net, *inputs)
+        raise InputError(MISSING[folder.name].format(workdir=folder.parent))
+    variables = shapes_of_variables(folder.name, config, model)
     like = jax.eval_shape(lambda: _untrained_state(variables))
     state = Checkpoints(folder).restore_best(like)
     if state is None:

@@ -67,9 +67,8 @@ SMOKE = SMALL | {
     "log_every": 1,
 }
 
-# Joined presets apply in the order of this list, so a variant stays what it is, whatever it is joined with.
-PRESETS = {
-    # whole runs: python train.py --preset NAME --workdir runs/NAME
+# whole runs: python train.py --preset NAME --workdir runs/NAME
+RUNS = {
     "paper": Preset("the paper: full size, 224 px, 512 epochs", PAPER_LOSS | PAPER_SCHEDULE),
     "released": Preset(
         "the released code without its bugs: its loss, schedule and camera",
@@ -80,12 +79,16 @@ PRESETS = {
     # the parse net alone: python train.py --preset parse-full --workdir runs/parse
     "parse-full": Preset("BiSeNet alone, 224 px, hard examples mined", {"epochs": 0}),
     "parse-small": Preset("the parse net of small alone", SMALL | {"epochs": 0}),
-    # to join with others: python train.py --preset v4+released-loss --workdir runs/v4-released-loss
+}
+# to join with others: python train.py --preset v4+released-loss --workdir runs/v4-released-loss
+LOSSES_AND_SCHEDULES = {
     "paper-loss": Preset("the paper's loss", PAPER_LOSS),
     "released-loss": Preset("the released code's loss", RELEASED_LOSS),
     "paper-schedule": Preset("512 epochs, batch 16, cosine from the start", PAPER_SCHEDULE),
     "released-schedule": Preset("280 epochs, batch 24, 50 constant, then cosine to 1e-6", RELEASED_SCHEDULE),
-    # table 3 and section 5.3: python train.py --preset NAME --workdir runs/NAME, or small+NAME
+}
+# table 3 and section 5.3: python train.py --preset NAME --workdir runs/NAME, or small+NAME
+VARIANTS = {
     "v1": Preset("table 3: plain CNN fusion", {"network.fusion": "cnn"}),
     "v2": Preset("table 3: one U-Net shared by the views", {"network.fusion": "shared-unet"}),
     "v3": Preset("table 3: ResNet-50 in place of RedNet-50", {"network.backbone": "resnet50"}),
@@ -93,14 +96,23 @@ PRESETS = {
         "table 3: no face mask, neither as input nor as loss", {"network.face_mask": False, "loss.mask": 0.0}
     ),
     "v5": Preset("table 3: no 3D landmarks", {"loss.landmarks_3d": 0.0}),
-    "v6": Preset("table 3: everything", {}),
+    "v6": Preset(
+        "table 3: everything",
+        {"network.fusion": "tri-unet", "network.backbone": "rednet50", "network.face_mask": True},
+    ),
     "paper-fusion": Preset("the paper's 64 fused channels, not 256", {"network.fused_features": "paper"}),
     "single-view": Preset("a third of the inputs is one photo (5.3)", {"data.all_views_probability": 2 / 3}),
 }
+# Joined presets apply in this order, so a variant stays what it is, whatever it is joined with.
+GROUPS = (RUNS, LOSSES_AND_SCHEDULES, VARIANTS)
+PRESETS = RUNS | LOSSES_AND_SCHEDULES | VARIANTS
 
 
 def load_preset(names: str) -> Config:
-    """The config of a preset, or of several joined by `+`. Raises `InputError` for an unknown one."""
+    """The config of a preset, or of several joined by `+`.
+
+    Raises `InputError` for an unknown one, and for two of one group that want different values of a field.
+    """
     chosen = names.split("+")
     for name in chosen:
         if name not in PRESETS:
@@ -108,9 +120,17 @@ def load_preset(names: str) -> Config:
                 f"--preset {names}: there is no preset {name!r}; choose from {', '.join(PRESETS)}"
             )
     config = Config()
-    for name, preset in PRESETS.items():
-        if name in chosen:
-            config = changed(config, preset.changes)
+    for group in GROUPS:
+        changes = {}
+        of_group = [name for name in group if name in chosen]
+        for name in of_group:
+            for field, value in group[name].changes.items():
+                if changes.setdefault(field, value) != value:
+                    raise InputError(
+                        f"--preset {names}: {' and '.join(of_group)} contradict each other ({field}); "
+                        "choose one of them"
+                    )
+        config = changed(config, changes)
     return config
 
 

@@ -10,7 +10,6 @@ import numpy as np
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
 
-CONFIG_ENDING = ".dfmvr.json"  # of the config of ours that lies beside an exported file
 # entries of a checkpoint that may hold the tensors, tried in this order
 NESTED = ("state_dict", "net", "model", "model_state_dict", "network")
 

@@ -147,6 +147,13 @@ class Difference:
     def __bool__(self) -> bool:
         return any(dataclasses.astuple(self))
 
+    def prefixed(self, prefix: str) -> "Difference":
+        """With the names as they are in a file that has `prefix` before each."""
+        named = dataclasses.asdict(self).items()
+        return Difference(
+            **{kind: {prefix + name: more for name, more in names.items()} for kind, names in named}
+        )
+
     def lines(self) -> list[str]:
         return [f"{kind}: {text}" for kind, texts in self._texts().items() for text in texts]
 

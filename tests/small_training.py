@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfmvr_jax.config import Config, NetworkConfig, ParseConfig
-from dfmvr_jax.inference import input_shapes
+from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, changed
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
@@ -44,13 +43,12 @@ class SmallTraining(NamedTuple):
 
 def small_training(config: Config = CONFIG) -> SmallTraining:
     model = toy_face_model()
-    network, parse_net = make_networks(config, model.dimensions)
+    _, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     optimizer = adam(learning_rate_schedule(config.learning_rate, TOTAL_STEPS), 1.0)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, TOTAL_STEPS)
-    photos, labels, flat_photos = input_shapes(config)
-    state = initial_state(init_variables(network, 0, photos, labels), optimizer)
-    frozen = Frozen(model, init_variables(parse_net, 1, flat_photos))
+    state = initial_state(initial_variables(NETWORK_FOLDER, config, model), optimizer)
+    frozen = Frozen(model, initial_variables(PARSE_FOLDER, changed(config, {"seed": 1}), model))
     return SmallTraining(
         update, validate, frozen, state, [make_batch(model, seed) for seed in range(TOTAL_STEPS)]
     )

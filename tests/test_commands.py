@@ -185,6 +185,11 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
             "2.0: expected a share, from 0 to 1",
         ),
         (train.main, ["--workdir", "{tmp}/x", "--data.name", "nosuch/a"], "nosuch/a"),
+        (
+            train.main,
+            ["--workdir", "{tmp}/x", "--init-from", "{tmp}/nowhere"],
+            "nowhere/config.json is missing",
+        ),
         (train.main, ["--workdir", "{tmp}/x", "--face-model", "{tmp}/bfm.mat"], "bfm.mat"),
         (evaluate.main, ["--workdir", "{tmp}/nowhere"], "nowhere"),
         (
@@ -207,10 +212,12 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
 )
 def test_bad_flags_end_in_one_line_and_code_2(monkeypatch, capsys, tmp_path, program, arguments, message):
     arguments = [argument.format(tmp=tmp_path) for argument in arguments]
+    monkeypatch.chdir(tmp_path)
     code, _, err = run_program(monkeypatch, capsys, program, *arguments)
     assert code == 2
     assert message in err and err.count("\n") == 1
     assert not (tmp_path / "x").exists()  # so that the mended command may use this workdir
+    assert not (tmp_path / "runs").exists()  # nor has it spent half an hour on a data set
 
 
 @pytest.mark.parametrize("program", [train.main, evaluate.main, reconstruct.main])

@@ -11,9 +11,7 @@ from benchmarks.torch_twin import ResNet18
 from dfmvr_jax.config import changed
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, input_shapes
-from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import init_variables
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
 from dfmvr_jax.training.optimizer import adam
@@ -70,10 +68,16 @@ def test_another_camera_sees_the_same_pictures(source, model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"network.width": 16}, "its network has width 8: give --network.width 8, not 16"),
+        ({"network.width": 16}, "its network is another one .*: give --network.width 8, not 16"),
         ({"network.backbone": "resnet50"}, "give --network.backbone rednet50, not resnet50"),
-        ({"parse.enlarge": 3}, "its parse net has enlarge 1: give --parse.enlarge 1, not 3"),
-        ({"parse.num_classes": 19}, "its parse net has num_classes 10: give --parse.num-classes 10, not 19"),
+        (
+            {"parse.enlarge": 3},
+            "its parse net is another one .*: give --parse.enlarge 1, not 3",
+        ),
+        (
+            {"parse.width": 16, "parse.num_classes": 19},
+            "give --parse.width 8 --parse.num-classes 10, not 16, 19",
+        ),
     ],
 )
 def test_networks_of_another_size_are_refused(source, model, tmp_path, changes, problem):
@@ -101,8 +105,7 @@ def test_the_parse_net_starts_from_imagenet_weights(model, tmp_path):
     given = read_given_networks(config, tmp_path / "run", model)
     assert given.parse_net is None and given.network is None
 
-    _, net = make_networks(config, model.dimensions)
-    fresh = init_variables(net, 0, input_shapes(config)[-1])
+    fresh = initial_variables(PARSE_FOLDER, config, model)
     started = with_resnet18(fresh, given.resnet18)
     assert jax.tree.map(np.shape, started) == jax.tree.map(np.shape, fresh)
     kernel = started["params"]["resnet"]["stage_3_block_0"]["shortcut"]["conv"]["kernel"]

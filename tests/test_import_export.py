@@ -23,6 +23,7 @@ from dfmvr_jax.inference import (
     load_run,
 )
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.torch_description import read_description
 from dfmvr_jax.torch_files import read_tensors
 from dfmvr_jax.torch_names import DF_MVR, from_torch
 from dfmvr_jax.training.workdir import open_workdir
@@ -105,6 +106,11 @@ def test_export_and_import_give_back_the_same_run(monkeypatch, capsys, tmp_path)
     assert read_config(tmp_path / "again" / "config.json") == SMALL
     jax.tree.map(np.testing.assert_array_equal, variables_in(run), variables_in(tmp_path / "again"))
 
+    flags = [path, "--out", tmp_path / "other", "--face-model", "builtin"]  # as many coefficients
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert code == 2 and "the face model 'builtin-coarse' (10319 vertices" in err and str(path) in err
+    assert not (tmp_path / "other").exists()
+
 
 def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, tmp_path):
     """All tensors, other widths, and the released camera: only there do translations differ."""
@@ -112,7 +118,7 @@ def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, t
     run = small_run(tmp_path / "run", config)
     flags = [run, "--out", tmp_path / "x.pth", "--camera-distance", 1]
     assert run_program(monkeypatch, capsys, export_torch.main, *flags)[0] == 0
-    assert read_config(tmp_path / "x.dfmvr.json").camera_distance == 1
+    assert read_description(tmp_path / "x.pth").config.camera_distance == 1
     twin = ReleasedNet(width=32, parse_width=SMALL.parse.width)
     twin.load_state_dict(torch.load(tmp_path / "x.pth"))
 
@@ -266,6 +272,18 @@ def test_missing_unknown_and_misshapen_tensors_are_listed(weights, monkeypatch, 
     assert code == 0 and "missing: ffm.conv1.weight" in err
     assert (tmp_path / "run" / PARSE_FOLDER / "0").is_dir()
 
+    code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, tmp_path / "run", "--out", path)
+    assert code == 2 and "run has no reconstruction network" in err
+    assert f"train.py --parse.checkpoint {tmp_path / 'run'} trains one with it" in err
+
+
+def test_tensors_are_listed_as_the_file_calls_them(weights, monkeypatch, capsys, tmp_path):
+    path = save(tmp_path / "x.pth", {k: v for k, v in weights.items() if k != "mask_model.ffm.conv1.weight"})
+    flags = [path, "--out", tmp_path / "run", "--face-model", "builtin"]
+    code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
+    assert code == 2 and err.splitlines()[0] == "missing: mask_model.ffm.conv1.weight"
+    assert "1 missing (mask_model.ffm.conv1.weight)" in err.splitlines()[-1]
+
 
 def test_the_face_model_must_be_named_and_fit(monkeypatch, capsys, tmp_path):
     path = save(
@@ -345,11 +363,13 @@ def test_other_architectures_are_one_line(monkeypatch, capsys, tmp_path, tensors
     assert not (tmp_path / "run").exists()
 
 
-def test_a_config_of_another_version_beside_the_file(monkeypatch, capsys, tmp_path):
+@pytest.mark.parametrize("content", ["{}", "[]", "{", '{"config": {}, "face_model": {}}'])
+def test_a_description_of_another_version_beside_the_file(monkeypatch, capsys, tmp_path, content):
     path = save(tmp_path / "x.pth", {"cp.x": np.zeros(3)})
-    (tmp_path / "x.dfmvr.json").write_text("{}")
+    (tmp_path / "x.dfmvr.json").write_text(content)
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
-    assert code == 2 and f"x.dfmvr.json: is no config of this version: move it away to import {path}" in err
+    assert code == 2
+    assert f"x.dfmvr.json: is no description of this version: move it away to import {path}" in err
 
 
 def test_a_full_disk_leaves_no_run_behind(monkeypatch, capsys, tmp_path, weights):

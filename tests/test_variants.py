@@ -76,6 +76,11 @@ def test_presets_join_in_whatever_order():
     assert joined.network == changed(small.network, {"backbone": v3.network.backbone})
     assert joined.loss.photo == released.loss.photo
     assert load_preset("released+paper-loss+paper-schedule+v6") == changed(Config(), {"camera_distance": 1.0})
+    assert load_preset("v3+v4").network == changed(v3.network, {"face_mask": False})
+    for contradiction in ("v2+v1", "smoke+small", "v6+v4", "paper-loss+released-loss"):
+        first, second = contradiction.split("+")
+        with pytest.raises(InputError, match=f"({first} and {second}|{second} and {first}) contradict"):
+            load_preset(contradiction)
     with pytest.raises(InputError, match="small[+]v9: there is no preset 'v9'; choose from paper, released"):
         load_preset("small+v9")
 

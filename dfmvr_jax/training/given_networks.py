@@ -6,9 +6,13 @@ from typing import NamedTuple
 from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, input_shapes, save_variables
-from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.networks.initialization import variable_shapes
+from dfmvr_jax.inference import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    best_variables,
+    save_variables,
+    shapes_of_variables,
+)
 from dfmvr_jax.torch_files import read_tensors
 from dfmvr_jax.torch_names import RESNET18, WrongTensors, from_torch
 from dfmvr_jax.training.workdir import check_face_model
@@ -76,17 +80,14 @@ def _kept_parse_net(workdir: Path) -> Path:
 def _read_parse_net(config: Config, source: Path, model: MorphableModel) -> dict:
     theirs = read_config(source / "config.json")
     _check_equal(source, "parse", config.parse, theirs.parse, PARSE_FIELDS)
-    _, net = make_networks(config, model.dimensions)
-    return best_variables(source / PARSE_FOLDER, net, input_shapes(config)[-1])
+    return best_variables(source / PARSE_FOLDER, config, model)
 
 
 def _read_network(config: Config, source: Path, model: MorphableModel) -> dict:
     theirs = read_config(source / "config.json")
     _check_equal(source, "network", config.network, theirs.network, NETWORK_FIELDS)
     check_face_model(source, model)
-    network, _ = make_networks(config, model.dimensions)
-    photos, labels, _ = input_shapes(config)
-    variables = best_variables(source / NETWORK_FOLDER, network, photos, labels)
+    variables = best_variables(source / NETWORK_FOLDER, config, model)
     return seen_from(variables, config.camera_distance - theirs.camera_distance)
 
 
@@ -103,8 +104,7 @@ def seen_from(variables: dict, farther: float) -> dict:
 
 def _read_resnet18(config: Config, path: Path, model: MorphableModel) -> dict:
     tensors = {name: value for name, value in read_tensors(path).items() if not name.startswith("fc.")}
-    _, net = make_networks(config, model.dimensions)
-    variables = variable_shapes(net, input_shapes(config)[-1])
+    variables = shapes_of_variables(PARSE_FOLDER, config, model)
     ours = {collection: tree["resnet"] for collection, tree in variables.items()}
     try:
         return from_torch(tensors, RESNET18, ours)
@@ -121,10 +121,11 @@ def _check_equal(
     theirs: NetworkConfig | ParseConfig,
     names: tuple[str, ...],
 ) -> None:
-    for name in names:
-        found, wanted = getattr(ours, name), getattr(theirs, name)
-        if found != wanted:
-            raise InputError(
-                f"{source}: its {'parse net' if group == 'parse' else group} has {name} {wanted}: "
-                f"give --{group}.{name.replace('_', '-')} {wanted}, not {found}"
-            )
+    """Raise `InputError` that names each field of `names` in which two configs differ."""
+    different = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
+    if different:
+        flags = (f"--{group}.{name.replace('_', '-')} {getattr(theirs, name)}" for name in different)
+        raise InputError(
+            f"{source}: its {'parse net' if group == 'parse' else group} is another one than the config's: "
+            f"give {' '.join(flags)}, not {', '.join(str(getattr(ours, name)) for name in different)}"
+        )

@@ -49,7 +49,7 @@ def open_workdir(workdir: Path, config: Config, model: MorphableModel) -> None:
     check_face_model(workdir, model)
     with whole_files(workdir) as folder:
         write_config(config, folder / "config.json")
-        (folder / FACE_MODEL_FILE).write_text(json.dumps(_topology(model), indent=2) + "\n")
+        (folder / FACE_MODEL_FILE).write_text(json.dumps(topology(model), indent=2) + "\n")
 
 
 def check_face_model(workdir: Path, model: MorphableModel) -> None:
@@ -66,15 +66,21 @@ def check_face_model(workdir: Path, model: MorphableModel) -> None:
             raise ValueError(f"it holds {theirs!r:.50}")
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it to go without this check") from None
-    ours = _topology(model)
+    check_topology(workdir, theirs, model)
+
+
+def check_topology(source: Path, theirs: dict, model: MorphableModel) -> None:
+    """Raise `InputError` unless the model is the one that `theirs`, a `topology`, describes."""
+    ours = topology(model)
     if ours != theirs:
         raise InputError(
-            f"{workdir}: its networks speak of the face model {_words(theirs)}, not of {_words(ours)}: "
+            f"{source}: its networks speak of the face model {_words(theirs)}, not of {_words(ours)}: "
             "give that one as --face-model"
         )
 
 
-def _topology(model: MorphableModel) -> dict[str, str | int]:
+def topology(model: MorphableModel) -> dict[str, str | int]:
+    """What of a face model gives coefficients their meaning."""
     checksum = zlib.crc32(np.asarray(model.landmarks), zlib.crc32(np.asarray(model.triangles)))
     return {
         "name": model.name,
@@ -85,6 +91,6 @@ def _topology(model: MorphableModel) -> dict[str, str | int]:
     }
 
 
-def _words(topology: dict) -> str:
-    counts = ", ".join(f"{value} {name}" for name, value in topology.items() if isinstance(value, int))
-    return f"{topology.get('name')!r} ({counts}; fingerprint {topology.get('fingerprint')})"
+def _words(described: dict) -> str:
+    counts = ", ".join(f"{value} {name}" for name, value in described.items() if isinstance(value, int))
+    return f"{described.get('name')!r} ({counts}; fingerprint {described.get('fingerprint')})"
