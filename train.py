@@ -39,14 +39,16 @@ from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, unreplicate, variables_of
-from dfmvr_jax.training.update import Frozen, make_parse_update, make_reconstruction_update, mean_iou
+from dfmvr_jax.training.update import freeze, make_parse_update, make_reconstruction_update, mean_iou
 from dfmvr_jax.training.workdir import check_workdir, open_workdir
+from render import NvdiffrastMissing, choose_rasterizer
 
 
 def main() -> None:
     command = parse_train_command(__doc__)
     config, workdir = command.config, command.workdir
     check_config(config, jax.local_device_count())
+    check_rasterizer(config)
     check_workdir(workdir, config)  # written to only when all that is given is found to be right
     print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
@@ -138,7 +140,7 @@ def train_reconstruction(
     network, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
-    frozen = replicate(Frozen(model, parse_variables))
+    frozen = replicate(freeze(config, model, parse_variables))
     label = partial(jax.jit(partial(parse_labels, parse_net)), parse_variables)
     held_out = held_out_batches(validation, config.batch_size)
     preview = make_preview(config, network, parse_net, held_out[0])
@@ -182,6 +184,14 @@ def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
             f"train with more subjects, or with CUDA_VISIBLE_DEVICES on fewer devices"
         )
     return list(validation_batches(validation, min(batch_size, len(validation) // devices * devices)))
+
+
+def check_rasterizer(config: Config) -> None:
+    """Raise `InputError` where the rasterizer is not installed."""
+    try:
+        choose_rasterizer(config.rasterizer)
+    except NvdiffrastMissing as error:
+        raise InputError(f"--rasterizer {config.rasterizer}: {error}") from None
 
 
 def check_data(config: Config, training: Split) -> None:

@@ -35,7 +35,7 @@ from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
-from dfmvr_jax.training.update import Frozen, make_reconstruction_update
+from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
 
 def main() -> None:
@@ -45,9 +45,11 @@ def main() -> None:
     parser.add_argument("--preset", default="paper", help="of train.py")
     parser.add_argument("--batch", type=int, default=2, help="subjects over all devices, three photos each")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of networks")
+    parser.add_argument("--antialias", action="store_true", help="smooth outlines in the training step")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls")
     arguments = parser.parse_args()
-    config = changed(load_preset(arguments.preset), {"network.precision": arguments.precision})
+    changes = {"network.precision": arguments.precision, "antialias": arguments.antialias}
+    config = changed(load_preset(arguments.preset), changes)
     report = functools.partial(measure, photos=3 * arguments.batch, repeats=arguments.repeats)
 
     model = load_face_model(config.face_model)
@@ -78,7 +80,8 @@ def main() -> None:
     optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
-    state, frozen = replicate(initial_state(variables, optimizer)), replicate(Frozen(model, parse_variables))
+    state = replicate(initial_state(variables, optimizer))
+    frozen = replicate(freeze(config, model, parse_variables))
     sharded = shard(batch)
 
     def step():

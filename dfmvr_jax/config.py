@@ -98,6 +98,8 @@ class Config:
     warmup_steps: int = 0  # of a linear rise to the full learning rate
     constant_epochs: int = 0  # at the full learning rate, before the cosine decay
     batch_size: int = 16  # subjects over all devices
+    rasterizer: Literal["jax", "nvdiffrast", "auto"] = "jax"  # auto: nvdiffrast where a GPU and it are there
+    antialias: bool = False  # smooth outlines of the rendered face: photo and mask losses move them too
     rendered_share: float = 1.0  # of each batch, seen by photo and mask losses; less is faster on a CPU
     learning_rate: float = 1e-4  # of Adam at the start
     final_learning_rate: float = 0.0  # at the end of the cosine

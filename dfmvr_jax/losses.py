@@ -16,7 +16,7 @@ from dfmvr_jax.config import LossConfig
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.geometry import align_similarity
 from dfmvr_jax.reconstruction import Face, Rendering, landmark_pixels
-from render.array_types import Array, Bool, Float, Int
+from render.array_types import Array, Float, Int
 from render.camera import Camera
 
 REFERENCE_SIZE = 224  # pixel distances count in pixels of this image size, whatever the image's own
@@ -72,7 +72,7 @@ def image_losses(
     dilation = round(config.dilation / _pixel_scale(photos.shape[1]))
     weights = weight_map(photo_labels, config.photo_levels, dilation)
     return {
-        "photo": photo_loss(rendering.images, photos, rendering.masks, weights),
+        "photo": photo_loss(rendering.images, photos, rendering.coverage, weights),
         "mask": cross_entropy(render_logits, photo_labels),
     }
 
@@ -99,16 +99,16 @@ def weighted_sum(
 def photo_loss(
     images: Float[Array, "views height width 3"],
     photos: Float[Array, "views height width 3"],
-    masks: Bool[Array, "views height width"],
+    coverage: Float[Array, "views height width"],
     weights: Float[Array, "views height width"],
 ) -> Float[Array, ""]:
     """Equation 2: weighted mean colour distance over the rendered pixels of a view; mean over views.
 
+    `images` are black where the face is not, and a pixel that it covers in part (`coverage`) counts in part.
     A view that shows no face counts as 0.
     """
-    weights = weights * masks
-    distance = safe_norm(images - photos)
-    total = jnp.sum(weights, axis=(1, 2))
+    distance = safe_norm(images - coverage[..., None] * photos)
+    total = jnp.sum(weights * coverage, axis=(1, 2))
     return jnp.mean(jnp.sum(weights * distance, axis=(1, 2)) / jnp.where(total > 0, total, 1.0))
 
 

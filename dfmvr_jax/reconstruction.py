@@ -7,7 +7,7 @@ import jax
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape, vertex_normals
 from dfmvr_jax.geometry import move, rotation_matrix
-from render import render_vertices
+from render import MeshEdges, RasterizerName, map_images, render_mesh
 from render.array_types import Array, Bool, Float
 from render.camera import Camera, project
 from render.shade import shade
@@ -25,8 +25,11 @@ class Face(NamedTuple):
 class Rendering(NamedTuple):
     """What the cameras see of a face."""
 
-    images: Float[Array, "views height width 3"]  # black where the face is not
-    masks: Bool[Array, "views height width"]  # where the face is
+    images: Float[Array, "*batch views height width 3"]  # black where the face is not
+    masks: Bool[Array, "*batch views height width"]  # where the face is
+    coverage: Float[
+        Array, "*batch views height width"
+    ]  # the same as 0 and 1; between them at smooth outlines
 
 
 def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
@@ -46,20 +49,38 @@ def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
     return Face(vertices, albedo, posed, colors)
 
 
-def render_face(model: MorphableModel, camera: Camera, face: Face) -> Rendering:
-    """Render a posed face in every view."""
+def render_face(
+    model: MorphableModel,
+    camera: Camera,
+    face: Face,
+    edges: MeshEdges | None = None,
+    rasterizer: RasterizerName = "jax",
+) -> Rendering:
+    """Render a posed face, or a batch of them, in every view, one picture after the other on a CPU.
+
+    With the mesh's `edges` outlines are smooth (`render.antialias`).
+    """
 
     def render_view(posed: Float[Array, "vertices 3"], colors: Float[Array, "vertices 3"]):
-        image, fragments = render_vertices(camera, posed, colors, model.triangles)
-        return image, fragments.mask
+        rendered = render_mesh(camera, posed, colors, model.triangles, edges, rasterizer)
+        return rendered.image, rendered.fragments.mask, rendered.coverage
 
-    return Rendering(*jax.vmap(render_view)(face.posed, face.colors))
+    batch = face.posed.shape[:-2]
+    flat = (leaf.reshape(-1, *leaf.shape[-2:]) for leaf in (face.posed, face.colors))
+    pictures = map_images(render_view)(*flat)
+    return Rendering(*(leaf.reshape(*batch, *leaf.shape[1:]) for leaf in pictures))
 
 
-def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> tuple[Face, Rendering]:
-    """Build, pose, light and render one subject's face in every view."""
+def reconstruct(
+    model: MorphableModel,
+    camera: Camera,
+    coefficients: Coefficients,
+    edges: MeshEdges | None = None,
+    rasterizer: RasterizerName = "jax",
+) -> tuple[Face, Rendering]:
+    """Build, pose, light and render one subject's face in every view, as `render_face` does."""
     face = pose_face(model, coefficients)
-    return face, render_face(model, camera, face)
+    return face, render_face(model, camera, face, edges, rasterizer)
 
 
 def landmark_pixels(

@@ -1,39 +1,45 @@
-"""Differentiable rendering of triangle meshes in plain JAX: rasterize, interpolate, shade.
+"""Differentiable rendering of triangle meshes in plain JAX: rasterize, interpolate, shade, antialias.
 
-    camera = render.face_camera(224)
-    image, fragments = render.render_vertices(camera, vertices, colors, triangles)
+    camera = render.perspective_camera((480, 640), field_of_view=30.0, distance=10.0)
+    edges = render.mesh_edges(triangles)
+    image = render.render_mesh(camera, vertices, colors, triangles, edges).image
 
 All functions are pure and take one mesh; they work under jit, grad, vmap (also over views), pmap, scan and
-remat, on CPU, GPU and TPU. Gradients reach vertices, attributes, light and camera; the outline's motion is
-not part of them. Axes, pixel centres, clip space and light: docs/conventions.md.
+remat, on CPU, GPU and TPU. Gradients reach vertices, attributes, light and camera, and with `edges` the
+motion of outlines. Guide: docs/rendering.md. Axes, pixel centres, clip space and light: docs/conventions.md.
 """
 
-from render.array_types import Array, Float, Int
-from render.camera import Camera, clip_positions, face_camera, project
+from render.antialias import antialias
+from render.antialias_by_pixel import antialias_by_pixel
+from render.batching import map_images
+from render.camera import Camera, clip_positions, face_camera, perspective_camera, project
 from render.interpolate import interpolate
+from render.mesh_edges import MeshEdges, mesh_edges, opposite_vertices
+from render.nvdiffrast_bridge import NvdiffrastMissing
 from render.rasterize import Fragments, rasterize
+from render.render_mesh import RasterizerName, Rendered, choose_rasterizer, render_mesh
 from render.shade import shade, spherical_harmonics
 
 __all__ = [
     "Camera",
     "Fragments",
+    "MeshEdges",
+    "NvdiffrastMissing",
+    "RasterizerName",
+    "Rendered",
+    "antialias",
+    "antialias_by_pixel",
+    "choose_rasterizer",
     "clip_positions",
     "face_camera",
     "interpolate",
+    "map_images",
+    "mesh_edges",
+    "opposite_vertices",
+    "perspective_camera",
     "project",
     "rasterize",
-    "render_vertices",
+    "render_mesh",
     "shade",
     "spherical_harmonics",
 ]
-
-
-def render_vertices(
-    camera: Camera, vertices: Float[Array, "n 3"], colors: Float[Array, "n c"], triangles: Int[Array, "f 3"]
-) -> tuple[Float[Array, "h w c"], Fragments]:
-    """Image of posed vertices with any number of channels per vertex (0 in the background), and what is seen.
-
-    The background is wherever `fragments.mask` is False. For several poses `jax.vmap` over the vertices.
-    """
-    fragments = rasterize(clip_positions(camera, vertices), triangles, camera.image_size)
-    return interpolate(colors, triangles, fragments), fragments

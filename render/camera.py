@@ -1,6 +1,7 @@
 """The perspective camera: model space to clip space and to pixels (docs/conventions.md)."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +34,20 @@ def face_camera(image_size: int = 224, distance: float = FACE_DISTANCE) -> Camer
         principal_point=(image_size / 2, image_size / 2),
         distance=distance,
         image_size=(image_size, image_size),
+    )
+
+
+def perspective_camera(image_size: tuple[int, int], field_of_view: float, distance: float) -> Camera:
+    """A camera on the +z axis by its vertical field of view, degrees; the image is (height, width) pixels.
+
+    `face_camera(224)` is `perspective_camera((224, 224), 12.594, 10.0)`.
+    """
+    height, width = image_size
+    return Camera(
+        focal=height / 2 / math.tan(math.radians(field_of_view) / 2),
+        principal_point=(width / 2, height / 2),
+        distance=distance,
+        image_size=image_size,
     )
 
 

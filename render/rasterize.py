@@ -15,11 +15,13 @@ import jax.numpy as jnp
 from jax import lax
 
 from render.array_types import Array, Bool, Float, Int
+from render.batching import batched_per_platform, kept
 
 BACKGROUND_DEPTH = 1.0  # z/w of the far plane
 MIN_W = 1e-6  # a triangle with a corner at or below this depth is culled
+MAX_COORDINATE = 1e15  # a triangle with a corner beyond this, in clip space, is culled: its products overflow
 MIN_AREA = 1e-6  # square pixels; a triangle of less area is seen edge-on and culled
-CHUNK = 2**17  # candidate pixels per step of the loop; a face at 224 pixels needs one step
+CHUNK = 2**16  # candidate pixels per step of the loop; a dense face at 224 pixels needs one step
 MAX_CANDIDATES = 2**28  # candidate pixels per image before it is given up as exploded
 
 
@@ -48,7 +50,7 @@ def rasterize(
     (1, 0), the latter two on its edge; at pixel (0, 0) its barycentrics are (0.5, 0.25, 0.25).
 
     The winding does not matter. At equal depth the lowest index wins. Fragments beyond the near or far
-    plane (|z/w| > 1) are not drawn, nor is a triangle with a corner at w <= `MIN_W` or not finite, nor one
+    plane (|z/w| > 1) are not drawn, nor is a triangle with a corner that is not `drawable`, nor one
     seen edge-on (area below `MIN_AREA`). Ids carry no gradient; barycentrics and depth carry the gradient
     inside each pixel's triangle, which does not know that outlines move.
 
@@ -67,9 +69,8 @@ def rasterize(
     for name, array, columns in (("clip_positions", clip_positions, 4), ("triangles", triangles, 3)):
         if array.ndim != 2 or array.shape[1] != columns:
             raise ValueError(f"{name} has shape {array.shape}, not [n, {columns}]; for a batch use jax.vmap")
-    # The batching rule: images one after the other, several times faster on a CPU than all in one loop.
-    nearest = jax.custom_batching.sequential_vmap(lambda *mesh: _nearest_triangles(*mesh, image_size))
-    ids, exploded = nearest(lax.stop_gradient(clip_positions.astype(jnp.float32)), triangles)
+    nearest = batched_per_platform(functools.partial(_nearest_triangles, image_size=image_size))
+    ids, exploded = kept(nearest(lax.stop_gradient(clip_positions.astype(jnp.float32)), triangles))
     x, y, z, w = (corner_values(column, triangles, ids) for column in clip_positions.T)
     pixel_x, pixel_y = _pixel_centres(image_size, clip_positions.dtype)
     x, y = x - pixel_x * w, y - pixel_y * w  # the barycentrics are the weights that sum these up to 0
@@ -79,6 +80,12 @@ def rasterize(
     depth = jnp.where(ids < 0, BACKGROUND_DEPTH, depth)
     nan_if_exploded = jnp.where(exploded, jnp.nan, 0.0).astype(depth.dtype)
     return Fragments(ids, jnp.moveaxis(barycentrics, 0, -1) + nan_if_exploded, depth + nan_if_exploded)
+
+
+def drawable(clip_positions: Float[Array, "n 4"]) -> Bool[Array, " n"]:
+    """Whether vertices lie in front of the camera, at finite and not absurd positions."""
+    small = jnp.all(jnp.abs(clip_positions) <= MAX_COORDINATE, axis=1)  # False for NaN
+    return small & (clip_positions[:, 3] > MIN_W)
 
 
 def corner_values(
@@ -123,9 +130,9 @@ def _nearest_triangles(
         return jnp.full(image_size, -1, jnp.int32), jnp.array(False)
     # Pixels from the image's centre, x to the right and y down: the origin where floats are finest.
     x, y, z, w = clip_positions.T
-    in_front = (w > MIN_W) & jnp.isfinite(w)
-    w = jnp.where(in_front, w, 1)
-    x, y, z = x / w * (width / 2), -y / w * (height / 2), jnp.where(in_front, z / w, jnp.nan)
+    there = drawable(clip_positions)
+    w = jnp.where(there, w, 1)
+    x, y, z = x / w * (width / 2), -y / w * (height / 2), jnp.where(there, z / w, jnp.nan)
     x, y, z = ([column[corner] for corner in triangles.T] for column in (x, y, z))
 
     # Bounding boxes of pixel centres; empty for most triangles of a dense mesh.
@@ -135,43 +142,65 @@ def _nearest_triangles(
     top, rows = _pixel_span(y, height)
     counts = jnp.where(visible, columns * rows, 0)
     exploded = jnp.sum(counts.astype(jnp.float32)) > MAX_CANDIDATES
-    ends = jnp.cumsum(jnp.where(exploded, 0, counts))
-    starts = ends - counts
-    every_triangle = jnp.arange(len(triangles), dtype=jnp.int32)
+    counts = jnp.where(exploded, 0, counts)
 
-    def draw_chunk(state):
-        chunk, depths, ids = state
-        first = chunk * CHUNK
-        item = first + jnp.arange(CHUNK, dtype=jnp.int32)
-        # the triangle of each candidate: its index at its start, then the running maximum
-        slot = jnp.where((counts > 0) & (ends > first), jnp.maximum(starts - first, 0), CHUNK)
-        triangle = lax.cummax(jnp.zeros(CHUNK, jnp.int32).at[slot].max(every_triangle, mode="drop"))
-        offset = item - starts[triangle]
-        row = lax.div(offset, columns[triangle])
-        column = left[triangle] + offset - row * columns[triangle]
-        row = top[triangle] + row
-        dx = [corner[triangle] - (column - (width - 1) / 2) for corner in x]
-        dy = [corner[triangle] - (row - (height - 1) / 2) for corner in y]
+    def draw(depths, ids, triangle, column, row, used, corners, doubled_area):
+        """Let candidates compete for their pixels."""
+        x, y, (z0, z1, z2) = corners
+        dx = [corner - (column - (width - 1) / 2) for corner in x]
+        dy = [corner - (row - (height - 1) / 2) for corner in y]
         weights = [_cross(dx, dy, 1, 2), _cross(dx, dy, 2, 0), _cross(dx, dy, 0, 1)]
         low, high = jnp.minimum(*weights[:2]), jnp.maximum(*weights[:2])
         covered = (jnp.minimum(low, weights[2]) >= 0) | (jnp.maximum(high, weights[2]) <= 0)
-        z0, z1, z2 = (corner[triangle] for corner in z)
-        depth = z0 + (weights[1] * (z1 - z0) + weights[2] * (z2 - z0)) / doubled_area[triangle]
-        covered &= (jnp.abs(depth) <= 1) & (item < ends[-1])
+        depth = z0 + (weights[1] * (z1 - z0) + weights[2] * (z2 - z0)) / doubled_area
+        covered &= used & (jnp.abs(depth) <= 1)
         pixel = jnp.where(covered, row * width + column, height * width)  # out of range: dropped
         key = _ordered_int(depth)
         new_depths = depths.at[pixel].min(key, mode="drop")
         ids = jnp.where(new_depths < depths, len(triangles), ids)
         pixel = jnp.where(key == new_depths.at[pixel].get(mode="clip"), pixel, height * width)
-        return chunk + 1, new_depths, ids.at[pixel].min(triangle, mode="drop")
+        return new_depths, ids.at[pixel].min(triangle, mode="drop")
+
+    # The first candidate of every triangle needs no expansion; of a dense mesh it is mostly the only one.
+    others = jnp.maximum(counts - 1, 0)
+    ends = jnp.cumsum(others)
+
+    def draw_chunk(state):
+        chunk, depths, ids = state
+        triangle, offset, used = owners(others, ends, chunk, CHUNK)
+        row = lax.div(offset + 1, columns[triangle])
+        column = left[triangle] + offset + 1 - row * columns[triangle]
+        corners, area = jax.tree.map(lambda values: values[triangle], ((x, y, z), doubled_area))
+        return chunk + 1, *draw(depths, ids, triangle, column, top[triangle] + row, used, corners, area)
 
     # 0, but computed from the mesh: inside shard_map a constant may not become device-dependent in a loop
     zero = jnp.minimum(ends[-1], 0)
     no_depth = jnp.full(height * width, zero + jnp.iinfo(jnp.int32).max)
-    state = jnp.int32(0), no_depth, jnp.full(height * width, zero + len(triangles))
+    no_id = jnp.full(height * width, zero + len(triangles))
+    every_triangle = jnp.arange(len(triangles), dtype=jnp.int32)
+    drawn = draw(no_depth, no_id, every_triangle, left, top, counts > 0, (x, y, z), doubled_area)
+    state = jnp.int32(0), *drawn
     _, depths, ids = lax.while_loop(lambda state: state[0] * CHUNK < ends[-1], draw_chunk, state)
     ids = jnp.where(depths == no_depth, jnp.where(exploded, 0, -1), ids)
     return ids.reshape(height, width), exploded
+
+
+def owners(
+    counts: Int[Array, " n"], ends: Int[Array, " n"], chunk: Int[Array, ""], size: int
+) -> tuple[Int[Array, " size"], Int[Array, " size"], Bool[Array, " size"]]:
+    """Owners of items when n owners have `counts` items each, one owner's after the other's.
+
+    Of the items number `chunk * size` and following: owner, the item's place among those of its owner, and
+    whether there is such an item at all. `ends` is the cumulative sum of `counts`.
+    """
+    first = chunk * size
+    item = first + jnp.arange(size, dtype=jnp.int32)
+    starts = ends - counts
+    # each owner's index where its items start, then the running maximum
+    slot = jnp.where((counts > 0) & (ends > first), jnp.maximum(starts - first, 0), size)
+    every_owner = jnp.arange(len(counts), dtype=jnp.int32)
+    owner = lax.cummax(jnp.zeros(size, jnp.int32).at[slot].max(every_owner, mode="drop"))
+    return owner, item - starts[owner], item < ends[-1]
 
 
 def _pixel_span(corners, size):

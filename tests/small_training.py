@@ -17,7 +17,7 @@ from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
-from dfmvr_jax.training.update import Frozen, make_reconstruction_update
+from dfmvr_jax.training.update import Frozen, freeze, make_reconstruction_update
 from render.camera import face_camera
 from tests.toy_face import random_coefficients, toy_face_model
 
@@ -48,7 +48,7 @@ def small_training(config: Config = CONFIG) -> SmallTraining:
     optimizer = adam(learning_rate_schedule(config.learning_rate, TOTAL_STEPS), 1.0)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, TOTAL_STEPS)
     state = initial_state(initial_variables(NETWORK_FOLDER, config, model), optimizer)
-    frozen = Frozen(model, initial_variables(PARSE_FOLDER, changed(config, {"seed": 1}), model))
+    frozen = freeze(config, model, initial_variables(PARSE_FOLDER, changed(config, {"seed": 1}), model))
     return SmallTraining(
         update, validate, frozen, state, [make_batch(model, seed) for seed in range(TOTAL_STEPS)]
     )

@@ -1,11 +1,9 @@
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from render import clip_positions, face_camera, interpolate, project, rasterize, render_vertices, shade
+from render import clip_positions, face_camera, interpolate, project, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.naive_zbuffer import naive_rasterize
 
@@ -14,19 +12,20 @@ def test_equals_the_naive_reference():
     vertices, triangles = bumpy_ellipsoid(17)
     colors = jax.random.uniform(jax.random.key(0), (len(vertices), 3))
     camera = face_camera(40)
-    image, fragments = render_vertices(camera, jnp.asarray(vertices), colors, jnp.asarray(triangles))
+    rendered = render_mesh(camera, jnp.asarray(vertices), colors, jnp.asarray(triangles))
     ids, barycentrics, _ = naive_rasterize(clip_positions(camera, jnp.asarray(vertices)), triangles, (40, 40))
     expected = np.sum(np.asarray(colors)[triangles[ids]] * barycentrics[..., None], axis=-2)
-    np.testing.assert_allclose(image, expected, atol=1e-4)
-    np.testing.assert_array_equal(image[~fragments.mask], 0)
+    np.testing.assert_allclose(rendered.image, expected, atol=1e-4)
+    np.testing.assert_array_equal(rendered.image[~rendered.fragments.mask], 0)
+    np.testing.assert_array_equal(rendered.coverage, ids >= 0)
 
 
 def test_positions_as_attributes_lie_on_the_pixel_ray():
     # perspective: what a pixel shows projects to the pixel's own centre
     vertices = jnp.array([[-4.0, -3, 4], [4, -3, -6], [0, 6, -1]])
     camera = face_camera(9)
-    positions, fragments = render_vertices(camera, vertices, vertices, jnp.array([[0, 1, 2]]))
-    assert fragments.mask.all()
+    positions, coverage, *_ = render_mesh(camera, vertices, vertices, jnp.array([[0, 1, 2]]))
+    assert coverage.all()
     row, column = np.mgrid[:9, :9]
     np.testing.assert_allclose(project(camera, positions), np.stack([column, row], -1) + 0.5, rtol=1e-5)
 
@@ -48,47 +47,14 @@ def test_attributes_that_are_not_seen_do_no_harm(bad):
     assert np.isfinite(gradients[0]).all()
 
 
-def test_gradients_of_a_shaded_image_against_finite_differences():
-    """Vertex positions, albedo, normals and light; directions at random."""
-    with jax.enable_x64(True):
-        vertices, triangles = bumpy_ellipsoid(9)
-        triangles = jnp.asarray(triangles)
-        keys = jax.random.split(jax.random.key(0), 8)
-        inputs = {
-            "vertices": jnp.asarray(vertices, jnp.float64),
-            "albedo": jax.random.uniform(keys[0], vertices.shape),
-            "normals": jnp.asarray(vertices, jnp.float64),
-            "light": 0.3 * jax.random.normal(keys[1], (3, 9)),
-        }
-        target = jax.random.uniform(keys[2], (24, 24, 3))
-        camera = face_camera(24)
-
-        @jax.jit
-        @functools.partial(jax.value_and_grad, has_aux=True)
-        def loss(inputs):
-            colors = shade(inputs["albedo"], inputs["normals"], inputs["light"])
-            image, fragments = render_vertices(camera, inputs["vertices"], colors, triangles)
-            return jnp.sum((image - target) ** 2), fragments.triangle_ids
-
-        _, gradients = loss(inputs)
-        step = 1e-6
-        for key, (name, value) in zip(keys[3:], inputs.items()):
-            direction = jax.random.normal(key, value.shape)
-            (high, ids_high), _ = loss(inputs | {name: value + step * direction})
-            (low, ids_low), _ = loss(inputs | {name: value - step * direction})
-            np.testing.assert_array_equal(ids_high, ids_low)
-            slope = (high - low) / (2 * step)
-            np.testing.assert_allclose(jnp.vdot(gradients[name], direction), slope, rtol=1e-5, err_msg=name)
-
-
 def test_views_and_channels_by_vmap():
     vertices, triangles = bumpy_ellipsoid(9)
     triangles = jnp.asarray(triangles)
     views = vertices + jnp.array([[-0.2, 0, 0], [0, 0, 0], [0.2, 0, 0]])[:, None]
     colors = jax.random.uniform(jax.random.key(0), (len(vertices), 5))
-    render_views = jax.jit(jax.vmap(render_vertices, in_axes=(None, 0, None, None)))
-    images, fragments = render_views(face_camera(16), views, colors, triangles)
-    assert images.shape == (3, 16, 16, 5) and fragments.mask.shape == (3, 16, 16)
+    render_views = jax.jit(jax.vmap(render_mesh, in_axes=(None, 0, None, None)))
+    images, coverage, *_ = render_views(face_camera(16), views, colors, triangles)
+    assert images.shape == (3, 16, 16, 5) and coverage.shape == (3, 16, 16)
     for view, image in zip(views, images):
-        one, _ = render_vertices(face_camera(16), view, colors, triangles)
-        np.testing.assert_allclose(image, one, atol=1e-5)
+        one = render_mesh(face_camera(16), view, colors, triangles)
+        np.testing.assert_allclose(image, one.image, atol=1e-5)

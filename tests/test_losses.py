@@ -11,6 +11,7 @@ from dfmvr_jax import losses
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.reconstruction import landmark_pixels, pose_face, reconstruct, render_face
+from render import mesh_edges
 from render.camera import face_camera
 from tests.finite_differences import directional_derivatives
 from tests.toy_face import random_coefficients
@@ -112,8 +113,35 @@ def test_photo_loss_against_the_sum_over_pixels():
             weights[view, i, j] * np.linalg.norm(images[view, i, j] - photos[view, i, j]) for i, j in pixels
         ]
         expected += sum(distance) / sum(weights[view, i, j] for i, j in pixels) / 3
-    found = losses.photo_loss(*map(jnp.asarray, (images, photos, masks, weights)))
+    coverage = masks.astype(np.float32)
+    images *= coverage[..., None]
+    found = losses.photo_loss(*map(jnp.asarray, (images, photos, coverage, weights)))
     assert float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_photo_loss_knows_that_the_outline_moves(toy_model):
+    """Against differences of the loss of a large image, while the face moves to the right.
+
+    Mean over shifts within a pixel, as on the pixels' grid the derivative goes up and down.
+    """
+    coefficients = random_coefficients(toy_model, seed=1)
+    base = jax.random.uniform(jax.random.key(0), (3, 4, 4, 3))
+
+    def loss(shift, size, edges):
+        moved = coefficients._replace(translation=coefficients.translation.at[:, 0].add(shift))
+        _, rendering = reconstruct(toy_model, face_camera(size), moved, edges)
+        photos = jax.image.resize(base, (3, size, size, 3), "cubic")
+        return losses.photo_loss(rendering.images, photos, rendering.coverage, jnp.ones((3, size, size)))
+
+    fine = jax.jit(lambda shift: loss(shift, 1024, None))
+    true = float(fine(0.02) - fine(-0.02)) / 0.04
+    gradient = jax.jit(jax.grad(loss), static_argnums=1)
+    smooth, jagged = (
+        np.mean([gradient(shift, 128, edges) for shift in np.linspace(-0.02, 0.02, 5)])
+        for edges in (mesh_edges(toy_model.triangles), None)
+    )
+    assert smooth == pytest.approx(true, rel=0.1)
+    assert abs(jagged - true) > 0.5 * abs(true)
 
 
 def test_weight_map_dilates_and_has_three_levels_in_every_view():

@@ -60,6 +60,20 @@ def test_every_part_of_a_variant_learns(name):
         assert kernel.shape[2] == (3 if name == "v4" else 4)  # v4 does not see the part labels
 
 
+def test_training_with_smooth_outlines():
+    """The same network sees other renderings, and their gradients are finite."""
+    metrics = {}
+    for smooth in (False, True):
+        training = small_training(changed(CONFIG, {"antialias": smooth}))
+        batch = shard(training.batches[0])
+        _, found = training.update(replicate(training.state), replicate(training.frozen), batch)
+        metrics[smooth] = unreplicate(found)
+        assert all(np.isfinite(value).all() for value in found.values())
+    assert metrics[True]["landmarks_2d"] == metrics[False]["landmarks_2d"]
+    for name in ("photo", "mask", "gradient_norm"):
+        assert metrics[True][name] != metrics[False][name]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_is_valid_and_survives_its_file(name, tmp_path):
     config = load_preset(name)

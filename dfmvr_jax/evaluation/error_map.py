@@ -8,7 +8,7 @@ from scipy.spatial import cKDTree
 from dfmvr_jax.evaluation.metrics import ScanComparison
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
 from dfmvr_jax.pictures import to_uint8
-from render import render_vertices
+from render import render_mesh
 from render.array_types import Float, UInt8
 from render.camera import Camera
 
@@ -51,10 +51,12 @@ def render_error_map(
     vertices = jnp.asarray(vertices, jnp.float32)
     facing = vertex_normals(vertices, model)[:, 2]
     attributes = jnp.stack([jnp.asarray(errors, jnp.float32), facing], axis=-1)
-    image, fragments = render_vertices(camera, vertices, attributes, model.triangles)
-    errors, facing = np.moveaxis(np.asarray(image), -1, 0)
+    rendered = render_mesh(camera, vertices, attributes, model.triangles)
+    errors, facing = np.moveaxis(np.asarray(rendered.image), -1, 0)
     shading = 0.7 + 0.3 * np.clip(facing, 0, 1)[..., None]
-    colors = np.where(np.asarray(fragments.mask)[..., None], error_colors(errors, limit) * shading, 1.0)
+    colors = np.where(
+        np.asarray(rendered.fragments.mask)[..., None], error_colors(errors, limit) * shading, 1.0
+    )
     return np.concatenate([to_uint8(colors), _legend(camera.image_size[0], limit)], axis=1)
 
 

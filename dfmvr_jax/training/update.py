@@ -18,8 +18,9 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.inference import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.losses import counted, face_losses, hard_pixel_cross_entropy, image_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
-from dfmvr_jax.reconstruction import pose_face, reconstruct
+from dfmvr_jax.reconstruction import pose_face, render_face
 from dfmvr_jax.training.state import DEVICES, TrainState
+from render import MeshEdges, mesh_edges
 from render.array_types import Array, Float, Int, Num
 from render.camera import face_camera
 
@@ -32,6 +33,12 @@ class Frozen(NamedTuple):
 
     model: MorphableModel
     parse_variables: Any
+    edges: MeshEdges | None  # of the model's mesh, for `Config.antialias`
+
+
+def freeze(config: Config, model: MorphableModel, parse_variables: Any) -> Frozen:
+    """What the reconstruction training of this config needs, for one device."""
+    return Frozen(model, parse_variables, mesh_edges(model.triangles) if config.antialias else None)
 
 
 def make_reconstruction_update(
@@ -66,8 +73,12 @@ def make_reconstruction_update(
             batch["landmarks_3d"],
         )
         rendered = max(1, round(config.rendered_share * len(photos))) if train else len(photos)
-        _, renderings = jax.vmap(reconstruct, (None, None, 0))(
-            frozen.model, camera, jax.tree.map(lambda leaf: leaf[:rendered], coefficients)
+        renderings = render_face(
+            frozen.model,
+            camera,
+            jax.tree.map(lambda leaf: leaf[:rendered], faces),
+            frozen.edges,
+            config.rasterizer,
         )
         of_images = jax.vmap(image_losses, (None, 0, 0, 0, 0))(
             config.loss,

@@ -1,11 +1,12 @@
-"""Speed of `render/` against a single-threaded C++ z-buffer, on a mesh as dense as the common face model.
+"""Speed of `render/` against a single-threaded C++ z-buffer, on meshes as dense as face models are.
 
-    python -m benchmarks.rendering            # from the repository's root; about a minute on 2 cores
-    python -m benchmarks.rendering --batches 1 3 48 --rounds 9
+    python -m benchmarks.render              # all sizes of images and meshes; ten minutes on 2 cores
+    python -m benchmarks.render --image-sizes 224 --mesh-sides 189       # the common face model: one minute
 
 Prints milliseconds per image and the ratio to the C++ z-buffer, which makes ids only and is written in the
-manner of Sim3DR's: project the vertices, then for each triangle test every pixel of its box. Every round
-times everything in turn, so that a busy machine slows all rows alike, or nearly: XLA's threads suffer more.
+manner of Sim3DR's: project the vertices, then for each triangle test every pixel of its box. Where pytorch3d
+is installed, its rasterizer on the CPU has a row too. Every round times everything in turn, so that a busy
+machine slows all rows alike, or nearly: XLA's threads suffer more.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render import clip_positions, face_camera, rasterize, render_vertices
+from render import Camera, clip_positions, face_camera, mesh_edges, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
 CPP_ZBUFFER = r"""
@@ -98,62 +99,102 @@ def time_all(functions, rounds):
     return seconds
 
 
+def bumpy_meshes(side: int, batch: int):
+    """A batch of rough, face-sized meshes of side x side vertices, with colours and the triangles of all."""
+    points, triangles = bumpy_ellipsoid(side)
+    meshes = points + 0.05 * jax.random.normal(jax.random.key(1), (batch, 1, 3))
+    return meshes, jax.random.uniform(jax.random.key(0), meshes.shape), jnp.asarray(triangles)
+
+
+def render_programs(camera: Camera, side: int, batch: int) -> dict:
+    """Compiled calls of `render` by name: ids, image, image and gradients, the same with smooth outlines."""
+    meshes, colors, triangles = bumpy_meshes(side, batch)
+    edges = mesh_edges(triangles)
+
+    def ids(vertices):
+        return rasterize(clip_positions(camera, vertices), triangles, camera.image_size).triangle_ids
+
+    def forward(vertices, colors, edges=None):
+        return render_mesh(camera, vertices, colors, triangles, edges).image
+
+    def batched(function):
+        return jax.vmap(function) if batch > 1 else lambda *inputs: function(*(x[0] for x in inputs))
+
+    def total(meshes, colors, edges=None):
+        return jnp.sum(batched(functools.partial(forward, edges=edges))(meshes, colors) ** 2)
+
+    gradient = jax.grad(total, argnums=(0, 1))
+    return {
+        "ids": functools.partial(jax.jit(batched(ids)), meshes),
+        "forward": functools.partial(jax.jit(batched(forward)), meshes, colors),
+        "forward + backward": functools.partial(jax.jit(gradient), meshes, colors),
+        "the same, antialiased": functools.partial(jax.jit(gradient), meshes, colors, edges),
+    }
+
+
+def pytorch3d_program(camera: Camera, side: int):
+    """pytorch3d's rasterizer on the CPU, ids and barycentrics of one image, or None where it is missing."""
+    try:
+        import torch
+        from pytorch3d.renderer.mesh.rasterize_meshes import rasterize_meshes
+        from pytorch3d.structures import Meshes
+    except ImportError:
+        return None
+    meshes, _, triangles = bumpy_meshes(side, 1)
+    x, y, z, w = np.asarray(clip_positions(camera, meshes[0])).T
+    points = torch.from_numpy(np.stack([-x / w, y / w, w + 0 * z], axis=-1))  # its x axis points to the left
+    mesh = Meshes([points], [torch.from_numpy(np.array(triangles)).long()])
+    return lambda: rasterize_meshes(mesh, camera.image_size, perspective_correct=True)
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 3, 48], help="images per call")
     parser.add_argument("--rounds", type=int, default=7, help="timed calls of every row")
-    parser.add_argument("--image-size", type=int, default=224, help="pixels a side")
+    parser.add_argument("--image-sizes", type=int, nargs="+", default=[112, 224, 448], help="pixels a side")
     parser.add_argument(
-        "--mesh-side", type=int, default=189, help="the mesh has the square of this many vertices"
+        "--mesh-sides",
+        type=int,
+        nargs="+",
+        default=[93, 189, 375],
+        help="meshes have the square of this many vertices: 17, 70 and 280 thousand triangles",
     )
     arguments = parser.parse_args()
 
-    camera = face_camera(arguments.image_size)
-    points, faces = bumpy_ellipsoid(arguments.mesh_side)
-    triangles = jnp.asarray(faces)
-    colors = jax.random.uniform(jax.random.key(0), points.shape)
     zbuffer = compile_cpp_zbuffer()
+    for image_size in arguments.image_sizes:
+        for side in arguments.mesh_sides:
+            measure(face_camera(image_size), side, arguments.batches, arguments.rounds, zbuffer)
 
-    def ids(vertices):
-        return rasterize(clip_positions(camera, vertices), triangles, camera.image_size).triangle_ids
 
-    def forward(vertices, colors):
-        return render_vertices(camera, vertices, colors, triangles)[0]
-
-    functions = {}
-    for batch in arguments.batches:
-        inputs = (
-            points + 0.05 * jax.random.normal(jax.random.key(1), (batch, 1, 3)),
-            jnp.tile(colors, (batch, 1, 1)),
-        )
-        batched_ids, batched_forward = jax.vmap(ids), jax.vmap(forward)
-        if batch == 1:  # without vmap
-            inputs, batched_ids, batched_forward = (inputs[0][0], inputs[1][0]), ids, forward
-        gradient = jax.grad(
-            lambda *inputs, image=batched_forward: jnp.sum(image(*inputs) ** 2), argnums=(0, 1)
-        )
-        functions |= {
-            ("ids", batch): functools.partial(jax.jit(batched_ids), inputs[0]),
-            ("forward", batch): functools.partial(jax.jit(batched_forward), *inputs),
-            ("forward + backward", batch): functools.partial(jax.jit(gradient), *inputs),
-        }
-    yardstick = ("C++ ids, one thread", 1)
+def measure(camera: Camera, side: int, batches: list[int], rounds: int, zbuffer) -> None:
+    """Time one size of mesh and image and print the rows."""
+    points, faces = bumpy_ellipsoid(side)
+    functions, yardstick = {}, ("C++ ids, one thread", 1)
     if zbuffer:
         clip = np.asarray(clip_positions(camera, jnp.asarray(points)))
         cpp_ids = np.empty(camera.image_size, np.int32)
-        functions = {yardstick: lambda: zbuffer(clip, faces, cpp_ids)} | functions
-        zbuffer(clip, faces, cpp_ids)
-        differences = np.sum(cpp_ids != np.asarray(ids(jnp.asarray(points))))
-    seconds = time_all(functions, arguments.rounds)
+        functions[yardstick] = lambda: zbuffer(clip, faces, cpp_ids)
+        functions[yardstick]()
+        ids = rasterize(jnp.asarray(clip), jnp.asarray(faces), camera.image_size).triangle_ids
+        differences = np.sum(cpp_ids != np.asarray(ids))
+    for batch in batches:
+        functions |= {(name, batch): call for name, call in render_programs(camera, side, batch).items()}
+    seconds = time_all(functions, rounds)
+    pytorch3d = pytorch3d_program(camera, side)
+    if pytorch3d:  # once: it takes seconds
+        start = time.perf_counter()
+        pytorch3d()
+        seconds["pytorch3d, CPU", 1] = [time.perf_counter() - start]
 
-    print(f"{len(points)} vertices, {len(faces)} triangles, {arguments.image_size} pixels a side")
+    print(f"\n{len(points)} vertices, {len(faces)} triangles, {camera.image_size[0]} pixels a side")
     print(f"{'ms per image':24}{'batch':>6}{'median':>9}{'best':>9}{'median to C++ ids':>20}")
     for (name, batch), times in seconds.items():
         median, best = statistics.median(times) / batch, min(times) / batch
         ratio = f"{median / statistics.median(seconds[yardstick]):.2f}" if zbuffer else "-"
-        print(f"{name:24}{batch:6}{1e3 * median:9.2f}{1e3 * best:9.2f}{ratio:>20}")
+        print(f"{name:24}{batch:6}{1e3 * median:9.2f}{1e3 * best:9.2f}{ratio:>20}", flush=True)
     if zbuffer:
         print(f"{differences} of {cpp_ids.size} ids differ between the two (shared edges, rounding)")
 

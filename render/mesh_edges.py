@@ -1,0 +1,58 @@
+"""Which triangles of a mesh meet at which edge: needed once per mesh, whatever its vertices do."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from render.array_types import Array, Int
+
+
+class MeshEdges(NamedTuple):
+    """The edges of a mesh, each once."""
+
+    ends: Int[Array, "e 2"]  # the vertices that it joins
+    opposite: Int[Array, "e 2"]  # third corners of the triangles on its two sides, -1 = no triangle there
+
+
+def mesh_edges(triangles: Int[Array, "f 3"]) -> MeshEdges:
+    """The edges of a mesh. Its triangles must be known: call it outside of `jit`.
+
+    An edge where more than two triangles meet is there once for every two of them.
+    """
+    ends, opposite, partner = _half_edges(np.asarray(triangles))
+    once = np.arange(len(partner)) > partner  # the second of two partners, or one without
+    return MeshEdges(
+        jnp.asarray(ends[once], jnp.int32),
+        jnp.asarray(np.stack([opposite, _opposite_of(opposite, partner)], axis=-1)[once], jnp.int32),
+    )
+
+
+def opposite_vertices(triangles: Int[Array, "f 3"]) -> Int[Array, "f 3"]:
+    """For each corner of each triangle, the third corner of the triangle across from it; -1 = none there."""
+    _, opposite, partner = _half_edges(np.asarray(triangles))
+    return jnp.asarray(_opposite_of(opposite, partner).reshape(3, -1).T, jnp.int32)
+
+
+def _half_edges(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Ends (ascending), opposite corner and partner of the 3 f sides of triangles.
+
+    The partner is the same edge in another triangle, or -1. The sides opposite to the first corners come
+    first, then those opposite to the second, then the third.
+    """
+    a, b, c = triangles.T
+    ends = np.sort(np.concatenate([np.stack(side, -1) for side in ((b, c), (c, a), (a, b))]), axis=1)
+    opposite = np.concatenate([a, b, c])
+    order = np.lexsort(ends.T)
+    rank = np.arange(len(order))
+    is_new = np.ones(len(order), bool)
+    is_new[1:] = (ends[order[1:]] != ends[order[:-1]]).any(axis=1)
+    place = rank - np.maximum.accumulate(np.where(is_new, rank, 0))  # among equal edges
+    second = np.flatnonzero(place % 2)
+    partner = np.full(len(order), -1)
+    partner[order[second]], partner[order[second - 1]] = order[second - 1], order[second]
+    return ends, opposite, partner
+
+
+def _opposite_of(opposite: np.ndarray, partner: np.ndarray) -> np.ndarray:
+    return np.where(partner < 0, -1, opposite[partner])

@@ -1,0 +1,71 @@
+"""All of `render` in one call, and the choice of who rasterizes."""
+
+from typing import Literal, NamedTuple
+
+import jax.numpy as jnp
+
+from render import nvdiffrast_bridge
+from render.antialias import antialias
+from render.array_types import Array, Bool, Float, Int
+from render.camera import Camera, clip_positions
+from render.interpolate import interpolate
+from render.mesh_edges import MeshEdges
+from render.rasterize import Fragments, rasterize
+
+RasterizerName = Literal["jax", "nvdiffrast", "auto"]
+
+
+BACKENDS = {
+    "jax": (rasterize, interpolate),
+    "nvdiffrast": (nvdiffrast_bridge.rasterize, nvdiffrast_bridge.interpolate),
+}
+
+
+class Rendered(NamedTuple):
+    """What a camera sees of a mesh; `jax.vmap` adds leading axes."""
+
+    image: Float[Array, "*batch h w c"]  # 0 in the background
+    coverage: Float[Array, "*batch h w"]  # of each pixel by the mesh: 0 or 1, and between at smooth outlines
+    fragments: Fragments
+    overflow: Bool[Array, "*batch"]  # of `antialias`
+
+
+def render_mesh(
+    camera: Camera,
+    vertices: Float[Array, "n 3"],
+    colors: Float[Array, "n c"],
+    triangles: Int[Array, "f 3"],
+    edges: MeshEdges | None = None,
+    rasterizer: RasterizerName = "jax",
+) -> Rendered:
+    """Image of posed vertices with any number of channels each; for several poses `jax.vmap` over vertices.
+
+    With `edges` (`mesh_edges(triangles)`) outlines are smooth, and gradients know that they move.
+    To lay the image over a background: `image + (1 - coverage[..., None]) * background`.
+    """
+    rasterize, interpolate = BACKENDS[choose_rasterizer(rasterizer)]
+    clip = clip_positions(camera, vertices)
+    fragments = rasterize(clip, triangles, camera.image_size)
+    image = interpolate(colors, triangles, fragments)
+    coverage, overflow = fragments.mask.astype(image.dtype)[..., None], jnp.array(False)
+    if edges is not None:
+        layers = jnp.concatenate([image, coverage], axis=-1)
+        layers, overflow = antialias(layers, fragments, clip, edges)
+        image, coverage = layers[..., :-1], layers[..., -1:]
+    return Rendered(image, coverage[..., 0], fragments, overflow)
+
+
+def choose_rasterizer(name: RasterizerName) -> Literal["jax", "nvdiffrast"]:
+    """What "auto" means on this machine: nvdiffrast where JAX runs on a GPU and it is installed, else jax.
+
+    Raises `nvdiffrast_bridge.NvdiffrastMissing` where "nvdiffrast" is asked for and is not there.
+    """
+    if name == "auto":
+        try:
+            nvdiffrast_bridge.check_available()
+        except nvdiffrast_bridge.NvdiffrastMissing:
+            return "jax"
+        return "nvdiffrast"
+    if name == "nvdiffrast":
+        nvdiffrast_bridge.check_available()
+    return name
