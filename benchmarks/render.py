@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render import Camera, clip_positions, face_camera, mesh_edges, rasterize, render_mesh
+from render import Camera, clip_positions, face_camera, map_images, mesh_edges, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
 CPP_ZBUFFER = r"""
@@ -107,7 +107,7 @@ def bumpy_meshes(side: int, batch: int):
 
 
 def render_programs(camera: Camera, side: int, batch: int) -> dict:
-    """Compiled calls of `render` by name: ids, image, image and gradients, the same with smooth outlines."""
+    """Compiled calls of `render` by name: ids, image, image and gradients, with smooth outlines too."""
     meshes, colors, triangles = bumpy_meshes(side, batch)
     edges = mesh_edges(triangles)
 
@@ -117,19 +117,28 @@ def render_programs(camera: Camera, side: int, batch: int) -> dict:
     def forward(vertices, colors, edges=None):
         return render_mesh(camera, vertices, colors, triangles, edges).image
 
-    def batched(function):
-        return jax.vmap(function) if batch > 1 else lambda *inputs: function(*(x[0] for x in inputs))
+    def only_one(function):
+        return lambda *inputs: function(*(x[0] for x in inputs))
 
-    def total(meshes, colors, edges=None):
-        return jnp.sum(batched(functools.partial(forward, edges=edges))(meshes, colors) ** 2)
+    def gradients(many, edges=None):
+        def total(meshes, colors):
+            return jnp.sum(many(functools.partial(forward, edges=edges))(meshes, colors) ** 2)
 
-    gradient = jax.grad(total, argnums=(0, 1))
-    return {
+        return functools.partial(jax.jit(jax.grad(total, argnums=(0, 1))), meshes, colors)
+
+    batched = jax.vmap if batch > 1 else only_one
+    programs = {
         "ids": functools.partial(jax.jit(batched(ids)), meshes),
         "forward": functools.partial(jax.jit(batched(forward)), meshes, colors),
-        "forward + backward": functools.partial(jax.jit(gradient), meshes, colors),
-        "the same, antialiased": functools.partial(jax.jit(gradient), meshes, colors, edges),
+        "forward + backward": gradients(batched),
+        "  antialiased": gradients(batched, edges),
     }
+    if batch > 1:
+        programs |= {
+            "  by map_images": gradients(map_images),
+            "  antialiased, map_images": gradients(map_images, edges),
+        }
+    return programs
 
 
 def pytorch3d_program(camera: Camera, side: int):
@@ -190,11 +199,11 @@ def measure(camera: Camera, side: int, batches: list[int], rounds: int, zbuffer)
         seconds["pytorch3d, CPU", 1] = [time.perf_counter() - start]
 
     print(f"\n{len(points)} vertices, {len(faces)} triangles, {camera.image_size[0]} pixels a side")
-    print(f"{'ms per image':24}{'batch':>6}{'median':>9}{'best':>9}{'median to C++ ids':>20}")
+    print(f"{'ms per image':28}{'batch':>6}{'median':>9}{'best':>9}{'median to C++ ids':>20}")
     for (name, batch), times in seconds.items():
         median, best = statistics.median(times) / batch, min(times) / batch
         ratio = f"{median / statistics.median(seconds[yardstick]):.2f}" if zbuffer else "-"
-        print(f"{name:24}{batch:6}{1e3 * median:9.2f}{1e3 * best:9.2f}{ratio:>20}", flush=True)
+        print(f"{name:28}{batch:6}{1e3 * median:9.2f}{1e3 * best:9.2f}{ratio:>20}", flush=True)
     if zbuffer:
         print(f"{differences} of {cpp_ids.size} ids differ between the two (shared edges, rounding)")
 

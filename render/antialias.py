@@ -81,16 +81,16 @@ def antialias(
             lax.stop_gradient(fragments.depth.astype(jnp.float32)),
         )
     )
-    upright = pair >= height * width  # pairs of pixels on top of each other come second
-    first = pair - jnp.where(upright, height * width, 0)
-    second = first + jnp.where(upright, width, 1)
+    stacked = pair >= height * width  # pairs of pixels on top of each other come after those side by side
+    first = pair - jnp.where(stacked, height * width, 0)
+    second = first + jnp.where(stacked, width, 1)
     row, column = first // width, first % width
     ends = edges.ends.at[edge].get(mode="fill", fill_value=len(clip_positions)).T
     clip_columns = (clip_positions[:, k].at[ends].get(mode="fill", fill_value=0) for k in (0, 1, 3))
     x, y = pixel_positions(*clip_columns, size)
-    along, across = jnp.where(upright, x, y), jnp.where(upright, y, x)
-    crossing = crossing_at(along, across, jnp.where(upright, column, row))
-    position = crossing - jnp.where(upright, row, column)
+    along, across = jnp.where(stacked, x, y), jnp.where(stacked, y, x)
+    crossing = crossing_at(along, across, jnp.where(stacked, column, row))
+    position = crossing - jnp.where(stacked, row, column)
 
     return Antialiased(blend(image, first, second, position, pair < 2 * height * width), overflow)
 
@@ -144,7 +144,7 @@ def _find_crossings(
     pairs = 2 * height * width
     x, y, z, w = clip_positions.T
     x, y = pixel_positions(x, y, w, ids.shape)
-    z, there = z / w, drawable(clip_positions)
+    z, x = z / w, jnp.where(drawable(clip_positions), x, jnp.nan)  # NaN spreads to all that has such an end
     (a, b), opposite = edges.ends.T, edges.opposite.T
     xa, ya, xb, yb = x[a], y[a], x[b], y[b]
     dx, dy = xb - xa, yb - ya
@@ -152,15 +152,15 @@ def _find_crossings(
     def side(vertex):
         """Doubled area of the triangle on that side, signed; 0 where there is none."""
         area = dx * (y[vertex] - ya) - dy * (x[vertex] - xa)
-        return jnp.where((vertex >= 0) & there[vertex], area, 0)
+        return jnp.where((vertex >= 0) & ~jnp.isnan(area), area, 0)
 
     sides = side(opposite[0]), side(opposite[1])
     inside = sides[0] + sides[1]
-    outline = there[a] & there[b] & (sides[0] * sides[1] >= 0) & (inside != 0)
-    upright = jnp.abs(dy) < jnp.abs(dx)  # pairs of pixels on top of each other
-    along, across = _either(upright, (xa, xb), (ya, yb)), _either(upright, (ya, yb), (xa, xb))
-    inside_first = jnp.where(upright, inside * dx < 0, inside * dy > 0)  # on the side of the first pixel
-    lines = jnp.where(upright, width, height)
+    outline = (sides[0] * sides[1] >= 0) & (inside != 0)
+    stacked = jnp.abs(dy) < jnp.abs(dx)  # pairs of pixels on top of each other
+    along = _either(stacked, (xa, xb), (ya, yb))
+    inside_first = jnp.where(stacked, inside * dx < 0, inside * dy > 0)  # on the side of the first pixel
+    lines = jnp.where(stacked, width, height)
     begin, end = (
         jnp.clip(jnp.ceil(f(*along)), 0, lines).astype(jnp.int32) for f in (jnp.minimum, jnp.maximum)
     )
@@ -172,20 +172,20 @@ def _find_crossings(
         chunk, outermost, found = state
         edge, place, used = owners(counts, ends, chunk, CHUNK)
         line = begin[edge] + place
-        up, ends_along = upright[edge], [end[edge] for end in along]
-        position = crossing_at(jnp.stack(ends_along), jnp.stack([end[edge] for end in across]), line)
-        edge_depth = crossing_at(jnp.stack(ends_along), z[edges.ends[edge]].T, line)
+        is_stacked, vertices = stacked[edge], edges.ends[edge].T
+        along, across = _either(is_stacked, (x[vertices], y[vertices]), (y[vertices], x[vertices]))
+        position, edge_depth = (crossing_at(along, values, line) for values in (across, z[vertices]))
         low = jnp.floor(position)
-        valid = used & (low >= 0) & (low + 1 < jnp.where(up, height, width))
+        valid = used & (low >= 0) & (low + 1 < jnp.where(is_stacked, height, width))
         low = jnp.where(valid, low, 0).astype(jnp.int32)
-        first = jnp.where(up, low * width + line, line * width + low)
-        second = first + jnp.where(up, width, 1)
+        first = jnp.where(is_stacked, low * width + line, line * width + low)
+        second = first + jnp.where(is_stacked, width, 1)
         first_inside = inside_first[edge]
         inner, outer = _either(first_inside, (first, second), (second, first))
         valid &= (flat_depth[inner] < flat_depth[outer]) & (edge_depth < flat_depth[outer])
         valid &= flat_ids[inner] != flat_ids[outer]
         reach = jnp.where(first_inside, position - low, 1 - (position - low))
-        pair = jnp.where(valid, first + jnp.where(up, height * width, 0), pairs)
+        pair = jnp.where(valid, first + jnp.where(is_stacked, height * width, 0), pairs)
         farthest = outermost.at[pair].max(reach, mode="drop")
         found = jnp.where(farthest > outermost, -1, found)
         pair = jnp.where(reach == farthest.at[pair].get(mode="clip"), pair, pairs)

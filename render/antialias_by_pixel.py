@@ -36,8 +36,8 @@ def antialias_by_pixel(
     height, width = fragments.triangle_ids.shape
     pixel = jnp.arange(height * width, dtype=jnp.int32).reshape(height, width)
     first = jnp.concatenate([pixel[:, :-1].ravel(), pixel[:-1].ravel()])
-    upright = jnp.arange(len(first)) >= height * (width - 1)
-    second = first + jnp.where(upright, width, 1)
+    stacked = jnp.arange(len(first)) >= height * (width - 1)
+    second = first + jnp.where(stacked, width, 1)
     ids, depth = fragments.triangle_ids.ravel(), lax.stop_gradient(fragments.depth.ravel())
     from_first = depth[first] < depth[second]
     triangle = jnp.where(from_first, ids[first], ids[second])
@@ -47,10 +47,10 @@ def antialias_by_pixel(
     x, y = pixel_positions(x, y, w, (height, width))
     corners = triangles[jnp.maximum(triangle, 0)].T
     wings = opposite[jnp.maximum(triangle, 0)].T  # -1: none, gathers anything
-    along, across = jnp.where(upright, x[corners], y[corners]), jnp.where(upright, y[corners], x[corners])
-    wing_along, wing_across = jnp.where(upright, x[wings], y[wings]), jnp.where(upright, y[wings], x[wings])
+    along, across = jnp.where(stacked, x[corners], y[corners]), jnp.where(stacked, y[corners], x[corners])
+    wing_along, wing_across = jnp.where(stacked, x[wings], y[wings]), jnp.where(stacked, y[wings], x[wings])
     row, column = first // width, first % width
-    line, start = jnp.where(upright, column, row), jnp.where(upright, row, column)
+    line, start = jnp.where(stacked, column, row), jnp.where(stacked, row, column)
 
     crossings, reaches, outlines = [], [], []
     for corner in range(3):

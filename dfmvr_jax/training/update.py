@@ -5,6 +5,7 @@ the statistics of the whole batch, gradients and metrics are averaged over the d
 frozen inputs carry a leading device axis (`training.state.replicate`), batches too (`shard`).
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -62,7 +63,8 @@ def make_reconstruction_update(
             train,
             mutable=["batch_stats"],
         )
-        faces = jax.vmap(pose_face, (None, 0))(frozen.model, coefficients)
+        pose = jax.vmap(functools.partial(pose_face, frozen.model))
+        faces = pose(coefficients)
         of_faces = jax.vmap(face_losses, (None, None, None, 0, 0, 0, 0))(
             config.loss,
             frozen.model,
@@ -73,13 +75,8 @@ def make_reconstruction_update(
             batch["landmarks_3d"],
         )
         rendered = max(1, round(config.rendered_share * len(photos))) if train else len(photos)
-        renderings = render_face(
-            frozen.model,
-            camera,
-            jax.tree.map(lambda leaf: leaf[:rendered], faces),
-            frozen.edges,
-            config.rasterizer,
-        )
+        seen = pose(jax.tree.map(lambda leaf: leaf[:rendered], coefficients))  # so that only these are lit
+        renderings = render_face(frozen.model, camera, seen, frozen.edges, config.rasterizer)
         of_images = jax.vmap(image_losses, (None, 0, 0, 0, 0))(
             config.loss,
             renderings,
