@@ -41,7 +41,7 @@ from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, unreplicate, variables_of
 from dfmvr_jax.training.update import freeze, make_parse_update, make_reconstruction_update, mean_iou
 from dfmvr_jax.training.workdir import check_workdir, open_workdir
-from render import NvdiffrastMissing, choose_rasterizer, nvdiffrast_bridge
+from render import NvdiffrastMissing, choose_rasterizer, clip_positions, face_camera, nvdiffrast_bridge
 
 
 def main() -> None:
@@ -142,8 +142,10 @@ def train_reconstruction(
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
     frozen = replicate(freeze(config, model, parse_variables))
     if choose_rasterizer(config.rasterizer) == "nvdiffrast":
-        rendered = 3 * config.batch_size // jax.local_device_count()
-        nvdiffrast_bridge.warmup(model.num_vertices, model.triangles, 2 * (config.image_size,), rendered)
+        camera = face_camera(config.image_size)
+        images = 3 * max(1, round(config.rendered_share * config.batch_size / jax.local_device_count()))
+        clip = clip_positions(camera, model.mean_shape)
+        nvdiffrast_bridge.warmup(clip, model.triangles, camera.image_size, images)
     label = partial(jax.jit(partial(parse_labels, parse_net)), parse_variables)
     held_out = held_out_batches(validation, config.batch_size)
     preview = make_preview(config, network, parse_net, held_out[0])

@@ -27,9 +27,8 @@ class Rendering(NamedTuple):
 
     images: Float[Array, "*batch views height width 3"]  # black where the face is not
     masks: Bool[Array, "*batch views height width"]  # where the face is
-    coverage: Float[
-        Array, "*batch views height width"
-    ]  # the same as 0 and 1; between them at smooth outlines
+    coverage: Float[Array, "*batch views height width"]  # the same as numbers; between 0 and 1 at outlines
+    overflow: Bool[Array, "*batch views"]  # more outlines than are smoothed (`render.antialias`)
 
 
 def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
@@ -63,7 +62,7 @@ def render_face(
 
     def render_view(posed: Float[Array, "vertices 3"], colors: Float[Array, "vertices 3"]):
         rendered = render_mesh(camera, posed, colors, model.triangles, edges, rasterizer)
-        return rendered.image, rendered.fragments.mask, rendered.coverage
+        return rendered.image, rendered.fragments.mask, rendered.coverage, rendered.overflow
 
     batch = face.posed.shape[:-2]
     flat = (leaf.reshape(-1, *leaf.shape[-2:]) for leaf in (face.posed, face.colors))

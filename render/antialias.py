@@ -19,17 +19,17 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from render.array_types import Array, Bool, Float, Int
+from render.array_types import Array, Bool, Float, Int, check_shape
 from render.batching import batched_per_platform, kept
 from render.mesh_edges import MeshEdges
-from render.rasterize import MIN_W, Fragments, drawable, owners
+from render.rasterize import MAX_CANDIDATES, MIN_W, Fragments, drawable, owners
 
 CHUNK = 2**14  # candidate crossings per step of the loop
 
 
 class Antialiased(NamedTuple):
     image: Float[Array, "*batch h w c"]
-    overflow: Bool[Array, "*batch"]  # there were more than `max_crossings`; some outlines are still jagged
+    overflow: Bool[Array, "*batch"]  # more than `max_crossings`: some outlines, flat ones first, stay jagged
 
 
 @functools.partial(jax.jit, static_argnames="max_crossings")
@@ -48,7 +48,8 @@ def antialias(
     if the nearer of the two pixels is on the side of the edge's triangles and the farther one lies behind the
     edge; of several edges between two pixels the outermost counts. With the crossing at the share p of the
     way from one centre to the other, the first pixel takes 0.5 - p of the second's colour if p < 0.5, else
-    the second takes p - 0.5 of the first's.
+    the second takes p - 0.5 of the first's; less where a pixel would take more than all of others' colours.
+    Vertices that lie at the same place count as different: weld the mesh, else its seams are outlines.
 
     Differentiable in the image and in the positions (reverse and forward). Which crossings there are is
     decided in float32 and carries no gradient; nor does the near or the far plane where it cuts the mesh.
@@ -63,12 +64,9 @@ def antialias(
     Raises:
       ValueError: the image is not of the fragments' size.
     """
-    size = fragments.triangle_ids.shape
-    if image.ndim != 3 or image.shape[:2] != size:
-        raise ValueError(
-            f"image has shape {image.shape}, not [{size[0]}, {size[1]}, c]; for a batch use jax.vmap"
-        )
-    height, width = size
+    height, width = size = fragments.triangle_ids.shape
+    check_shape("image", image, height, width, "c")
+    check_shape("clip_positions", clip_positions, "n", 4)
     if len(edges.ends) == 0:
         return Antialiased(image, jnp.array(False))
     limit = 16 * (height + width) if max_crossings is None else max_crossings
@@ -92,7 +90,13 @@ def antialias(
     crossing = crossing_at(along, across, jnp.where(stacked, column, row))
     position = crossing - jnp.where(stacked, row, column)
 
-    return Antialiased(blend(image, first, second, position, pair < 2 * height * width), overflow)
+    valid = pair < 2 * height * width
+    # where the blends of a pixel sum up to more than all of it, as around a spot smaller than a pixel
+    target = jnp.where(valid, jnp.where(position < 0.5, first, second), height * width)
+    share = jnp.abs(position - 0.5)
+    total = jnp.zeros(height * width, share.dtype).at[target].add(share, mode="drop")
+    strength = 1 / jnp.maximum(total.at[target].get(mode="fill", fill_value=0), 1)
+    return Antialiased(blend(image, first, second, position, valid, strength), overflow)
 
 
 def blend(
@@ -101,13 +105,14 @@ def blend(
     second: Int[Array, " pairs"],
     position: Float[Array, " pairs"],
     valid: Bool[Array, " pairs"],
+    strength: float | Float[Array, " pairs"] = 1.0,
 ) -> Float[Array, "h w c"]:
     """Blend pairs of pixels parted at `position` of the way from the first to the second one's centre."""
     pixels = image.reshape(-1, image.shape[-1])
     colors = [pixels.at[index].get(mode="fill", fill_value=0) for index in (first, second)]
-    change = (colors[0] - colors[1]) * (position - 0.5)[:, None]
+    change = (colors[0] - colors[1]) * ((position - 0.5) * strength)[:, None]
     target = jnp.where(valid, jnp.where(position < 0.5, first, second), len(pixels))  # out of range: dropped
-    return pixels.at[target].add(change, mode="drop").reshape(image.shape)
+    return pixels.at[target].add(change.astype(image.dtype), mode="drop").reshape(image.shape)
 
 
 def pixel_positions(
@@ -165,6 +170,8 @@ def _find_crossings(
         jnp.clip(jnp.ceil(f(*along)), 0, lines).astype(jnp.int32) for f in (jnp.minimum, jnp.maximum)
     )
     counts = jnp.where(outline, end - begin, 0)
+    exploded = jnp.sum(counts.astype(jnp.float32)) > MAX_CANDIDATES
+    counts = jnp.where(exploded, 0, counts)
     ends = jnp.cumsum(counts)
     flat_ids, flat_depth = ids.ravel(), depth.ravel()
 
@@ -195,7 +202,7 @@ def _find_crossings(
     state = jnp.int32(0), jnp.full(pairs, zero - 1.0), jnp.full(pairs, zero - 1)
     _, _, found = lax.while_loop(lambda state: state[0] * CHUNK < ends[-1], find_chunk, state)
     (pair,) = jnp.nonzero(found >= 0, size=limit, fill_value=pairs)
-    return found.at[pair].get(mode="fill", fill_value=len(a)), pair, jnp.sum(found >= 0) > limit
+    return found.at[pair].get(mode="fill", fill_value=len(a)), pair, exploded | (jnp.sum(found >= 0) > limit)
 
 
 def _either(condition, if_true, if_false):

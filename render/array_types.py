@@ -6,6 +6,7 @@ elsewhere: where jaxtyping is not installed they are plain documentation.
 
 from typing import Any
 
+import jax
 from jax import Array
 
 try:
@@ -18,4 +19,17 @@ except ImportError:
 
     Bool = Float = Int = Num = UInt8 = _ShapeInWords
 
-__all__ = ["Array", "Bool", "Float", "Int", "Num", "UInt8"]
+
+def check_shape(name: str, array: Array, *axes: str | int) -> None:
+    """Raise `ValueError` unless the array has these axes; a number is the size that an axis must have."""
+    fits = len(axes) == jax.numpy.ndim(array) and all(
+        isinstance(axis, str) or axis == size for axis, size in zip(axes, array.shape)
+    )
+    if not fits:
+        raise ValueError(
+            f"{name} has shape {jax.numpy.shape(array)}, not [{', '.join(map(str, axes))}]; "
+            "for a batch use jax.vmap"
+        )
+
+
+__all__ = ["Array", "Bool", "Float", "Int", "Num", "UInt8", "check_shape"]

@@ -1,7 +1,6 @@
 """The perspective camera: model space to clip space and to pixels (docs/conventions.md)."""
 
 import dataclasses
-import math
 
 import jax
 import jax.numpy as jnp
@@ -37,15 +36,21 @@ def face_camera(image_size: int = 224, distance: float = FACE_DISTANCE) -> Camer
     )
 
 
-def perspective_camera(image_size: tuple[int, int], field_of_view: float, distance: float) -> Camera:
-    """A camera on the +z axis by its vertical field of view, degrees; the image is (height, width) pixels.
+def perspective_camera(
+    image_size: tuple[int, int],
+    field_of_view: Number,
+    distance: Number,
+    principal_point: tuple[Number, Number] | None = None,
+) -> Camera:
+    """A camera on the +z axis by its vertical field of view, degrees, for an image of (height, width) pixels.
 
-    `face_camera(224)` is `perspective_camera((224, 224), 12.594, 10.0)`.
+    The principal point (x, y), pixels, is the image's centre if not given. `face_camera(224)` is
+    `perspective_camera((224, 224), 12.594, 10.0)`.
     """
     height, width = image_size
     return Camera(
-        focal=height / 2 / math.tan(math.radians(field_of_view) / 2),
-        principal_point=(width / 2, height / 2),
+        focal=height / 2 / jnp.tan(jnp.radians(field_of_view) / 2),
+        principal_point=(width / 2, height / 2) if principal_point is None else principal_point,
         distance=distance,
         image_size=image_size,
     )

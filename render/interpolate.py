@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, Int
+from render.array_types import Array, Float, Int, check_shape
 from render.rasterize import Fragments, corner_values
 
 
@@ -16,6 +16,8 @@ def interpolate(
     Differentiable in the attributes and, through `fragments.barycentrics`, in the vertex positions.
     Attributes of triangles that are not seen are not touched, be they NaN. For a batch use `jax.vmap`.
     """
+    check_shape("attributes", attributes, "n", "c")
+    check_shape("triangles", triangles, "f", 3)
     weights = jnp.moveaxis(fragments.barycentrics, -1, 0)
     channels = (
         jnp.sum(weights * corner_values(channel, triangles, fragments.triangle_ids), axis=0)

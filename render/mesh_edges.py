@@ -2,10 +2,11 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render.array_types import Array, Int
+from render.array_types import Array, Int, check_shape
 
 
 class MeshEdges(NamedTuple):
@@ -20,7 +21,7 @@ def mesh_edges(triangles: Int[Array, "f 3"]) -> MeshEdges:
 
     An edge where more than two triangles meet is there once for every two of them.
     """
-    ends, opposite, partner = _half_edges(np.asarray(triangles))
+    ends, opposite, partner = _half_edges(_known(triangles))
     once = np.arange(len(partner)) > partner  # the second of two partners, or one without
     return MeshEdges(
         jnp.asarray(ends[once], jnp.int32),
@@ -30,8 +31,16 @@ def mesh_edges(triangles: Int[Array, "f 3"]) -> MeshEdges:
 
 def opposite_vertices(triangles: Int[Array, "f 3"]) -> Int[Array, "f 3"]:
     """For each corner of each triangle, the third corner of the triangle across from it; -1 = none there."""
-    _, opposite, partner = _half_edges(np.asarray(triangles))
+    _, opposite, partner = _half_edges(_known(triangles))
     return jnp.asarray(_opposite_of(opposite, partner).reshape(3, -1).T, jnp.int32)
+
+
+def _known(triangles: Array) -> np.ndarray:
+    """Triangles as numbers. Raises `ValueError` for another shape, and for tracers."""
+    check_shape("triangles", triangles, "f", 3)
+    if isinstance(triangles, jax.core.Tracer):
+        raise ValueError("edges do not depend on vertices: make them outside of jit and vmap")
+    return np.asarray(triangles)
 
 
 def _half_edges(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ mirrored before they go to nvdiffrast, whose first row is the lowest.
 
 nvdiffrast is not part of this package, and its licence allows research and evaluation only. Beside it, this
 needs a CUDA build of torch and jax-tvm-ffi; `INSTALL` says how to get them. torch allocates beside XLA: leave
-it some memory, e.g. by XLA_PYTHON_CLIENT_MEM_FRACTION=0.6. With several GPUs run one process for each.
+it some memory, e.g. by XLA_PYTHON_CLIENT_MEM_FRACTION=0.6. Several GPUs in one process have not been tried.
 """
 
 import contextlib
@@ -21,8 +21,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, Int
-from render.rasterize import BACKGROUND_DEPTH, Fragments
+from render.array_types import Array, Float, Int, check_shape
+from render.rasterize import Fragments, depth_at
 
 INSTALL = (
     "pip install jax-tvm-ffi torch && "  # torch with CUDA
@@ -41,29 +41,31 @@ def rasterize(
 ) -> Fragments:
     """`render.rasterize` by nvdiffrast: the same images, to within a sixteenth of a pixel or so.
 
-    nvdiffrast snaps vertices to a grid of sub-pixels, so ids may differ near the triangles' edges. The
-    barycentrics carry gradients to the positions, the depth carries none.
+    nvdiffrast snaps vertices to a grid of sub-pixels, so ids may differ near the triangles' edges.
+    Barycentrics and depth carry gradients to the positions; forward-mode derivatives there are none.
 
     Raises:
       NvdiffrastMissing: nvdiffrast cannot be called here.
       ValueError: more triangles than nvdiffrast can number (2 to the power of 24).
     """
+    check_shape("clip_positions", clip_positions, "n", 4)
+    check_shape("triangles", triangles, "f", 3)
     check_available()
     if len(triangles) > MAX_TRIANGLES:
         raise ValueError(f"{len(triangles)} triangles; nvdiffrast numbers {MAX_TRIANGLES}")
     raster = _rasterize(image_size, triangles.astype(jnp.int32), _mirrored(clip_positions)[None])[0]
-    u, v, depth, number = jnp.moveaxis(raster, -1, 0)
-    seen = number > 0
-    barycentrics = jnp.stack([u, v, jnp.where(seen, 1 - u - v, 0)], axis=-1)
+    u, v, _, number = jnp.moveaxis(raster, -1, 0)
     ids = jax.lax.stop_gradient(number).astype(jnp.int32) - 1
-    depth = jnp.where(seen, jax.lax.stop_gradient(depth), BACKGROUND_DEPTH)
-    return Fragments(ids, barycentrics, depth)
+    barycentrics = jnp.stack([u, v, jnp.where(ids < 0, 0, 1 - u - v)])
+    depth = depth_at(barycentrics, clip_positions.astype(jnp.float32), triangles, ids)
+    return Fragments(ids, jnp.moveaxis(barycentrics, 0, -1), depth)
 
 
 def interpolate(
     attributes: Float[Array, "n c"], triangles: Int[Array, "f 3"], fragments: Fragments
 ) -> Float[Array, "h w c"]:
     """`render.interpolate` by nvdiffrast."""
+    check_shape("attributes", attributes, "n", "c")
     check_available()
     attributes = attributes.astype(jnp.float32)[None]
     return _interpolate(triangles.astype(jnp.int32), attributes, _raster(fragments)[None])[0]
@@ -83,13 +85,24 @@ def antialias(
     return _antialias(triangles.astype(jnp.int32), image, raster[None], positions)[0]
 
 
-def warmup(num_vertices: int, triangles: Int[Array, "f 3"], image_size: tuple[int, int], batch: int) -> None:
-    """Compile nvdiffrast, if need be, and have it allocate what a batch of this size takes.
+def warmup(
+    clip_positions: Float[Array, "n 4"], triangles: Int[Array, "f 3"], image_size: tuple[int, int], batch: int
+) -> None:
+    """Render a batch of one mesh, forward and backward, on every device of this process.
 
-    To be called before the first step that has collectives, which wait while this goes on.
+    So nvdiffrast compiles, if need be, and allocates before the first step that has collectives: those wait
+    for each other, and should not wait for that.
     """
-    positions = jnp.zeros((batch, num_vertices, 4)).at[..., 3].set(1)
-    jax.block_until_ready(jax.vmap(lambda clip: rasterize(clip, triangles, image_size))(positions))
+
+    def total(clips):
+        def image(clip):
+            return interpolate(clip, triangles, rasterize(clip, triangles, image_size))
+
+        return jnp.sum(jax.vmap(image)(clips) ** 2)
+
+    for device in jax.local_devices():
+        clips = jax.device_put(jnp.tile(clip_positions, (batch, 1, 1)), device)
+        jax.block_until_ready(jax.jit(jax.grad(total))(clips))
 
 
 @functools.cache
@@ -102,10 +115,13 @@ def check_available() -> None:
     try:
         jax_tvm_ffi, tvm_ffi, torch = map(importlib.import_module, ("jax_tvm_ffi", "tvm_ffi", "torch"))
         _plugin()
-    except ImportError as error:
-        raise NvdiffrastMissing(
-            f"{error.name or error} is not installed, which nvdiffrast needs: {INSTALL}"
-        ) from None
+    except ModuleNotFoundError as error:
+        missing = f"{error.name} is not installed, which nvdiffrast needs: {INSTALL}"
+        raise NvdiffrastMissing(missing) from error
+    except Exception as error:  # an extension of another torch, a compilation that failed, no CUDA_HOME, ...
+        reason = " ".join(str(error).split())[:300]
+        broken = f"nvdiffrast is there but does not load ({reason}); install it again: {INSTALL}"
+        raise NvdiffrastMissing(broken) from error
     if PLATFORM == "gpu" and not torch.cuda.is_available():
         raise NvdiffrastMissing(
             f"this torch ({torch.__version__}) has no CUDA, which nvdiffrast needs: {INSTALL}"
@@ -131,7 +147,7 @@ def _plugin():
     """nvdiffrast's module of low-level functions, which knows nothing of autograd."""
     try:
         return importlib.import_module("_nvdiffrast_c")  # 0.4
-    except ImportError:
+    except ModuleNotFoundError:
         return importlib.import_module("nvdiffrast.torch").ops._get_plugin()  # 0.3: compiles at first use
 
 
@@ -159,6 +175,10 @@ def _on_stream(torch, function: Callable, stream: int, *tensors) -> None:
 
 
 def _rasterize_forward(triangles, positions, raster) -> None:
+    if positions.is_cuda:
+        # nvdiffrast waits for its stream with Python's lock held. What else is queued there may wait for
+        # another device, whose callback waits for the lock: so that is waited for first, here, without it.
+        importlib.import_module("torch").cuda.current_stream().synchronize()
     ranges = triangles.new_empty((0, 2), device="cpu")  # none: each image has all triangles
     state = _state(positions.device.index or 0)
     out, _ = _plugin().rasterize_fwd_cuda(state, positions, triangles, tuple(raster.shape[1:3]), ranges, -1)
@@ -297,4 +317,4 @@ def _raster(fragments: Fragments) -> Float[Array, "h w 4"]:
     """Fragments as nvdiffrast's rasterizer gives them: (u, v, z/w, triangle number from 1)."""
     u, v, _ = jnp.moveaxis(fragments.barycentrics.astype(jnp.float32), -1, 0)
     number = (fragments.triangle_ids + 1).astype(u.dtype)
-    return jnp.stack([u, v, fragments.depth, number], axis=-1)
+    return jnp.stack([u, v, fragments.depth.astype(u.dtype), number], axis=-1)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from render.array_types import Array, Bool, Float, Int
+from render.array_types import Array, Bool, Float, Int, check_shape
 from render.batching import batched_per_platform, kept
 
 BACKGROUND_DEPTH = 1.0  # z/w of the far plane
@@ -66,20 +66,32 @@ def rasterize(
     Raises:
       ValueError: an array has another shape than [n, 4] or [f, 3].
     """
-    for name, array, columns in (("clip_positions", clip_positions, 4), ("triangles", triangles, 3)):
-        if array.ndim != 2 or array.shape[1] != columns:
-            raise ValueError(f"{name} has shape {array.shape}, not [n, {columns}]; for a batch use jax.vmap")
+    check_shape("clip_positions", clip_positions, "n", 4)
+    check_shape("triangles", triangles, "f", 3)
     nearest = batched_per_platform(functools.partial(_nearest_triangles, image_size=image_size))
     ids, exploded = kept(nearest(lax.stop_gradient(clip_positions.astype(jnp.float32)), triangles))
-    x, y, z, w = (corner_values(column, triangles, ids) for column in clip_positions.T)
+    x, y, w = (corner_values(clip_positions[:, k], triangles, ids) for k in (0, 1, 3))
     pixel_x, pixel_y = _pixel_centres(image_size, clip_positions.dtype)
     x, y = x - pixel_x * w, y - pixel_y * w  # the barycentrics are the weights that sum these up to 0
     weights = jnp.stack([_cross(x, y, 1, 2), _cross(x, y, 2, 0), _cross(x, y, 0, 1)])
     barycentrics = _divide_unless_zero(weights, jnp.sum(weights, axis=0))
-    depth = _divide_unless_zero(jnp.sum(barycentrics * z, axis=0), jnp.sum(barycentrics * w, axis=0))
-    depth = jnp.where(ids < 0, BACKGROUND_DEPTH, depth)
+    depth = depth_at(barycentrics, clip_positions, triangles, ids)
     nan_if_exploded = jnp.where(exploded, jnp.nan, 0.0).astype(depth.dtype)
     return Fragments(ids, jnp.moveaxis(barycentrics, 0, -1) + nan_if_exploded, depth + nan_if_exploded)
+
+
+def depth_at(
+    barycentrics: Float[Array, "3 h w"],
+    clip_positions: Float[Array, "n 4"],
+    triangles: Int[Array, "f 3"],
+    triangle_ids: Int[Array, "h w"],
+) -> Float[Array, "h w"]:
+    """z/w at the pixels, `BACKGROUND_DEPTH` where there is no triangle."""
+    z, w = (
+        jnp.sum(barycentrics * corner_values(clip_positions[:, k], triangles, triangle_ids), axis=0)
+        for k in (2, 3)
+    )
+    return jnp.where(triangle_ids < 0, BACKGROUND_DEPTH, _divide_unless_zero(z, w))
 
 
 def drawable(clip_positions: Float[Array, "n 4"]) -> Bool[Array, " n"]:

@@ -1,12 +1,12 @@
 """All of `render` in one call, and the choice of who rasterizes."""
 
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 
 from render import nvdiffrast_bridge
 from render.antialias import antialias
-from render.array_types import Array, Bool, Float, Int
+from render.array_types import Array, Bool, Float, Int, check_shape
 from render.camera import Camera, clip_positions
 from render.interpolate import interpolate
 from render.mesh_edges import MeshEdges
@@ -43,6 +43,8 @@ def render_mesh(
     With `edges` (`mesh_edges(triangles)`) outlines are smooth, and gradients know that they move.
     To lay the image over a background: `image + (1 - coverage[..., None]) * background`.
     """
+    check_shape("vertices", vertices, "n", 3)
+    check_shape("colors", colors, len(vertices), "c")
     rasterize, interpolate = BACKENDS[choose_rasterizer(rasterizer)]
     clip = clip_positions(camera, vertices)
     fragments = rasterize(clip, triangles, camera.image_size)
@@ -60,6 +62,9 @@ def choose_rasterizer(name: RasterizerName) -> Literal["jax", "nvdiffrast"]:
 
     Raises `nvdiffrast_bridge.NvdiffrastMissing` where "nvdiffrast" is asked for and is not there.
     """
+    if name not in get_args(RasterizerName):
+        known = ", ".join(get_args(RasterizerName))
+        raise ValueError(f"there is no rasterizer {name!r}; choose from {known}")
     if name == "auto":
         try:
             nvdiffrast_bridge.check_available()

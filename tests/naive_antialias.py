@@ -39,10 +39,12 @@ def naive_antialias(image, ids, depth, clip_positions, triangles):
                 continue
             reach = crossing - first if is_first_inner else 1 - (crossing - first)
             best[tuple(pair)] = max(best.get(tuple(pair), (-1, 0)), (reach, crossing - first))
-    result = np.array(image, np.float64)
+    blends = np.zeros_like(image, np.float64)
+    shares = np.zeros((height, width, 1))
     for pair, (_, position) in best.items():
-        blend_pair(result, image, pair, position)
-    return result
+        blend_pair(blends, image, pair, position)
+        shares[pair[int(position >= 0.5)]] += abs(position - 0.5)
+    return image + blends / np.maximum(shares, 1)
 
 
 def naive_antialias_by_pixel(image, ids, depth, clip_positions, triangles):

@@ -269,6 +269,28 @@ def test_more_crossings_than_the_limit_are_reported():
     assert blended[0] > 30 and 0 < blended[1] <= 10
     with pytest.raises(ValueError, match=r"image has shape \(9, 9, 1\), not \[24, 24, c\]"):
         inspect.unwrap(antialias)(jnp.zeros((9, 9, 1)), fragments, clip, edges)
+    with pytest.raises(ValueError, match=r"triangles has shape \(2, 4\), not \[f, 3\]"):
+        inspect.unwrap(mesh_edges)(jnp.zeros((2, 4), int))
+    with pytest.raises(ValueError, match="outside of jit"):
+        jax.jit(inspect.unwrap(mesh_edges))(jnp.asarray(triangles))
+
+
+def test_a_spot_smaller_than_a_pixel_takes_no_more_than_all_of_it():
+    size, (x, y) = (5, 5), (2.5, 2.5)
+    corners = [[x - 0.1, y - 0.1, 0], [x + 0.1, y - 0.1, 0], [x + 0.1, y + 0.1, 0], [x - 0.1, y + 0.1, 0]]
+    triangles = jnp.array([[0, 1, 2], [0, 2, 3]])
+    _, _, smooth = smooth_image(clip_of_pixels(corners, size), triangles, jnp.ones((4, 1)), size)
+    assert 0 <= smooth[2, 2, 0] < 0.5 and smooth.min() >= 0
+    assert smooth.sum() == smooth[2, 2, 0]
+
+
+def test_half_precision_images():
+    vertices, triangles = map(jnp.asarray, bumpy_ellipsoid(9))
+    clip = clip_positions(face_camera(24), vertices)
+    fragments = rasterize(clip, triangles, (24, 24))
+    mask = fragments.mask[..., None].astype(jnp.bfloat16)
+    smooth = antialias(mask, fragments, clip, mesh_edges(triangles)).image
+    assert smooth.dtype == jnp.bfloat16 and (smooth != mask).any()
 
 
 def test_more_crossings_than_one_chunk():

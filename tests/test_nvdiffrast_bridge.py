@@ -1,5 +1,6 @@
 """From JAX to nvdiffrast and back, on the CPU, with a stand-in for nvdiffrast's low-level functions."""
 
+import inspect
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 
 import train
+from benchmarks import gpu_render
+from dfmvr_jax.config import changed
+from dfmvr_jax.training.state import replicate, shard, unreplicate
 from render import (
     NvdiffrastMissing,
     antialias_by_pixel,
@@ -25,6 +29,7 @@ from render import (
 from tests import torch_plugin
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.run_program import run_program
+from tests.small_training import CONFIG, small_training
 
 SIZE = (14, 18)
 
@@ -194,14 +199,55 @@ def test_what_it_cannot_do_is_said(plugin, mesh, monkeypatch):
         nvdiffrast_bridge.rasterize(clip_of(mesh[0]), mesh[1], SIZE)
 
 
-def test_float64_and_warmup(plugin, mesh):
+def test_float64(plugin, mesh):
     with jax.enable_x64(True):
         vertices = jnp.asarray(np.asarray(mesh[0]), jnp.float64)
         gradient = jax.grad(
             lambda v: jnp.sum(render_mesh(face_camera(12), v, v, mesh[1], None, "nvdiffrast").image)
         )(vertices)
+        fragments = rasterize(clip_of(vertices), mesh[1], SIZE)
+        assert nvdiffrast_bridge.interpolate(vertices, mesh[1], fragments).dtype == jnp.float32
     assert gradient.dtype == jnp.float64 and np.isfinite(gradient).all()
-    nvdiffrast_bridge.warmup(len(mesh[0]), mesh[1], SIZE, 2)
+
+
+def test_warmup_goes_forward_and_backward(plugin, mesh, monkeypatch):
+    calls = []
+    for name in ("rasterize_fwd_cuda", "rasterize_grad", "interpolate_fwd", "interpolate_grad"):
+        original = getattr(plugin, name)
+        monkeypatch.setattr(plugin, name, lambda *a, f=original, n=name: calls.append(n) or f(*a))
+    nvdiffrast_bridge.warmup(clip_of(mesh[0]), mesh[1], SIZE, 2)
+    assert sorted(calls) == ["interpolate_fwd", "interpolate_grad", "rasterize_fwd_cuda", "rasterize_grad"]
+
+
+def test_the_check_for_gpus_notices_what_is_wrong(plugin, monkeypatch, capsys):
+    """Its part without torch's autograd, small."""
+    meshes, colors, triangles = gpu_render.bumpy_meshes(9, 2)
+    camera = face_camera(20)
+    inputs = clip_positions(camera, jnp.asarray(meshes)), colors, triangles, camera.image_size
+    same = gpu_render.agreeing_pixels(inputs[0], triangles, camera.image_size)
+    assert same.mean() > 0.99
+    plain = gpu_render.as_numpy(gpu_render.jax_program(rasterize, interpolate, *inputs, same)())
+    bridged = gpu_render.as_numpy(
+        gpu_render.jax_program(nvdiffrast_bridge.rasterize, nvdiffrast_bridge.interpolate, *inputs, same)()
+    )
+    results = {"plain JAX": plain, "nvdiffrast, JAX": bridged, "nvdiffrast, torch": bridged}
+    assert not gpu_render.compare(2, results)
+    assert gpu_render.compare(2, results | {"nvdiffrast, torch": [x[::-1] for x in bridged]})
+    assert "WRONG" in capsys.readouterr().out
+    assert gpu_render.antialias_agrees(camera)
+
+
+def test_a_training_step(plugin):
+    """The pmapped update, with donation and synchronised batch norms."""
+    found = {}
+    for rasterizer in ("jax", "nvdiffrast"):
+        training = small_training(changed(CONFIG, {"rasterizer": rasterizer, "antialias": True}))
+        batch = shard(training.batches[0])
+        state, metrics = training.update(replicate(training.state), replicate(training.frozen), batch)
+        found[rasterizer] = unreplicate(metrics)
+        assert int(unreplicate(state).step) == 1
+    for name, value in found["jax"].items():
+        np.testing.assert_allclose(found["nvdiffrast"][name], value, rtol=1e-2, err_msg=name)
 
 
 def test_what_is_missing_is_said_with_the_remedy(monkeypatch, capsys, tmp_path):
@@ -221,6 +267,17 @@ def test_what_is_missing_is_said_with_the_remedy(monkeypatch, capsys, tmp_path):
                 NvdiffrastMissing, match="not installed, .*pip install jax-tvm-ffi.*nvdiffrast"
             ):
                 choose_rasterizer("nvdiffrast")
+    for error, message in (
+        (ImportError("_nvdiffrast_c.so: undefined symbol: _ZN3c10"), "undefined symbol"),
+        (OSError("CUDA_HOME environment variable is not set"), "CUDA_HOME"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(nvdiffrast_bridge, "_plugin", lambda error=error: (_ for _ in ()).throw(error))
+            with pytest.raises(NvdiffrastMissing, match=f"does not load .*{message}"):
+                choose_rasterizer("nvdiffrast")
+            assert choose_rasterizer("auto") == "jax"
+    with pytest.raises(ValueError, match="no rasterizer 'nvdifrast'; choose from jax, nvdiffrast, auto"):
+        inspect.unwrap(choose_rasterizer)("nvdifrast")
     code, _, err = run_program(
         monkeypatch, capsys, train.main, "--workdir", tmp_path / "run", "--rasterizer", "nvdiffrast"
     )

@@ -1,5 +1,6 @@
 """All of `render` together: golden pictures, derivatives by everything, many images, the guide's example."""
 
+import inspect
 import re
 from pathlib import Path
 
@@ -144,6 +145,15 @@ def test_map_images_elsewhere_is_vmap(monkeypatch):
     )
 
 
+def test_shapes_that_do_not_fit_are_named():
+    vertices, triangles = map(jnp.asarray, bumpy_ellipsoid(4))
+    draw = inspect.unwrap(render_mesh)
+    with pytest.raises(ValueError, match=r"colors has shape \(3, 3\), not \[16, c\]"):
+        draw(face_camera(8), vertices, vertices[:3], triangles)
+    with pytest.raises(ValueError, match=r"vertices has shape \(1, 16, 3\), not \[n, 3\]; for a batch use"):
+        draw(face_camera(8), vertices[None], vertices[None], triangles)
+
+
 def test_the_camera_by_its_field_of_view():
     camera = perspective_camera((100, 160), field_of_view=60.0, distance=4.0)
     edge = 4 * np.tan(np.radians(30))  # of what is seen at the origin, above and below
@@ -151,6 +161,15 @@ def test_the_camera_by_its_field_of_view():
     np.testing.assert_allclose(pixels, [[80, 0], [80, 100], [160, 50]], atol=1e-3)
     like_face = perspective_camera((224, 224), 12.59363, 10.0)
     np.testing.assert_allclose(like_face.focal, face_camera(224).focal, rtol=1e-5)
+
+    def x_of_a_point(field_of_view):
+        return project(
+            perspective_camera((100, 160), field_of_view, 4.0, (10.0, 20.0)), jnp.array([1.0, 0, 0])
+        )
+
+    np.testing.assert_allclose(x_of_a_point(60.0), [10 + 80 * edge**-1 * 50 / 80, 20], rtol=1e-5)
+    slope = (x_of_a_point(60.1) - x_of_a_point(59.9)) / 0.2
+    np.testing.assert_allclose(jax.jacobian(x_of_a_point)(60.0), slope, rtol=1e-3)
 
 
 def test_the_example_of_the_guide():

@@ -87,6 +87,10 @@ def make_reconstruction_update(
         terms = counted(config.loss, jax.tree.map(jnp.mean, of_faces | of_images))
         # checkpoints compare by the loss of the whole training
         loss = weighted_sum(config.loss, terms, state.step / total_steps if train else 1.0)
+        if config.antialias:
+            terms["outlines_overflow"] = jnp.mean(
+                renderings.overflow
+            )  # share of views; not a part of the loss
         return loss, (terms, changed["batch_stats"])
 
     def update(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:
