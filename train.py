@@ -39,7 +39,13 @@ from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, unreplicate, variables_of
-from dfmvr_jax.training.update import freeze, make_parse_update, make_reconstruction_update, mean_iou
+from dfmvr_jax.training.update import (
+    freeze,
+    make_parse_update,
+    make_reconstruction_update,
+    mean_iou,
+    rendered_subjects,
+)
 from dfmvr_jax.training.workdir import check_workdir, open_workdir
 from render import NvdiffrastMissing, choose_rasterizer, clip_positions, face_camera, nvdiffrast_bridge
 
@@ -143,7 +149,7 @@ def train_reconstruction(
     frozen = replicate(freeze(config, model, parse_variables))
     if choose_rasterizer(config.rasterizer) == "nvdiffrast":
         camera = face_camera(config.image_size)
-        images = 3 * max(1, round(config.rendered_share * config.batch_size / jax.local_device_count()))
+        images = 3 * rendered_subjects(config, config.batch_size // jax.local_device_count())
         clip = clip_positions(camera, model.mean_shape)
         nvdiffrast_bridge.warmup(clip, model.triangles, camera.image_size, images)
     label = partial(jax.jit(partial(parse_labels, parse_net)), parse_variables)

@@ -12,13 +12,12 @@ import argparse
 import functools
 import statistics
 import sys
-import time
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.render import bumpy_meshes
+from benchmarks.render import bumpy_meshes, time_all
 from render import (
     NvdiffrastMissing,
     antialias_by_pixel,
@@ -164,13 +163,7 @@ def antialias_agrees(camera) -> bool:
 
 def report(programs: dict, rounds: int) -> None:
     """Median milliseconds per image and call, everything in turn in each round."""
-    seconds = {key: [] for key in programs}
-    for timed_round in range(rounds + 2):
-        for key, program in programs.items():
-            start = time.perf_counter()
-            jax.block_until_ready([x for x in program() if isinstance(x, jax.Array)])
-            if timed_round >= 2:
-                seconds[key].append(time.perf_counter() - start)
+    seconds = time_all(programs, rounds)
     print(f"{jax.devices()[0].device_kind}, image and gradients, ms per image")
     print(f"{'':20}{'batch':>6}{'median':>9}{'best':>9}{'to nvdiffrast, torch':>22}")
     for (name, batch), times in seconds.items():

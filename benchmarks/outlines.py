@@ -65,12 +65,11 @@ class Scene:
         self.normals = vertex_normals(self.model.mean_shape, self.model)
 
     def posed(self, yaw, scale=1.0, shift=0.0):
-        rotated = self.model.mean_shape @ rotation_matrix(jnp.array([0.0, yaw, 0.0])).T
-        return scale * rotated + shift * jnp.array([1.0, 0, 0])
+        return scale * self.model.mean_shape @ turned(yaw).T + shift * jnp.array([1.0, 0, 0])
 
     def colors(self, yaw):
         light = jnp.zeros((3, 9)).at[:, 2].set(0.3)
-        return shade(self.albedo, self.normals @ rotation_matrix(jnp.array([0.0, yaw, 0.0])).T, light)
+        return shade(self.albedo, self.normals @ turned(yaw).T, light)
 
     def image(self, vertices, colors, size: int, rule: str):
         camera = face_camera(size)
@@ -82,6 +81,10 @@ class Scene:
         if rule == "nvdiffrast's rule":
             return antialias_by_pixel(image, fragments, clip, self.triangles, self.opposite)
         return image
+
+
+def turned(yaw):
+    return rotation_matrix(jnp.array([0.0, yaw, 0.0]))
 
 
 def print_table(scene: Scene) -> None:

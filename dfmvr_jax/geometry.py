@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from render.array_types import Array, Float
+from render.precision import full_precision
 
 
 def rotation_matrix(euler: Float[Array, "3"]) -> Float[Array, "3 3"]:
@@ -20,6 +21,7 @@ def rotation_matrix(euler: Float[Array, "3"]) -> Float[Array, "3 3"]:
     )
 
 
+@full_precision
 def move(
     points: Float[Array, "n 3"], euler: Float[Array, "3"], translation: Float[Array, "3"]
 ) -> Float[Array, "n 3"]:
@@ -34,10 +36,12 @@ class Similarity(NamedTuple):
     rotation: Float[Array, "3 3"]
     translation: Float[Array, "3"]
 
+    @full_precision
     def __call__(self, points: Float[Array, "n 3"]) -> Float[Array, "n 3"]:
         return self.scale * points @ self.rotation.T + self.translation
 
 
+@full_precision
 def align_similarity(source: Float[Array, "n 3"], target: Float[Array, "n 3"]) -> Similarity:
     """The similarity, without reflection, that brings `source` nearest to `target` (Umeyama; equation 5).
 
@@ -53,6 +57,7 @@ def align_similarity(source: Float[Array, "n 3"], target: Float[Array, "n 3"]) -
 
 
 @jax.custom_jvp
+@full_precision
 def nearest_rotation(matrix: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
     """The rotation R (determinant +1) that maximises trace(R.T matrix)."""
     u, _, vt = jnp.linalg.svd(matrix)
@@ -61,6 +66,7 @@ def nearest_rotation(matrix: Float[Array, "3 3"]) -> Float[Array, "3 3"]:
 
 
 @nearest_rotation.defjvp
+@full_precision
 def _nearest_rotation_jvp(primals, tangents):
     """Implicit derivative: autodiff of the SVD is NaN where singular values are equal, the rotation is not.
 

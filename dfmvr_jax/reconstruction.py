@@ -10,6 +10,7 @@ from dfmvr_jax.geometry import move, rotation_matrix
 from render import MeshEdges, RasterizerName, map_images, render_mesh
 from render.array_types import Array, Bool, Float
 from render.camera import Camera, project
+from render.precision import full_precision
 from render.shade import shade
 
 
@@ -31,6 +32,7 @@ class Rendering(NamedTuple):
     overflow: Bool[Array, "*batch views"]  # more outlines than are smoothed (`render.antialias`)
 
 
+@full_precision
 def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
     """Build one subject's face, pose and light it for every view.
 
@@ -70,16 +72,10 @@ def render_face(
     return Rendering(*(leaf.reshape(*batch, *leaf.shape[1:]) for leaf in pictures))
 
 
-def reconstruct(
-    model: MorphableModel,
-    camera: Camera,
-    coefficients: Coefficients,
-    edges: MeshEdges | None = None,
-    rasterizer: RasterizerName = "jax",
-) -> tuple[Face, Rendering]:
-    """Build, pose, light and render one subject's face in every view, as `render_face` does."""
+def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> tuple[Face, Rendering]:
+    """Build, pose, light and render one subject's face in every view."""
     face = pose_face(model, coefficients)
-    return face, render_face(model, camera, face, edges, rasterizer)
+    return face, render_face(model, camera, face)
 
 
 def landmark_pixels(

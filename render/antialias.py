@@ -91,12 +91,7 @@ def antialias(
     position = crossing - jnp.where(stacked, row, column)
 
     valid = pair < 2 * height * width
-    # where the blends of a pixel sum up to more than all of it, as around a spot smaller than a pixel
-    target = jnp.where(valid, jnp.where(position < 0.5, first, second), height * width)
-    share = jnp.abs(position - 0.5)
-    total = jnp.zeros(height * width, share.dtype).at[target].add(share, mode="drop")
-    strength = 1 / jnp.maximum(total.at[target].get(mode="fill", fill_value=0), 1)
-    return Antialiased(blend(image, first, second, position, valid, strength), overflow)
+    return Antialiased(blend(image, first, second, position, valid, limited=True), overflow)
 
 
 def blend(
@@ -105,13 +100,21 @@ def blend(
     second: Int[Array, " pairs"],
     position: Float[Array, " pairs"],
     valid: Bool[Array, " pairs"],
-    strength: float | Float[Array, " pairs"] = 1.0,
+    limited: bool,
 ) -> Float[Array, "h w c"]:
-    """Blend pairs of pixels parted at `position` of the way from the first to the second one's centre."""
+    """Blend pairs of pixels parted at `position` of the way from the first to the second one's centre.
+
+    Several blends of one pixel add up, to more than all of it around a spot that is smaller than a pixel; if
+    `limited`, they are scaled down to that.
+    """
     pixels = image.reshape(-1, image.shape[-1])
-    colors = [pixels.at[index].get(mode="fill", fill_value=0) for index in (first, second)]
-    change = (colors[0] - colors[1]) * ((position - 0.5) * strength)[:, None]
     target = jnp.where(valid, jnp.where(position < 0.5, first, second), len(pixels))  # out of range: dropped
+    share = position - 0.5
+    if limited:
+        total = jnp.zeros(len(pixels), share.dtype).at[target].add(jnp.abs(share), mode="drop")
+        share = share / jnp.maximum(total.at[target].get(mode="fill", fill_value=0), 1)
+    colors = [pixels.at[index].get(mode="fill", fill_value=0) for index in (first, second)]
+    change = (colors[0] - colors[1]) * share[:, None]
     return pixels.at[target].add(change.astype(image.dtype), mode="drop").reshape(image.shape)
 
 

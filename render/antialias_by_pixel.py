@@ -72,4 +72,4 @@ def antialias_by_pixel(
     reach = lax.stop_gradient(at_exit(reaches))
     valid &= at_exit(outlines) & (reach > -TOLERANCE) & (reach < 1 + TOLERANCE)
     position = jnp.clip(jnp.where(valid, at_exit(crossings), 0.5), 0, 1)
-    return blend(image, first, second, position, valid)
+    return blend(image, first, second, position, valid, limited=False)

@@ -44,10 +44,8 @@ def rasterize(
     """Rasterize one mesh; for a batch or several views use `jax.vmap`.
 
     Pixel (row i, column j) shows the nearest triangle that covers its centre, which lies in clip space at
-    x/w = 2 (j + 0.5) / width - 1 and y/w = 1 - 2 (i + 0.5) / height. Example: in an image of 4 x 4 pixels
-    the triangle with its corners (x/w, y/w) at (-1, 1), (0, 1), (-1, 0) has them at (0, 0), (2, 0), (0, 2)
-    in pixels. It covers the centres (0.5, 0.5), (1.5, 0.5) and (0.5, 1.5) of the pixels (0, 0), (0, 1) and
-    (1, 0), the latter two on its edge; at pixel (0, 0) its barycentrics are (0.5, 0.25, 0.25).
+    x/w = 2 (j + 0.5) / width - 1 and y/w = 1 - 2 (i + 0.5) / height.
+    A worked example: docs/conventions.md.
 
     The winding does not matter. At equal depth the lowest index wins. Fragments beyond the near or far
     plane (|z/w| > 1) are not drawn, nor is a triangle with a corner that is not `drawable`, nor one

@@ -5,6 +5,7 @@ import math
 import jax.numpy as jnp
 
 from render.array_types import Array, Float
+from render.precision import full_precision
 
 # Attenuation of each order by the surface times the constant of its harmonics
 BAND_0 = math.pi / math.sqrt(4 * math.pi)
@@ -26,6 +27,7 @@ def spherical_harmonics(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
     return jnp.stack(bands, axis=-1)
 
 
+@full_precision
 def shade(
     albedo: Float[Array, "*n 3"],
     normals: Float[Array, "*n 3"],

@@ -1,9 +1,33 @@
+import ctypes
+import gc
 import os
+import tempfile
 from pathlib import Path
 
+import jax
+import psutil
 import pytest
 
 SHARED = Path(os.environ.get("DFMVR_SHARED", Path(__file__).parents[2] / "shared"))
+MEMORY = 3 * 2**30  # of a test process, above which it gives back what it no longer needs
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    # what one test process has compiled, another need not, nor the same one for the next run of a program
+    COMPILED = tempfile.TemporaryDirectory(prefix="dfmvr_tests_compiled_")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+    jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+
+
+@pytest.fixture(autouse=True)
+def memory_is_given_back():
+    """A compiled training step takes a gigabyte, and glibc keeps as much again."""
+    yield
+    if psutil.Process().memory_info().rss > MEMORY:
+        jax.clear_caches()
+        gc.collect()
+        libc = ctypes.CDLL(None)
+        if hasattr(libc, "malloc_trim"):
+            libc.malloc_trim(0)
 
 
 @pytest.fixture(scope="session")

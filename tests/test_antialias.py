@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.geometry import rotation_matrix
 from render import (
     antialias,
     antialias_by_pixel,
@@ -84,21 +85,24 @@ def test_an_upright_edge_by_hand():
     np.testing.assert_allclose(smooth[..., 0], [[1, 1, 1, 0.3, 0, 0]] * 4, atol=1e-5)
 
 
-def test_the_jacobian_of_a_pixel_by_hand():
-    """d(pixel) / d(x of a corner): the edge moves at the pixel's height by the corner's share."""
+@pytest.mark.parametrize("slope", [0.0, -0.1])  # of the right border: columns to the right per row down
+def test_the_jacobian_of_a_pixel_by_hand(slope):
+    """d(pixel) / d(corner): the edge moves at the pixel's height by the corner's share."""
     size = (4, 6)
-    points = jnp.array([[-1.0, -1, 0], [2.8, -1, 0], [2.8, 5, 0], [-1, 5, 0]])
+    points = jnp.array([[-1.0, -1, 0], [2.8, -1, 0], [2.8 + 6 * slope, 5, 0], [-1, 5, 0]])
     triangles = jnp.array([[0, 1, 2], [0, 2, 3]])
 
     def pixels(points):
-        return smooth_image(clip_of_pixels(points, size), triangles, jnp.ones((4, 1)), size)[2][:, 2, 0]
+        """What is white in each row, of which the right border decides."""
+        smooth = smooth_image(clip_of_pixels(points, size), triangles, jnp.ones((4, 1)), size)[2]
+        return jnp.sum(smooth[..., 0], axis=1)
 
     jacobian = jax.jacobian(pixels)(points)
     heights = (jnp.arange(4) + 0.5 + 1) / 6  # share of corner 2, from y = -1 to 5
     np.testing.assert_allclose(jacobian[:, 2, 0], heights, atol=1e-5)
     np.testing.assert_allclose(jacobian[:, 1, 0], 1 - heights, atol=1e-5)
     np.testing.assert_allclose(jacobian[:, [0, 3], 0], 0, atol=1e-5)
-    np.testing.assert_allclose(jacobian[..., 1], 0, atol=1e-5)
+    np.testing.assert_allclose(jacobian[..., 1], -slope * jacobian[..., 0], atol=1e-5)
 
 
 @settings(max_examples=40, deadline=None)
@@ -141,7 +145,7 @@ def test_a_dense_mesh_equals_the_reference():
 
 
 def turned(yaw):
-    return jnp.array([[jnp.cos(yaw), 0, jnp.sin(yaw)], [0, 1, 0], [-jnp.sin(yaw), 0, jnp.cos(yaw)]])
+    return rotation_matrix(jnp.array([0.0, yaw, 0.0]))
 
 
 def regular_polygon(corners):

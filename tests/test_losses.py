@@ -129,7 +129,7 @@ def test_the_photo_loss_knows_that_the_outline_moves(toy_model):
 
     def loss(shift, size, edges):
         moved = coefficients._replace(translation=coefficients.translation.at[:, 0].add(shift))
-        _, rendering = reconstruct(toy_model, face_camera(size), moved, edges)
+        rendering = render_face(toy_model, face_camera(size), pose_face(toy_model, moved), edges)
         photos = jax.image.resize(base, (3, size, size, 3), "cubic")
         return losses.photo_loss(rendering.images, photos, rendering.coverage, jnp.ones((3, size, size)))
 

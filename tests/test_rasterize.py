@@ -25,7 +25,7 @@ def clip_of_pixels(x, y, image_size, depth=0.0, w=1.0):
 
 @pytest.mark.parametrize("corners", [[0, 1, 2], [0, 2, 1]])
 def test_golden_triangle(corners):
-    # the example in the docstring of rasterize; the winding does not matter
+    # the example in docs/conventions.md; the winding does not matter
     clip = jnp.array([[-1.0, 1, -0.5, 1], [0, 1, 0, 1], [-1, 0, 0.5, 1]])
     fragments = rasterize(clip, jnp.array([corners]), (4, 4))
     ids = -np.ones((4, 4), int)

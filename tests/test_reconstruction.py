@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.face_model import vertex_normals
-from dfmvr_jax.geometry import rotation_matrix
-from dfmvr_jax.reconstruction import pose_face
-from render import shade
+from dfmvr_jax.geometry import align_similarity, rotation_matrix
+from dfmvr_jax.reconstruction import pose_face, render_face
+from render import face_camera, mesh_edges, shade
 from tests.toy_face import random_coefficients
 
 
@@ -33,3 +33,19 @@ def test_batch_of_three_equals_one_by_one(toy_model):
         of_batch = jax.tree.map(lambda leaf, i=i: leaf[i], faces)
         for a, b in zip(of_batch, pose_face(toy_model, subject)):
             np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_products_are_in_full_float32(toy_model):
+    """A GPU would otherwise round to 10 bits."""
+    coefficients = random_coefficients(toy_model, seed=0)
+    edges = mesh_edges(toy_model.triangles)
+
+    def loss(coefficients):
+        face = pose_face(toy_model, coefficients)
+        aligned = align_similarity(face.vertices, face.posed[0])(face.vertices)
+        return jnp.sum(aligned) + jnp.sum(render_face(toy_model, face_camera(16), face, edges).images)
+
+    program = str(jax.make_jaxpr(jax.grad(loss))(coefficients))
+    products = program.count("dot_general[")
+    assert products > 20
+    assert program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)") == products

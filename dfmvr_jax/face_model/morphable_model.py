@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from render.array_types import Array, Float, Int
+from render.precision import full_precision
 
 PARTS = (
     "background",
@@ -60,6 +61,7 @@ class MorphableModel:
         )
 
 
+@full_precision
 def face_shape(
     model: MorphableModel, identity: Float[Array, "identity"], expression: Float[Array, "expression"]
 ) -> Float[Array, "vertices 3"]:
@@ -67,6 +69,7 @@ def face_shape(
     return model.mean_shape + model.identity_basis @ identity + model.expression_basis @ expression
 
 
+@full_precision
 def face_albedo(model: MorphableModel, albedo: Float[Array, "albedo"]) -> Float[Array, "vertices 3"]:
     """Colour of every vertex under white light, not clipped: mean + B_tex albedo (paper, equation 1)."""
     return model.mean_albedo + model.albedo_basis @ albedo

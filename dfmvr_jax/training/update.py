@@ -42,6 +42,11 @@ def freeze(config: Config, model: MorphableModel, parse_variables: Any) -> Froze
     return Frozen(model, parse_variables, mesh_edges(model.triangles) if config.antialias else None)
 
 
+def rendered_subjects(config: Config, subjects: int) -> int:
+    """How many of a device's subjects are rendered in a training step."""
+    return max(1, round(config.rendered_share * subjects))
+
+
 def make_reconstruction_update(
     config: Config,
     network: nn.Module,
@@ -74,7 +79,7 @@ def make_reconstruction_update(
             batch["landmarks"],
             batch["landmarks_3d"],
         )
-        rendered = max(1, round(config.rendered_share * len(photos))) if train else len(photos)
+        rendered = rendered_subjects(config, len(photos)) if train else len(photos)
         seen = pose(jax.tree.map(lambda leaf: leaf[:rendered], coefficients))  # so that only these are lit
         renderings = render_face(frozen.model, camera, seen, frozen.edges, config.rasterizer)
         of_images = jax.vmap(image_losses, (None, 0, 0, 0, 0))(
