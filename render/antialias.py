@@ -63,10 +63,13 @@ def antialias(
 
     Raises:
       ValueError: the image is not of the fragments' size.
+      TypeError: the edges are not of `mesh_edges`.
     """
     height, width = size = fragments.triangle_ids.shape
     check_shape("image", image, height, width, "c")
     check_shape("clip_positions", clip_positions, "n", 4)
+    if not isinstance(edges, MeshEdges):
+        raise TypeError(f"edges is a {type(edges).__name__}; expected what mesh_edges(triangles) gives")
     if len(edges.ends) == 0:
         return Antialiased(image, jnp.array(False))
     limit = 16 * (height + width) if max_crossings is None else max_crossings

@@ -20,16 +20,38 @@ except ImportError:
     Bool = Float = Int = Num = UInt8 = _ShapeInWords
 
 
-def check_shape(name: str, array: Array, *axes: str | int) -> None:
+def check_shape(name: str, array: Any, *axes: str | int) -> None:
     """Raise `ValueError` unless the array has these axes; a number is the size that an axis must have."""
-    fits = len(axes) == jax.numpy.ndim(array) and all(
-        isinstance(axis, str) or axis == size for axis, size in zip(axes, array.shape)
-    )
-    if not fits:
-        raise ValueError(
-            f"{name} has shape {jax.numpy.shape(array)}, not [{', '.join(map(str, axes))}]; "
-            "for a batch use jax.vmap"
-        )
+    if not hasattr(array, "shape"):
+        raise ValueError(f"{name} is a {type(array).__name__}, not an array")
+    if len(axes) != array.ndim or any(
+        isinstance(axis, int) and axis != size for axis, size in zip(axes, array.shape)
+    ):
+        hint = "; for a batch use jax.vmap" if array.ndim > len(axes) else ""
+        raise ValueError(f"{name} has shape {array.shape}, not [{', '.join(map(str, axes))}]{hint}")
 
 
-__all__ = ["Array", "Bool", "Float", "Int", "Num", "UInt8", "check_shape"]
+def check_triangles(triangles: Any) -> None:
+    """Raise `ValueError` unless these are vertex indices, [f, 3]."""
+    check_shape("triangles", triangles, "f", 3)
+    if not jax.numpy.issubdtype(triangles.dtype, jax.numpy.integer):
+        raise ValueError(f"triangles has the type {triangles.dtype}; expected integers, indices of vertices")
+
+
+def check_image_size(image_size: Any) -> None:
+    """Raise `ValueError` unless this is (height, width)."""
+    if not (isinstance(image_size, tuple) and len(image_size) == 2 and min(image_size) > 0):
+        raise ValueError(f"image_size is {image_size!r}; expected (height, width) in pixels")
+
+
+__all__ = [
+    "Array",
+    "Bool",
+    "Float",
+    "Int",
+    "Num",
+    "UInt8",
+    "check_image_size",
+    "check_shape",
+    "check_triangles",
+]

@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float
+from render.array_types import Array, Float, check_image_size
 
 Number = float | Float[Array, "*batch"]  # a leaf of a camera, or of a batch of cameras for `jax.vmap`
 
@@ -45,8 +45,9 @@ def perspective_camera(
     """A camera on the +z axis by its vertical field of view, degrees, for an image of (height, width) pixels.
 
     The principal point (x, y), pixels, is the image's centre if not given. `face_camera(224)` is
-    `perspective_camera((224, 224), 12.594, 10.0)`.
+    `perspective_camera((224, 224), 12.594, 10.0)`. Raises `ValueError` where the image size is no pair.
     """
+    check_image_size(image_size)
     height, width = image_size
     return Camera(
         focal=height / 2 / jnp.tan(jnp.radians(field_of_view) / 2),
@@ -62,6 +63,8 @@ def project(camera: Camera, points: Float[Array, "*n 3"]) -> Float[Array, "*n 2"
     The origin of space falls on the principal point: with `face_camera(224)`, (0, 0, 0) projects to
     (112, 112), and (0.1, 0, 0) to (112 + 1015 * 0.1 / 10, 112) = (122.15, 112).
     """
+    if points.shape[-1] != 3:
+        raise ValueError(f"points has shape {points.shape}, not [..., 3]")
     depth = camera.distance - points[..., 2]
     centre_x, centre_y = camera.principal_point
     return jnp.stack(

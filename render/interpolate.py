@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, Int, check_shape
+from render.array_types import Array, Float, Int, check_shape, check_triangles
 from render.rasterize import Fragments, corner_values
 
 
@@ -17,7 +17,7 @@ def interpolate(
     Attributes of triangles that are not seen are not touched, be they NaN. For a batch use `jax.vmap`.
     """
     check_shape("attributes", attributes, "n", "c")
-    check_shape("triangles", triangles, "f", 3)
+    check_triangles(triangles)
     weights = jnp.moveaxis(fragments.barycentrics, -1, 0)
     channels = (
         jnp.sum(weights * corner_values(channel, triangles, fragments.triangle_ids), axis=0)

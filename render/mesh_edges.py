@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render.array_types import Array, Int, check_shape
+from render.array_types import Array, Int, check_triangles
 
 
 class MeshEdges(NamedTuple):
@@ -37,7 +37,7 @@ def opposite_vertices(triangles: Int[Array, "f 3"]) -> Int[Array, "f 3"]:
 
 def _known(triangles: Array) -> np.ndarray:
     """Triangles as numbers. Raises `ValueError` for another shape, and for tracers."""
-    check_shape("triangles", triangles, "f", 3)
+    check_triangles(triangles)
     if isinstance(triangles, jax.core.Tracer):
         raise ValueError("edges do not depend on vertices: make them outside of jit and vmap")
     return np.asarray(triangles)

@@ -21,7 +21,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, Int, check_shape
+from render.array_types import Array, Float, Int, check_image_size, check_shape, check_triangles
 from render.rasterize import Fragments, depth_at
 
 INSTALL = (
@@ -49,7 +49,8 @@ def rasterize(
       ValueError: more triangles than nvdiffrast can number (2 to the power of 24).
     """
     check_shape("clip_positions", clip_positions, "n", 4)
-    check_shape("triangles", triangles, "f", 3)
+    check_triangles(triangles)
+    check_image_size(image_size)
     check_available()
     if len(triangles) > MAX_TRIANGLES:
         raise ValueError(f"{len(triangles)} triangles; nvdiffrast numbers {MAX_TRIANGLES}")

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from render.array_types import Array, Bool, Float, Int, check_shape
+from render.array_types import Array, Bool, Float, Int, check_image_size, check_shape, check_triangles
 from render.batching import batched_per_platform, kept
 
 BACKGROUND_DEPTH = 1.0  # z/w of the far plane
@@ -62,10 +62,14 @@ def rasterize(
       image_size: (height, width) in pixels.
 
     Raises:
-      ValueError: an array has another shape than [n, 4] or [f, 3].
+      ValueError: an array has another shape than [n, 4] or [f, 3], the triangles are no integers, or the
+        image size is no pair.
     """
     check_shape("clip_positions", clip_positions, "n", 4)
-    check_shape("triangles", triangles, "f", 3)
+    check_triangles(triangles)
+    check_image_size(image_size)
+    if len(triangles) and not len(clip_positions):
+        raise ValueError(f"{len(triangles)} triangles, but no vertices")
     nearest = batched_per_platform(functools.partial(_nearest_triangles, image_size=image_size))
     ids, exploded = kept(nearest(lax.stop_gradient(clip_positions.astype(jnp.float32)), triangles))
     x, y, w = (corner_values(clip_positions[:, k], triangles, ids) for k in (0, 1, 3))
@@ -143,7 +147,10 @@ def _nearest_triangles(
     there = drawable(clip_positions)
     w = jnp.where(there, w, 1)
     x, y, z = x / w * (width / 2), -y / w * (height / 2), jnp.where(there, z / w, jnp.nan)
-    x, y, z = ([column[corner] for corner in triangles.T] for column in (x, y, z))
+    # Each triangle's corners in the order of their indices, so that two triangles compute the weights of an
+    # edge that they share from the same numbers in the same order, and rounding opens no gap between them.
+    corners = _in_order(*triangles.T)
+    x, y, z = ([column[corner] for corner in corners] for column in (x, y, z))
 
     # Bounding boxes of pixel centres; empty for most triangles of a dense mesh.
     doubled_area = (x[1] - x[0]) * (y[2] - y[0]) - (x[2] - x[0]) * (y[1] - y[0])
@@ -159,7 +166,7 @@ def _nearest_triangles(
         x, y, (z0, z1, z2) = corners
         dx = [corner - (column - (width - 1) / 2) for corner in x]
         dy = [corner - (row - (height - 1) / 2) for corner in y]
-        weights = [_cross(dx, dy, 1, 2), _cross(dx, dy, 2, 0), _cross(dx, dy, 0, 1)]
+        weights = [_cross(dx, dy, 1, 2), -_cross(dx, dy, 0, 2), _cross(dx, dy, 0, 1)]
         low, high = jnp.minimum(*weights[:2]), jnp.maximum(*weights[:2])
         covered = (jnp.minimum(low, weights[2]) >= 0) | (jnp.maximum(high, weights[2]) <= 0)
         depth = z0 + (weights[1] * (z1 - z0) + weights[2] * (z2 - z0)) / doubled_area
@@ -211,6 +218,11 @@ def owners(
     every_owner = jnp.arange(len(counts), dtype=jnp.int32)
     owner = lax.cummax(jnp.zeros(size, jnp.int32).at[slot].max(every_owner, mode="drop"))
     return owner, item - starts[owner], item < ends[-1]
+
+
+def _in_order(a, b, c):
+    low, high = jnp.minimum(jnp.minimum(a, b), c), jnp.maximum(jnp.maximum(a, b), c)
+    return low, a + b + c - low - high, high
 
 
 def _pixel_span(corners, size):

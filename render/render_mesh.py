@@ -2,6 +2,7 @@
 
 from typing import Literal, NamedTuple, get_args
 
+import jax
 import jax.numpy as jnp
 
 from render import nvdiffrast_bridge
@@ -43,13 +44,17 @@ def render_mesh(
     With `edges` (`mesh_edges(triangles)`) outlines are smooth, and gradients know that they move.
     To lay the image over a background: `image + (1 - coverage[..., None]) * background`.
     """
+    if not isinstance(camera, Camera):
+        raise TypeError(f"the first argument is a {type(camera).__name__}; expected a Camera")
     check_shape("vertices", vertices, "n", 3)
     check_shape("colors", colors, len(vertices), "c")
     rasterize, interpolate = BACKENDS[choose_rasterizer(rasterizer)]
     clip = clip_positions(camera, vertices)
     fragments = rasterize(clip, triangles, camera.image_size)
     image = interpolate(colors, triangles, fragments)
-    coverage, overflow = fragments.mask.astype(image.dtype)[..., None], jnp.array(False)
+    # NaN where `rasterize` gives up, like everything else
+    coverage = fragments.mask + 0 * jax.lax.stop_gradient(fragments.depth)
+    coverage, overflow = coverage.astype(image.dtype)[..., None], jnp.array(False)
     if edges is not None:
         layers = jnp.concatenate([image, coverage], axis=-1)
         layers, overflow = antialias(layers, fragments, clip, edges)

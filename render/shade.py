@@ -4,7 +4,7 @@ import math
 
 import jax.numpy as jnp
 
-from render.array_types import Array, Float
+from render.array_types import Array, Float, check_shape
 from render.precision import full_precision
 
 # Attenuation of each order by the surface times the constant of its harmonics
@@ -45,4 +45,5 @@ def shade(
       light: coefficients of the nine bands for each colour channel.
       ambient: offset of band 0.
     """
+    check_shape("light", light, 3, 9)
     return albedo * (spherical_harmonics(normals) @ light.at[:, 0].add(ambient).T)

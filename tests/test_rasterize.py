@@ -189,6 +189,19 @@ def test_gradient_stays_finite_while_a_square_turns_edge_on():
         )
 
 
+@pytest.mark.parametrize("size", [8, 37, 64, 224])
+@pytest.mark.parametrize("side", [2, 3, 20, 57])
+def test_no_gap_opens_between_triangles(size, side):
+    """A flat grid whose diagonals, and at times its other edges, run through the centres of pixels."""
+    for extent in (0.75, 0.83, 0.9, 0.97):
+        x, y = np.meshgrid(*[np.linspace(-extent, extent, side, dtype=np.float32)] * 2)
+        clip = np.stack([x, y, 0 * x, 0 * x + 1], axis=-1).reshape(-1, 4)
+        _, triangles = bumpy_ellipsoid(side)
+        mask = rasterize(jnp.asarray(clip), jnp.asarray(triangles), (size, size)).mask
+        inside = np.abs(2 * np.arange(size) + 1 - size) < (extent - 1e-5) * size
+        np.testing.assert_array_equal(mask, inside[:, None] & inside)
+
+
 def test_many_full_screen_triangles():
     size = (100, 100)
     depths = np.linspace(0.9, -0.9, 300)

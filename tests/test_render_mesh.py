@@ -13,7 +13,17 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from render import face_camera, map_images, mesh_edges, perspective_camera, project, render_mesh, shade
+from render import (
+    antialias,
+    face_camera,
+    map_images,
+    mesh_edges,
+    perspective_camera,
+    project,
+    rasterize,
+    render_mesh,
+    shade,
+)
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
 GOLDEN = Path(__file__).with_name("golden_render.png")
@@ -152,6 +162,34 @@ def test_shapes_that_do_not_fit_are_named():
         draw(face_camera(8), vertices, vertices[:3], triangles)
     with pytest.raises(ValueError, match=r"vertices has shape \(1, 16, 3\), not \[n, 3\]; for a batch use"):
         draw(face_camera(8), vertices[None], vertices[None], triangles)
+    with pytest.raises(ValueError, match=r"colors has shape \(16,\), not \[16, c\]$"):
+        draw(face_camera(8), vertices, vertices[:, 0], triangles)
+    with pytest.raises(ValueError, match="vertices is a list, not an array"):
+        draw(face_camera(8), vertices.tolist(), vertices, triangles)
+    with pytest.raises(ValueError, match="triangles has the type float32; expected integers"):
+        inspect.unwrap(rasterize)(vertices[:, [0, 1, 2, 2]], triangles.astype(jnp.float32), (8, 8))
+    with pytest.raises(ValueError, match="18 triangles, but no vertices"):
+        draw(face_camera(8), vertices[:0], vertices[:0], triangles)
+    with pytest.raises(TypeError, match="expected a Camera"):
+        draw(vertices, vertices, triangles, mesh_edges(triangles))
+    drawn = render_mesh(face_camera(8), vertices, vertices, triangles)
+    with pytest.raises(TypeError, match="edges is a .*; expected what mesh_edges"):
+        inspect.unwrap(antialias)(drawn.image, drawn.fragments, vertices[:, [0, 1, 2, 2]], triangles)
+    with pytest.raises(ValueError, match=r"image_size is 8; expected \(height, width\)"):
+        inspect.unwrap(perspective_camera)(8, 30.0, 4.0)
+    with pytest.raises(ValueError, match=r"points has shape \(16, 2\)"):
+        inspect.unwrap(project)(face_camera(8), vertices[:, :2])
+    with pytest.raises(ValueError, match=r"light has shape \(9,\), not \[3, 9\]"):
+        inspect.unwrap(shade)(vertices, vertices, jnp.zeros(9))
+
+
+def test_what_is_too_much_to_draw_is_seen_in_any_loss():
+    """More candidate pixels than are tried: 300 triangles over all of the image."""
+    corners = jnp.tile(jnp.array([[-9.0, -9, 0], [9, -9, 0], [0, 18, 0]]), (300, 1))
+    triangles = jnp.arange(900).reshape(300, 3)
+    camera = perspective_camera((1024, 1024), 30.0, 10.0)
+    drawn = render_mesh(camera, corners, corners, triangles, mesh_edges(triangles))
+    assert jnp.isnan(drawn.coverage).all() and jnp.isnan(drawn.image).all()
 
 
 def test_the_camera_by_its_field_of_view():
@@ -172,12 +210,19 @@ def test_the_camera_by_its_field_of_view():
     np.testing.assert_allclose(jax.jacobian(x_of_a_point)(60.0), slope, rtol=1e-3)
 
 
-def test_the_example_of_the_guide():
+def test_the_examples_of_the_guide(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     guide = Path(__file__).parents[1] / "docs" / "rendering.md"
-    example = next(
-        code for code in re.findall(r"```python\n(.*?)```", guide.read_text(), re.S) if "adam" in code
-    )
+    first_steps, fit, many = re.findall(r"```python\n(.*?)```", guide.read_text(), re.S)
+
     names = {}
-    exec(example, names)
+    exec(first_steps, names)
+    picture = np.asarray(Image.open("octahedron.png"))
+    assert (picture[112, 112] < 255).any() and (picture[5, 5] == 255).all()
+    exec(many, names)
+    assert names["images"].shape == (2, 224, 224, 3)
+
+    names = {}
+    exec(fit, names)
     assert names["value"] < 0.05 * names["loss"](jnp.zeros(6))
     np.testing.assert_allclose(names["pose"], names["true_pose"], atol=0.06)
