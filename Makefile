@@ -12,8 +12,8 @@ demo: .venv/installed
 	$(BIN)/python train.py --preset small --workdir $(DEMO) --data.directory runs/data
 	$(BIN)/python evaluate.py --workdir $(DEMO)
 	$(BIN)/python -m datasets.export synthetic/small --split test --index 0 --out $(DEMO)/photos
-	$(BIN)/python reconstruct.py --checkpoint $(DEMO) --left $(DEMO)/photos/left.png \
-		--front $(DEMO)/photos/front.png --right $(DEMO)/photos/right.png --out $(DEMO)/reconstruction
+	$(BIN)/python reconstruct.py --checkpoint $(DEMO) --photos $(DEMO)/photos --aligned True \
+		--out $(DEMO)/reconstruction
 	@echo "Pictures: $(DEMO)/evaluation/error_maps.png and $(DEMO)/reconstruction/overview.png"
 
 test: .venv/installed

@@ -1,15 +1,23 @@
-"""Reconstruct a face from three photos, or from one.
+"""Reconstruct faces from three photos each, or from one.
 
-Example: python reconstruct.py --checkpoint runs/small --left l.png --front f.png --right r.png --out out
+Example: python reconstruct.py --checkpoint runs/small --photos a.jpg b.jpg c.jpg --out out
 
-Photos are either aligned square crops like those of the training data, or plain photos with a file of 68 or 5
-landmarks each. In the left photo the nose points to the image's left. Writes mesh.ply, mesh.glb and mesh.obj
-(millimetres, colours per vertex), coefficients.json and overview.png.
+The photos show the head from the left, the front and the right, in any order; for the side views turn it by
+20 to 50 degrees. The face and its landmarks are found by MediaPipe's networks (fetch them once by
+python -m dfmvr_jax.photos.fetch), unless a file of 68 or 5 points lies beside the photo, of the same name
+(.pts, .txt, .npy). --photos may also be a folder of the photos, or a folder of such folders, one a subject.
+Or say which photo is which by --left, --front and --right: in the left photo the nose points to the image's
+left.
+
+Writes mesh.ply, mesh.glb and mesh.obj (millimetres, colours per vertex), coefficients.json, overview.png, and
+the mesh on each photo, overlay_left.png and so on.
 """
 
 import dataclasses
+import functools
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -23,14 +31,19 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.meshes import coefficients_json, write_meshes
-from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, nose_offset
-from dfmvr_jax.photos.landmark_files import read_landmarks
-from dfmvr_jax.photos.reading import read_photo
+from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
+from dfmvr_jax.photos.on_photo import draw_on_photo, report_on_photo
+from dfmvr_jax.photos.preparation import (
+    PhotoFile,
+    assign_views,
+    find_photo_files,
+    landmarks_beside,
+    prepare_photo,
+)
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Rendering, reconstruct
 from render.camera import face_camera
 
-FACING_AWAY = 0.1  # distances of the eyes that the nose may point to the wrong side
 TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
 
 
@@ -39,36 +52,90 @@ class ReconstructCommand:
     checkpoint: Path  # folder that train.py wrote
     out: Path  # folder for meshes, coefficients and pictures; those that are there are replaced
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
+    photos: tuple[Path, ...] = ()  # three photos, or one, or a folder of them, or of one folder a subject
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo
     right: Path | None = None  # photo in which the nose points to the image's right
     left_landmarks: Path | None = None  # 68 or 5 points of the photo, "x y" a line, .txt, .pts or .npy
     front_landmarks: Path | None = None  # the same for the frontal photo
     right_landmarks: Path | None = None  # the same for the right photo
+    aligned: bool = False  # the photos are aligned square crops, like those of the training data
+    detector: DetectorName = "mediapipe"  # what finds faces and landmarks
+    face: int = 1  # which face, where a photo shows several: 1 is the largest
 
 
 def main() -> None:
     command = parse_command(ReconstructCommand, __doc__)
-    paths = [getattr(command, view) for view in VIEWS]
-    landmark_paths = [getattr(command, f"{view}_landmarks") for view in VIEWS]
-    check_photos(paths, landmark_paths)
-    photos = [path and read_photo(path) for path in paths]
-    landmarks = [path and read_landmarks(path) for path in landmark_paths]
+    subjects = list_subjects(command)
     trained = load_run(command.checkpoint, command.face_model)
-    aligned = [
-        None if photo is None else align(view, photo, points, points_path or path, trained)
-        for view, photo, points, path, points_path in zip(VIEWS, photos, landmarks, paths, landmark_paths)
+    get_detector = None if command.aligned else functools.cache(lambda: load_detector(command.detector))
+    failed = 0
+    for folder, files in subjects.items():
+        try:
+            reconstruct_subject(command, trained, files, get_detector, folder)
+        except InputError as error:
+            if len(subjects) == 1:
+                raise
+            failed += 1
+            print(f"error: {error}", file=sys.stderr)
+    if failed:
+        raise InputError(f"{failed} of {len(subjects)} subjects were left out, see above")
+
+
+def list_subjects(command: ReconstructCommand) -> dict[Path, list[PhotoFile]]:
+    """The photos of each subject by the folder where its results go."""
+    named = [
+        PhotoFile(path, getattr(command, f"{view}_landmarks") or landmarks_beside(path), number)
+        for number, view in enumerate(VIEWS)
+        if (path := getattr(command, view))
     ]
-    given = np.array([photo is not None for photo in aligned])
+    for view in VIEWS:
+        landmarks = getattr(command, f"{view}_landmarks")
+        if landmarks and not getattr(command, view):
+            raise InputError(
+                f"--{view}-landmarks {landmarks}: there is no --{view} photo they could belong to"
+            )
+    if bool(named) == bool(command.photos):
+        raise InputError("give the photos either by --photos or by --left, --front and --right")
+    if named:
+        where, files = "--left, --front, --right", named
+    elif len(command.photos) == 1 and command.photos[0].is_dir():
+        (folder,) = command.photos
+        where, files = folder, find_photo_files(folder)
+        inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        if inner and not files:
+            return {command.out / path.name: find_photo_files(path) for path in inner}
+    else:
+        where, files = "--photos", [PhotoFile(path, landmarks_beside(path)) for path in command.photos]
+    check_number(files, where)
+    return {command.out: files}
+
+
+def check_number(files: list[PhotoFile], where: str | Path) -> None:
+    if len(files) not in (1, 3):
+        raise InputError(f"{where}: {len(files)} photos of a subject; give all three, or just one")
+
+
+def reconstruct_subject(
+    command: ReconstructCommand,
+    trained: Run,
+    files: list[PhotoFile],
+    get_detector: Callable[[], Detector] | None,
+    out: Path,
+) -> None:
+    check_number(files, out.name)
+    size = trained.config.image_size
+    photos = assign_views(
+        [prepare_photo(file, get_detector, trained.model, size, command.face) for file in files]
+    )
+    given = np.array([photo is not None for photo in photos])
     if not given.all() and trained.config.data.all_views_probability == 1:
         print(
             f"warning: if {command.checkpoint} was trained with all three photos only (the default), one "
             "gives a poor face; train with --data.all-views-probability 0.667",
             file=sys.stderr,
         )
-    size = trained.config.image_size
-    crops = np.stack([np.zeros((size, size, 3), np.float32) if a is None else a.crop for a in aligned])
-
+    crops = np.stack([p.aligned.crop if p else np.zeros((size, size, 3), np.float32) for p in photos])
     coefficients = trained.predict(crops, given)
     if not all(np.isfinite(leaf).all() for leaf in coefficients):
         raise InputError(
@@ -77,51 +144,29 @@ def main() -> None:
         )
     face, rendering = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
 
-    vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm
-    description = coefficients_json(coefficients, trained.camera, trained.model) | {
-        "photos": {
-            view: photo and {"file": str(path), "crop_pixel_to_photo_pixel": photo.to_photo.tolist()}
-            for view, path, photo in zip(VIEWS, paths, aligned)
-        }
+    reports = {
+        view: photo and report_on_photo(trained.model, trained.camera, coefficients, face, number, photo)
+        for number, (view, photo) in enumerate(zip(VIEWS, photos))
     }
+    vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm
+    description = coefficients_json(coefficients, trained.camera, trained.model) | {"photos": reports}
     overview = draw_overview(trained, coefficients, rendering, crops, given)
-    with whole_files(command.out) as folder:
+    with whole_files(out) as folder:
         write_meshes(folder, vertices_mm, np.asarray(trained.model.triangles), np.asarray(face.albedo))
         (folder / "coefficients.json").write_text(json.dumps(description, indent=2) + "\n")
         Image.fromarray(overview).save(folder / "overview.png")
-    print(f"meshes, coefficients.json and overview.png: {command.out}")
-
-
-def check_photos(paths: list[Path | None], landmark_paths: list[Path | None]) -> None:
-    if sum(path is not None for path in paths) not in (1, 3):
-        raise InputError("give all three of --left, --front and --right, or just one of them")
-    for view, path, landmarks in zip(VIEWS, paths, landmark_paths):
-        if landmarks and not path:
-            raise InputError(
-                f"--{view}-landmarks {landmarks}: there is no --{view} photo they could belong to"
+        for number, (view, photo) in enumerate(zip(VIEWS, photos)):
+            if photo:
+                picture = draw_on_photo(trained.model, trained.camera, face, number, photo)
+                Image.fromarray(picture).save(folder / f"overlay_{view}.png")
+    print(f"meshes, coefficients.json, overview.png and overlays: {out}")
+    for view, report in reports.items():
+        if report and "landmark_error_px" in report:
+            print(
+                f"  {view}: {report['file']}, head turned by {report['yaw_degrees']:+.0f} degrees, "
+                f"landmarks off by {report['landmark_error_px']:.1f} px, "
+                f"{100 * report['landmark_error_of_eye_distance']:.1f} % of the eyes' distance"
             )
-
-
-def align(
-    view: str, photo: np.ndarray, landmarks: np.ndarray | None, source: Path, trained: Run
-) -> AlignedPhoto:
-    """The crop that the network wants. Errors name `source`, the file to mend."""
-    try:
-        aligned = align_photo(photo, landmarks, trained.model, trained.config.image_size)
-        if landmarks is not None:
-            check_facing(view, landmarks)
-    except InputError as error:
-        raise InputError(f"{source}: {error}") from None
-    return aligned
-
-
-def check_facing(view: str, landmarks: np.ndarray) -> None:
-    wrong_way = {"left": 1, "front": 0, "right": -1}[view]
-    if wrong_way * nose_offset(landmarks) > FACING_AWAY:
-        raise InputError(
-            f"the nose points to the wrong side for --{view}, where it should point to the image's {view}; "
-            "are the left and the right photo swapped?"
-        )
 
 
 def draw_overview(

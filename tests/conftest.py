@@ -41,6 +41,23 @@ def shared_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def face_mesh() -> Path:
+    """Folder of the networks that find faces, fetched if they are not there yet."""
+    from dfmvr_jax.errors import InputError
+    from dfmvr_jax.photos import fetch
+
+    try:
+        return fetch.face_mesh_folder()
+    except InputError:
+        try:
+            with tempfile.TemporaryDirectory() as temporary:
+                fetch.take_out(fetch.download(Path(temporary)), fetch.cache_folder())
+        except InputError as error:
+            pytest.skip(f"needs the networks that find faces: {error}")
+    return fetch.face_mesh_folder()
+
+
+@pytest.fixture(scope="session")
 def toy_model():
     """A face model of 441 vertices for fast tests."""
     from tests.toy_face import toy_face_model

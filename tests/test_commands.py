@@ -1,7 +1,9 @@
 """The three programs as a user runs them: from nothing to a mesh, and with every kind of bad input."""
 
 import json
+import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +19,6 @@ from datasets.export import main as export_main
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
 from dfmvr_jax import export_torch, import_torch
 from dfmvr_jax.command_line import parse_train_command
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.inference import load_run
 from tests.run_program import run_program
 
@@ -81,24 +82,26 @@ def test_evaluation_of_a_split_without_meshes_is_refused(trained, monkeypatch, c
     assert code == 2 and "split train has no true meshes" in err
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    """A folder with the aligned photos of a subject, their landmarks and the true mesh."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = trained / "photos"
+        data = ("--directory", trained / "data")
+        patch.setattr(sys, "argv", ["export", "synthetic/few", *map(str, data), "--out", str(folder)])
+        export_main()
+    return folder
+
+
 @pytest.mark.parametrize("views", [("left", "front", "right"), ("front",)], ids=["three photos", "one photo"])
-def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypatch, capsys, tmp_path, views):
-    photos = tmp_path / "photos"
-    code, *_ = run_program(
-        monkeypatch, capsys, export_main, "synthetic/few", "--directory", trained / "data", "--out", photos
-    )
-    assert code == 0
-    arguments = [item for view in views for item in (f"--{view}", photos / f"{view}.png")]
+def test_reconstruction_of_aligned_photos(trained, exported, monkeypatch, capsys, tmp_path, views):
+    arguments = [item for view in views for item in (f"--{view}", exported / f"{view}.png")]
+    if len(views) == 3:
+        arguments = "--photos", exported
     code, out, _ = run_program(
-        monkeypatch,
-        capsys,
-        reconstruct.main,
-        "--checkpoint",
-        trained / "run",
-        "--out",
-        tmp_path / "out",
-        *arguments,
-    )
+        monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
+        "--aligned", "True", *arguments,
+    )  # fmt: skip
     assert code == 0
     meshes = [trimesh.load(tmp_path / "out" / f"mesh.{kind}", process=False) for kind in ("ply", "obj")]
     assert np.ptp(meshes[0].vertices[:, 1]) > 150  # a head in millimetres
@@ -108,6 +111,64 @@ def test_reconstruction_writes_meshes_coefficients_and_picture(trained, monkeypa
     assert np.shape(description["rotation"]) == (3, 3)
     assert [name for name, photo in description["photos"].items() if photo] == list(views)
     assert Image.open(tmp_path / "out" / "overview.png").size[0] > 3 * 32
+    model = load_run(trained / "run").model
+    for view in views:
+        report = description["photos"][view]
+        assert f"{view}: {exported / view}.png" in out and 0 < report["landmark_error_px"] < 32
+        drawn, photo = (
+            np.asarray(Image.open(folder))
+            for folder in (tmp_path / "out" / f"overlay_{view}.png", report["file"])
+        )
+        # where the mesh files' landmarks come to lie by the matrix, the picture shows the face
+        marks = np.asarray(meshes[0].vertices)[np.asarray(model.landmarks)]
+        x, y, depth = np.array(report["vertex_mm_to_photo_pixel"]) @ np.column_stack([marks, np.ones(68)]).T
+        error = np.hypot(*(np.stack([x, y]) / depth - np.loadtxt(exported / f"{view}.txt").T)).mean()
+        np.testing.assert_allclose(error, report["landmark_error_px"], rtol=1e-3)
+        column, row = (int(value) for value in (x[30] / depth[30], y[30] / depth[30]))
+        assert drawn.shape == photo.shape and (drawn[row, column] != photo[row, column]).any()
+        assert (drawn[0, 0] == photo[0, 0]).all()
+
+
+def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeypatch, capsys, tmp_path):
+    subjects = tmp_path / "subjects"
+    for name in ("a", "b", "c"):
+        shutil.copytree(exported, subjects / name)
+    (subjects / "b" / "left.png").write_bytes(b"no photo")
+    (subjects / "c" / "front.png").unlink()
+    code, out, err = run_program(
+        monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
+        "--aligned", "True", "--photos", subjects,
+    )  # fmt: skip
+    assert code == 2
+    assert (tmp_path / "out" / "a" / "mesh.ply").is_file() and not (tmp_path / "out" / "b").exists()
+    assert err.splitlines()[0].startswith(f"error: {subjects / 'b' / 'left.png'}: is not an image")
+    assert "c: 2 photos of a subject; give all three" in err.splitlines()[1]
+    assert "2 of 3 subjects were left out" in err.splitlines()[-1]
+
+
+def test_plain_photos_need_no_more_than_a_detector(
+    trained, face_mesh, shared_dir, monkeypatch, capsys, tmp_path
+):
+    """Real photos on larger, wider ones, in no order."""
+    for view, name in (("right", "1.jpg"), ("left", "2.jpg"), ("front", "3.jpg")):
+        photo = Image.new("RGB", (700, 500), "gray")
+        photo.paste(
+            Image.open(shared_dir / "photos" / "subject1" / f"{view}.png").resize((400, 400)), (150, 60)
+        )
+        photo.save(tmp_path / name)
+    code, out, _ = run_program(
+        monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
+        "--photos", *(tmp_path / f"{k}.jpg" for k in (1, 2, 3)),
+    )  # fmt: skip
+    assert code == 0
+    photos = json.loads((tmp_path / "out" / "coefficients.json").read_text())["photos"]
+    assert [Path(photos[view]["file"]).name for view in ("left", "front", "right")] == [
+        "2.jpg",
+        "3.jpg",
+        "1.jpg",
+    ]
+    assert all(0 < photo["landmark_error_of_eye_distance"] < 0.5 for photo in photos.values())
+    assert Image.open(tmp_path / "out" / "overlay_left.png").size == (700, 500)
 
 
 def test_the_parse_net_alone(trained, monkeypatch, capsys, tmp_path):
@@ -132,7 +193,7 @@ def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(trained, m
     torch.save(BiSeNet(classes=19).state_dict(), parse_net)
     imported, data = tmp_path / "imported", ("--data.directory", trained / "data")
     parse_flags = ("--parse.width", 64, "--parse.num-classes", 19, "--parse.enlarge", 1)
-    one_photo = ("--front", tmp_path / "front.png", "--out", tmp_path / "out")
+    one_photo = ("--front", tmp_path / "front.png", "--out", tmp_path / "out", "--aligned", "True")
     for program, *arguments in (
         (export_torch.main, trained / "run", "--out", tmp_path / "x.pth"),
         (import_torch.main, tmp_path / "x.pth", parse_net, "--out", imported),
@@ -197,7 +258,7 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
             ["--workdir", __file__],
             "is a file, expected a folder that train.py wrote; a PyTorch",
         ),
-        (reconstruct.main, ["--checkpoint", "c", "--out", "o"], "give all three"),
+        (reconstruct.main, ["--checkpoint", "c", "--out", "o"], "either by --photos or by --left"),
         (
             reconstruct.main,
             ["--checkpoint", "c", "--out", "o", "--left", "a", "--front", "b"],
@@ -247,7 +308,7 @@ def test_a_network_gone_wild_writes_nothing(trained, monkeypatch, capsys, tmp_pa
     monkeypatch.setattr(reconstruct, "load_run", load_wild_run)
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "front.png")
     flags = ["--checkpoint", trained / "run", "--front", tmp_path / "front.png", "--out", tmp_path / "out"]
-    code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags)
+    code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags, "--aligned", "True")
     assert code == 2 and "numbers that are not finite" in err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 
@@ -260,18 +321,3 @@ def test_a_missing_photo_is_named(trained, monkeypatch, capsys, tmp_path):
     assert code == 2
     assert "nosuch.png" in err and err.count("\n") == 1
     assert not (tmp_path / "out").exists()
-
-
-def test_swapped_photos_are_noticed_by_their_landmarks():
-    """Eyes, nose, mouth corners; the nose is towards the image's left."""
-    facing_left = np.array([[30.0, 40], [60, 40], [36, 55], [35, 70], [55, 70]])
-    facing_right = facing_left * [-1, 1] + [100, 0]
-    facing_right = facing_right[[1, 0, 2, 4, 3]]
-    for view, right_way, wrong_way in (
-        ("left", facing_left, facing_right),
-        ("right", facing_right, facing_left),
-    ):
-        reconstruct.check_facing(view, right_way)
-        with pytest.raises(InputError, match="swapped"):
-            reconstruct.check_facing(view, wrong_way)
-    reconstruct.check_facing("front", facing_left)

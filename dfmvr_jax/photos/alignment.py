@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.photos.landmark_files import five_points
+from dfmvr_jax.photos.landmark_files import JAW, five_points
 from render.array_types import Float
 from render.camera import Camera, face_camera
 
@@ -26,6 +26,15 @@ class AlignedPhoto(NamedTuple):
     crop: Float[np.ndarray, "size size 3"]  # colours in [0, 1], black where it leaves the photo
     to_photo: Float[np.ndarray, "2 3"]  # pixel (x, y) of the crop -> of the photo, by `transform_points`
     to_crop: Float[np.ndarray, "2 3"]  # the inverse
+
+
+class FittedPose(NamedTuple):
+    """How a reference face must be turned and laid over a photo to meet landmarks in it."""
+
+    pitch: float  # radians
+    yaw: float  # radians
+    to_photo: Float[np.ndarray, "2 3"]  # pixel (x, y) of the camera's image -> of the photo
+    misfit: float  # root mean square distance from the landmarks, in sides of the camera's image
 
 
 def align_photo(
@@ -49,8 +58,7 @@ def align_photo(
     height, width = photo.shape[:2]
     if landmarks is not None:
         check_landmarks(landmarks, width, height)
-        mean_face = np.asarray(model.mean_shape, np.float64)[np.asarray(model.landmarks)]
-        to_photo = fit_crop(five_points(landmarks), five_points(mean_face), face_camera(size))
+        to_photo = fit_crop(five_points(landmarks), five_points(mean_landmarks(model)), face_camera(size))
     elif height == width:
         to_photo = np.eye(2, 3) * width / size
     else:
@@ -62,6 +70,21 @@ def align_photo(
     return AlignedPhoto(warp(photo, to_photo, size), to_photo, to_crop)
 
 
+def mean_landmarks(model: MorphableModel) -> Float[np.ndarray, "68 3"]:
+    """The landmarks of the model's mean face, model space."""
+    return np.asarray(model.mean_shape, np.float64)[np.asarray(model.landmarks)]
+
+
+def head_yaw(landmarks: Float[np.ndarray, "n 2"], model: MorphableModel) -> float:
+    """How far the head is turned, radians, from 68 or five landmarks; the jaw does not count."""
+    reference = mean_landmarks(model)
+    if len(landmarks) == 5:
+        points, reference = landmarks, five_points(reference)
+    else:
+        points, reference = landmarks[JAW:], reference[JAW:]
+    return fit_pose(points, reference, face_camera()).yaw
+
+
 def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int) -> None:
     """Raise `InputError` where landmarks cannot be pixels of a photo of this size."""
     outside = np.mean(((landmarks < 0) | (landmarks > (width, height))).any(axis=1))
@@ -71,13 +94,6 @@ def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int
             f"landmarks from ({left:.4g}, {top:.4g}) to ({right:.4g}, {bottom:.4g}), the photo has "
             f"{width} x {height} pixels: expected pixels of this photo, of a face of {SMALLEST_FACE} or more"
         )
-
-
-def nose_offset(landmarks: Float[np.ndarray, "n 2"]) -> float:
-    """How far the nose tip is to the right of the eyes' middle in the image, in distances of the eyes."""
-    right_eye, left_eye, nose = five_points(landmarks)[:3]
-    across = left_eye - right_eye
-    return float((nose - (right_eye + left_eye) / 2) @ across / (across @ across))
 
 
 def fit_crop(
@@ -99,13 +115,27 @@ def fit_crop(
     Raises:
       InputError: the points are not in that order, mirrored, or not a face's.
     """
+    pose = fit_pose(points, reference, camera)
+    if not pose.misfit < LARGEST_MISFIT:
+        raise InputError(
+            f"landmarks: eye centres, nose tip and mouth corners at {np.round(points, 1).tolist()} are not a "
+            "face's; expected 68 points in iBUG order or these five, the eye on the image's left first"
+        )
+    return pose.to_photo
+
+
+def fit_pose(
+    points: Float[np.ndarray, "n 2"], reference: Float[np.ndarray, "n 3"], camera: Camera
+) -> FittedPose:
+    """Yaw and pitch of the reference and the similarity that bring its picture nearest to the points."""
     target = points @ [1, 1j]  # a similarity of the plane is z -> a z + b in complex numbers
+    ones = np.ones(len(points))
 
     def fit_plane(angles: np.ndarray) -> tuple[complex, complex, np.ndarray]:
         x, y, z = Rotation.from_euler("xyz", [*angles, 0]).apply(reference).T
         centre_x, centre_y = camera.principal_point
         source = centre_x + 1j * centre_y + camera.focal * (x - 1j * y) / (camera.distance - z)
-        a, b = np.linalg.lstsq(np.stack([source, np.ones(5)], axis=-1), target)[0]
+        a, b = np.linalg.lstsq(np.stack([source, ones], axis=-1), target)[0]
         return a, b, a * source + b - target
 
     limits = [-LARGEST_ANGLE] * 2, [LARGEST_ANGLE] * 2
@@ -113,14 +143,13 @@ def fit_crop(
         least_squares(lambda angles: fit_plane(angles)[2].view(float), [0, yaw], bounds=limits)
         for yaw in YAW_STARTS
     ]
-    a, b, residuals = fit_plane(min(fits, key=lambda fit: fit.cost).x)
-    misfit = np.sqrt(np.mean(np.abs(residuals) ** 2))
-    if not misfit < LARGEST_MISFIT * camera.image_size[0] * abs(a):
-        raise InputError(
-            f"landmarks: eye centres, nose tip and mouth corners at {np.round(points, 1).tolist()} are not a "
-            "face's; expected 68 points in iBUG order or these five, the eye on the image's left first"
-        )
-    return np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+    angles = min(fits, key=lambda fit: fit.cost).x
+    a, b, residuals = fit_plane(angles)
+    scale = abs(a) * camera.image_size[0]
+    misfit = np.sqrt(np.mean(np.abs(residuals) ** 2)) / scale if scale else np.inf
+    to_photo = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
+    pitch, yaw = angles.tolist()
+    return FittedPose(pitch, yaw, to_photo, float(misfit))
 
 
 def transform_points(
@@ -140,6 +169,7 @@ def warp(
     """
     photo_pixels = math.sqrt(abs(np.linalg.det(to_photo[:, :2])))  # per pixel of the crop
     shrink = max(1, int(photo_pixels + 1e-6))
+    photo, to_photo = _cut_out(photo, to_photo, size, shrink)
     height, width = photo.shape[0] / shrink, photo.shape[1] / shrink
     photo, to_photo = _average_blocks(photo, shrink), to_photo / shrink
 
@@ -152,6 +182,19 @@ def warp(
     ]
     crop = (np.stack(samples, axis=-1) * inside[:, None]).reshape(size, fine, size, fine, 3)
     return crop.mean(axis=(1, 3)).astype(np.float32)
+
+
+def _cut_out(
+    photo: Float[np.ndarray, "h w 3"], to_photo: Float[np.ndarray, "2 3"], size: int, block: int
+) -> tuple[Float[np.ndarray, "h2 w2 3"], Float[np.ndarray, "2 3"]]:
+    """The part of the photo that the crop needs, in whole blocks of pixels, and where the crop lies in it."""
+    corners = transform_points(to_photo, size * np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]))
+    blocks = (np.array(photo.shape[1::-1]) - 1) // block
+    first = np.clip(corners.min(axis=0) // block - 1, 0, blocks).astype(int)
+    last = np.clip(corners.max(axis=0) // block + 1, first, blocks).astype(int)
+    (left, top), (right, bottom) = first * block, (last + 1) * block
+    shift = [[0, 0, left], [0, 0, top]]
+    return photo[top:bottom, left:right], to_photo - shift
 
 
 def _average_blocks(photo: Float[np.ndarray, "h w 3"], side: int) -> Float[np.ndarray, "h2 w2 3"]:

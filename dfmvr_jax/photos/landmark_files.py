@@ -8,6 +8,7 @@ from dfmvr_jax.errors import InputError
 from render.array_types import Float
 
 LARGEST_FILE = 1 << 20  # bytes
+JAW = 17  # the first of the 68: on the outline, where detectors guess and faces hide theirs
 
 
 def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:

@@ -1,0 +1,70 @@
+"""Faces in photos: one interface for several detectors, and what makes a face unfit for reconstruction."""
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.landmark_files import JAW
+from render.array_types import Float
+
+DetectorName = Literal["mediapipe", "face-alignment", "face-alignment-3d"]
+
+
+class Face(NamedTuple):
+    """A face found in a photo."""
+
+    landmarks: Float[np.ndarray, "68 2"]  # iBUG's, pixels of the photo (docs/conventions.md)
+    probability: float  # that it is one, as far as the detector knows
+
+
+Detector = Callable[[Float[np.ndarray, "h w 3"]], list[Face]]  # colours in [0, 1] -> faces, in any order
+
+
+def load_detector(name: DetectorName) -> Detector:
+    """Raises `InputError` where the detector's package or networks are missing; it says how to get them."""
+    if name == "mediapipe":
+        try:
+            from dfmvr_jax.photos.face_mesh import face_mesh_detector
+            from dfmvr_jax.photos.fetch import face_mesh_folder
+
+            return face_mesh_detector(face_mesh_folder())
+        except ModuleNotFoundError as error:
+            raise InputError(f"{error.name} is not installed: pip install 'dfmvr_jax[photos]'") from None
+    from dfmvr_jax.photos.face_alignment_network import face_alignment_detector
+
+    return face_alignment_detector(in_3d=name == "face-alignment-3d")
+
+
+def by_size(faces: list[Face]) -> list[Face]:
+    """The largest first."""
+    return sorted(faces, key=lambda face: -extent(face.landmarks))
+
+
+def extent(landmarks: Float[np.ndarray, "n 2"]) -> float:
+    return float(np.ptp(landmarks, axis=0).max())
+
+
+def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int = 1) -> Face:
+    """The face of that number, the largest being 1.
+
+    Raises:
+      InputError: there is no such face, or it is cut off by the photo's border.
+    """
+    faces = by_size(detector(photo))
+    if not faces:
+        raise InputError(
+            "no face found; is the photo upright and the face well lit, not too small and not in profile? "
+            "Or give its landmarks in a file"
+        )
+    if not 1 <= number <= len(faces):
+        raise InputError(f"has {len(faces)} faces, no number {number} (1 is the largest)")
+    face = faces[number - 1]
+    height, width = photo.shape[:2]
+    inner = face.landmarks[JAW:]
+    if ((inner < 0) | (inner > (width, height))).any():
+        raise InputError(
+            "the face is cut off by the photo's border: brows, eyes, nose and mouth must be on it"
+        )
+    return face

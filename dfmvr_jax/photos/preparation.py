@@ -1,0 +1,159 @@
+"""One path from a photo to what the networks see, for `reconstruct.py` and for data sets.
+
+Find the face and its landmarks, see whether they will do, cut the face out, and tell which view it is.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw
+from dfmvr_jax.photos.detection import Detector, find_face
+from dfmvr_jax.photos.landmark_files import read_landmarks
+from dfmvr_jax.photos.reading import read_photo
+from render.array_types import Float
+
+LARGEST_YAW = math.radians(60)  # beyond it half of the landmarks are hidden, and detectors guess
+FACING_AWAY = math.radians(
+    8
+)  # that a side view may be turned to the wrong side: estimates are off by 3 degrees
+SMALLEST_TURN = math.radians(8)  # of the head between two views
+LANDMARK_SUFFIXES = (".pts", ".txt", ".npy")
+
+
+class PhotoFile(NamedTuple):
+    """A photo that the user gave."""
+
+    path: Path
+    landmarks: Path | None = None  # file of 68 or five
+    view: int | None = None  # number in `VIEWS`; None: to be recognised by the head's yaw
+
+
+class PreparedPhoto(NamedTuple):
+    """A photo and the face in it."""
+
+    file: PhotoFile
+    photo: Float[np.ndarray, "h w 3"]  # as `read_photo` gives it
+    landmarks: Float[np.ndarray, "n 2"] | None  # 68 or five, pixels of the photo; None: not known
+    yaw: float | None  # of the head, radians (docs/conventions.md); None: not known
+    aligned: AlignedPhoto
+
+
+def prepare_photo(
+    file: PhotoFile,
+    get_detector: Callable[[], Detector] | None,
+    model: MorphableModel,
+    size: int,
+    face: int = 1,
+) -> PreparedPhoto:
+    """Read a photo, find the face unless the file of its landmarks is given, and cut it out.
+
+    Args:
+      file: of the photo.
+      get_detector: is called if a detector is needed; None: the photo is an aligned crop already.
+      model: whose mean face says how the face lies in the crop.
+      size: of the crop's side, pixels.
+      face: which one, where there are several; 1 is the largest.
+
+    Raises:
+      InputError: with the file's name: it cannot be read, there is no such face, it is cut off by the border,
+        seen in profile, or turned to the wrong side for the view.
+    """
+    photo = read_photo(file.path)
+    landmarks = yaw = None
+    if file.landmarks:
+        landmarks = read_landmarks(file.landmarks)
+    elif get_detector:
+        detector = get_detector()
+        with naming(file.path):
+            landmarks = find_face(photo, detector, face).landmarks
+    with naming(file.landmarks or file.path):
+        aligned = align_photo(photo, landmarks if get_detector else None, model, size)
+        if landmarks is not None:
+            yaw = head_yaw(landmarks, model)
+            check_yaw(yaw, file.view)
+    return PreparedPhoto(file, photo, landmarks, yaw, aligned)
+
+
+def check_yaw(yaw: float, view: int | None) -> None:
+    """Raise `InputError` where a head is turned too far, or to the wrong side for that view."""
+    degrees = math.degrees(yaw)
+    if abs(yaw) > LARGEST_YAW:
+        raise InputError(
+            f"the head is turned by {abs(degrees):.0f} degrees, nearly a profile; side views should be "
+            "turned by 20 to 50"
+        )
+    wrong_way = {None: 0, 0: 1, 1: 0, 2: -1}[view]
+    if wrong_way * yaw > FACING_AWAY:
+        raise InputError(
+            f"the nose points to the wrong side for the {VIEWS[view]} photo, in which it should point to the "
+            f"image's {VIEWS[view]}; are the left and the right photo swapped?"
+        )
+
+
+def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
+    """The photos of one subject in the order of `VIEWS`: as given, or by how the head is turned.
+
+    Raises `InputError` where they are neither one nor three, or do not show the head from three sides.
+    """
+    if len(photos) not in (1, 3):
+        raise InputError(f"{len(photos)} photos of a subject: expected three, or one")
+    if all(photo.file.view is not None for photo in photos):
+        by_view = {photo.file.view: photo for photo in photos}
+        return [by_view.get(view) for view in range(len(VIEWS))]
+    for photo in photos:
+        if photo.yaw is None:
+            raise InputError(
+                f"{photo.file.path}: an aligned crop; say which view it is by --left, --front, --right"
+            )
+    photos = sorted(photos, key=lambda photo: photo.yaw)
+    yaws = [photo.yaw for photo in photos]
+    if len(photos) == 1:
+        side = SMALLEST_TURN * 2
+        view = 0 if yaws[0] < -side else 2 if yaws[0] > side else 1
+        return [photos[0] if view == k else None for k in range(len(VIEWS))]
+    if yaws[0] > 0 or yaws[2] < 0 or min(np.diff(yaws)) < SMALLEST_TURN:
+        turns = (f"{photo.file.path.name} {math.degrees(photo.yaw):+.0f}" for photo in photos)
+        raise InputError(
+            f"{photos[0].file.path.parent}: the three photos do not show the head from the left, the front "
+            f"and the right, but turned by these degrees: {', '.join(turns)}; side views should be turned by "
+            "20 to 50 to either side"
+        )
+    return photos
+
+
+def find_photo_files(folder: Path) -> list[PhotoFile]:
+    """The photos in a folder, with the files of landmarks of the same names.
+
+    Photos that are called left, front and right are these views.
+    """
+    readable = Image.registered_extensions()
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in readable)
+    named = {path.stem for path in paths} <= set(VIEWS)
+    return [
+        PhotoFile(path, landmarks_beside(path), VIEWS.index(path.stem) if named else None) for path in paths
+    ]
+
+
+def landmarks_beside(photo: Path) -> Path | None:
+    for suffix in LANDMARK_SUFFIXES:
+        if photo.with_suffix(suffix).is_file():
+            return photo.with_suffix(suffix)
+    return None
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Put the name of a file in front of the text of an `InputError`."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
