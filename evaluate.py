@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from datasets.pipeline import check_image_size, load_split
+from datasets.pipeline import check_image_size, check_views, load_split
 from dfmvr_jax.coefficients import VIEWS, Coefficients
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
@@ -49,29 +49,33 @@ def main() -> None:
     data = dataclasses.replace(trained.config.data, **{k: v for k, v in given.items() if v is not None})
     subjects = load_split(data, command.split)
     check_image_size(subjects, trained.config)
+    check_views(subjects)
     true_model = load_face_model(subjects.metadata["face_model"])
-    if not len(subjects[0]["vertices"]):
-        raise InputError(
-            f"{subjects.path}: split {command.split} has no true meshes; choose test or validation"
-        )
     pose = functools.partial(jax.jit(pose_face), trained.model)
 
     results, rows = [], []
     for index in track(range(len(subjects)), "evaluating"):
         example = subjects[index]
+        if (scan := scan_of(true_model, example)) is None:
+            continue
         predicted = trained.predict(example["photos"], example["given"])
         mean_face = mean_face_like(predicted)
         faces = pose(predicted), pose(mean_face)
-        scan = scan_of(true_model, example)
         comparisons = [compare(trained, face, scan) for face in faces]
         errors = [
             FaceErrors(comparison.errors, pixel_error(trained, face, example))
             for face, comparison in zip(faces, comparisons)
         ]
-        results.append(SubjectResult(example["subject"], *errors))
-        if index < command.pictures:
+        results.append(SubjectResult(example.get("name", example["subject"]), *errors))
+        if len(rows) < command.pictures:
             rows.append(picture_row(trained, example, faces, comparisons))
 
+    if not results:
+        raise InputError(
+            f"{subjects.path}: split {command.split} has no true meshes; choose test or validation"
+        )
+    if len(results) < len(subjects):
+        print(f"{len(subjects) - len(results)} of {len(subjects)} have no scan and were left out")
     out = command.out or command.workdir / "evaluation"
     with whole_files(out) as folder:
         write_report(folder, results)
@@ -89,9 +93,13 @@ def mean_face_like(predicted: Coefficients) -> Coefficients:
     return predicted._replace(**none)
 
 
-def scan_of(model: MorphableModel, example: dict) -> Scan:
-    """What the three views show of the example's true mesh, one of `model`, mm."""
-    vertices = example["vertices"]
+def scan_of(model: MorphableModel, example: dict) -> Scan | None:
+    """The example's scan, or what the three views show of its true mesh, one of `model`; mm. Or None."""
+    if "scan_points" in example:
+        scan = Scan(example["scan_points"], example["scan_landmarks"])
+        return scan if len(scan.points) else None
+    if not len(vertices := example["vertices"]):
+        return None
     triangles, rows = np.asarray(model.triangles), np.asarray(model.alignment_rows)
     seen = seen_vertices(vertices, triangles, example["rotation"], example["translation"])
     return Scan(vertices[seen] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)

@@ -16,7 +16,9 @@ from datasets.pipeline import (
     Relabelled,
     Split,
     check_image_size,
+    check_labels,
     check_landmarks_3d,
+    check_views,
     iterate,
     load_split,
     training_batches,
@@ -61,7 +63,7 @@ def main() -> None:
     model = load_face_model(config.face_model)
     given = read_given_networks(config, workdir, model)
     training, validation = (load_split(config.data, name) for name in ("train", "validation"))
-    check_data(config, training)
+    check_data(config, training, model, given.parse_net is None)
     open_workdir(workdir, config, model)
     keep_given_networks(given, config, workdir)
     parse_variables, resnet18 = given.parse_net, given.resnet18
@@ -93,7 +95,7 @@ def train_parse_net(
     optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_parse_update(synced_net, optimizer, config.parse.hard_pixels)
-    batches = training_batches(training, config.data, batch_size, config.seed)
+    batches = training_batches(training, config.data, batch_size, config.seed, process())
     held_out = held_out_batches(validation, batch_size)
 
     def scores(state) -> dict[str, float]:
@@ -110,7 +112,7 @@ def train_parse_net(
         draw=None,
         batches=partial(iterate, batches, workers=config.data.workers),
         total_steps=total_steps,
-        images_per_batch=3 * batch_size,
+        images_per_batch=training.metadata["views"] * batch_size,
     )
     variables = initial_variables(PARSE_FOLDER, config, model)
     if resnet18:
@@ -159,7 +161,7 @@ def train_reconstruction(
     def batches(start_step: int) -> Iterator[dict]:
         split = Relabelled(training, label, config.batch_size) if config.parse.once else training
         return iterate(
-            training_batches(split, config.data, config.batch_size, config.seed),
+            training_batches(split, config.data, config.batch_size, config.seed, process()),
             start_step,
             config.data.workers,
         )
@@ -176,6 +178,11 @@ def train_reconstruction(
     )
     variables = initial_variables(NETWORK_FOLDER, config, model)
     fit(task, initial_state(variables, optimizer), config, workdir)
+
+
+def process() -> tuple[int, int]:
+    """Number of this process and how many there are."""
+    return jax.process_index(), jax.process_count()
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:
@@ -205,13 +212,16 @@ def check_rasterizer(config: Config) -> None:
         raise InputError(f"--rasterizer {config.rasterizer}: {error}") from None
 
 
-def check_data(config: Config, training: Split) -> None:
+def check_data(config: Config, training: Split, model: MorphableModel, trains_parse_net: bool) -> None:
     """Raise `InputError` unless the photos fit the networks, the landmarks the face, the batches the data."""
     check_image_size(training, config)
-    steps_of(config.parse.epochs, training, config.parse.batch_size)
-    steps_of(config.epochs, training, config.batch_size)
+    if trains_parse_net:
+        check_labels(training)
+        steps_of(config.parse.epochs, training, config.parse.batch_size)
     if config.epochs:
-        check_landmarks_3d(training, config)
+        check_views(training)
+        check_landmarks_3d(training, config, model)
+        steps_of(config.epochs, training, config.batch_size)
 
 
 if __name__ == "__main__":

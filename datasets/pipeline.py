@@ -1,13 +1,8 @@
 """From a data set's name to batches: prepare, open, shuffle, augment and batch (TFDS and grain)."""
 
-import contextlib
 import functools
-import importlib
-import io
-import logging
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import grain
 import numpy as np
@@ -16,42 +11,94 @@ from absl import flags
 from rich.progress import track
 
 from datasets.augmentation import augment
+from datasets.builders import (
+    BUILDERS,
+    SYNTHETIC,
+    builder_class,
+    data_set_folder,
+    known_names,
+    one_line,
+    write_data_set,
+)
+from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.config import Config, DataConfig
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 
-BUILDERS = {"synthetic": ("datasets.synthetic.builder", "Synthetic")}  # module and class of each TFDS builder
-TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index")
+TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
 PREFETCHED_BATCHES = 4  # in the main process; each worker process holds two more
 
-# TFDS decodes with Pillow where there is no OpenCV, and warns of it
-logging.getLogger("absl").addFilter(lambda record: "OpenCV is not installed" not in record.getMessage())
+
+class DamagedExample(InputError):
+    """An example whose record or images cannot be read."""
 
 
 class Split:
     """The examples of one split, by index: dicts of arrays with all that the data set knows of a subject.
 
-    photos float32 [3,h,w,3] in [0, 1]; given bool [3], all true; labels int32 [3,h,w], parts 0..9; landmarks
-    float32 [3,68,2], pixels; landmarks_3d float32 [101,3] and vertices float32 [n,3], model space and units;
-    index int32; subject str; and each of `dfmvr_jax.coefficients.Coefficients`. See docs/conventions.md.
+    photos float32 [views,h,w,3] in [0, 1]; given bool [views], all true; labels int32 [views,h,w], parts
+    0..9; landmarks float32 [views,68,2], pixels; landmarks_3d float32 [101,3], model units, NaN where not
+    known; index int32; subject str; damaged int32, how many examples were skipped to come to this one.
+    Synthetic ones have vertices float32 [n,3], model space and units, and each of
+    `dfmvr_jax.coefficients.Coefficients`; those of photos what `datasets.photo_sets.builder.PhotoSet` lists.
+    See docs/conventions.md.
+
+    Where one cannot be read, raises `DamagedExample`, or, if damaged ones are to be skipped, says so on
+    stderr and gives the next.
     """
 
-    def __init__(self, builder: tfds.core.DatasetBuilder, name: str):
+    def __init__(self, builder: tfds.core.DatasetBuilder, name: str, skip_damaged: bool = False):
         self._examples = builder.as_data_source(name)
+        only_subject = tfds.decode.PartialDecoding({"subject": builder.info.features["subject"]})
+        self._subjects = builder.as_data_source(name, decoders=only_subject)
+        self._ends = np.cumsum(builder.info.splits[name].shard_lengths)
+        self._skip_damaged = skip_damaged
+        self._reported = set()
         self.path = builder.data_path  # folder of the prepared data set
-        self.metadata = dict(builder.info.metadata)  # image_size, face_model, unit_mm, ...
+        self.metadata = dict(builder.info.metadata)  # image_size, face_model, views, labels, landmarks_3d ...
+
+    def check_files(self) -> None:
+        """Open each file of the split and read its last record; raises whatever that brings about."""
+        for end in self._ends:
+            self._examples.data_source[int(end) - 1]
 
     def __len__(self) -> int:
         return len(self._examples)
 
     def __getitem__(self, index: int) -> dict:
-        example = self._examples[index]
-        return example | {
+        example, damaged = self._read(index)
+        texts = {key: example[key].decode() for key in ("subject", "name") if key in example}
+        arrays = {
             "photos": np.stack(example["photos"]) / np.float32(255),
-            "given": np.ones(3, bool),
+            "given": np.ones(len(example["photos"]), bool),
             "labels": np.stack(example["labels"])[..., 0].astype(np.int32),
-            "subject": example["subject"].decode(),
-            "index": np.int32(index),
+            "index": np.int32((index + damaged) % len(self)),
+            "damaged": np.int32(damaged),
         }
+        return example | texts | arrays
+
+    def _read(self, index: int) -> tuple[dict, int]:
+        """The example, or the next one that can be read, and how many were passed over."""
+        for damaged in range(len(self)):
+            at = (index + damaged) % len(self)
+            try:
+                return self._examples[at], damaged
+            except Exception as error:  # whatever a damaged record or image brings about
+                problem = f"{self.path}: example {at}{self._name(at)} cannot be read ({one_line(error)})"
+            if not self._skip_damaged:
+                raise DamagedExample(
+                    f"{problem}; prepare the data set again, or go on without it by --data.damaged skip"
+                )
+            if at not in self._reported:
+                self._reported.add(at)
+                print(f"skipped: {problem}", file=sys.stderr)
+        raise DamagedExample(f"{self.path}: none of its {len(self)} examples can be read")
+
+    def _name(self, index: int) -> str:
+        try:
+            return f", {self._subjects[index]['subject'].decode()},"
+        except Exception:  # its record is damaged, not only a photo
+            return ""
 
 
 class Relabelled:
@@ -74,32 +121,45 @@ class Relabelled:
 
 
 def load_split(config: DataConfig, split: str) -> Split:
-    """Open "train", "validation" or "test" of a data set; the data set is prepared first if it is absent.
+    """Open "train", "validation" or "test" of a data set; a synthetic one is prepared first if it is absent.
 
     Preparation works in a folder of its own that is renamed when all is there: interrupted, it starts anew.
 
     Raises:
       InputError: no such data set or split, or its folder is damaged or holds something else.
     """
-    builder_class, variant = _find_builder(config.name)
-    folder = Path(config.directory, config.name, str(builder_class.VERSION))
+    folder = data_set_folder(config.name, config.directory)
     if not folder.exists():
-        print(f"preparing the data set {folder} (only once)", file=sys.stderr)
-        _prepare(builder_class, variant, config.directory)
+        prepare_synthetic(config)
     try:
         builder = tfds.builder_from_directory(folder)
         names = list(builder.info.splits)
         if split in names:
-            opened = Split(builder, split)
-            for end in np.cumsum(builder.info.splits[split].shard_lengths):
-                opened[int(end) - 1]  # opens each file
+            opened = Split(builder, split, config.damaged == "skip")
+            opened.check_files()
             return opened
     except Exception as error:
         raise InputError(
-            f"{folder}: cannot be read as the data set {config.name} ({_one_line(error)}); "
+            f"{folder}: cannot be read as the data set {config.name} ({one_line(error)}); "
             "delete or rename this folder, and the data set is prepared again"
         ) from error
     raise InputError(f"{folder}: has no split {split!r}, only {', '.join(names)}")
+
+
+def prepare_synthetic(config: DataConfig) -> None:
+    """Prepare a variant of the synthetic data set. Raises `InputError` for all others, and says how to."""
+    folder = data_set_folder(config.name, config.directory)
+    data_set, _, variant = config.name.partition("/")
+    if BUILDERS[data_set] != SYNTHETIC:
+        raise InputError(
+            f"{folder}: the data set {config.name} is not there; prepare it once by: "
+            f"python -m datasets.prepare {config.name} --source DIR --directory {config.directory}"
+        )
+    variants = {known.name: known for known in builder_class(config.name).BUILDER_CONFIGS}
+    if variant not in variants:
+        raise InputError(f"unknown data set {config.name!r}; known are {', '.join(known_names())}")
+    print(f"preparing the data set {folder} (only once)", file=sys.stderr)
+    write_data_set(builder_class(config.name), variants[variant], config.directory)
 
 
 def check_image_size(split: Split, config: Config) -> None:
@@ -112,18 +172,50 @@ def check_image_size(split: Split, config: Config) -> None:
         )
 
 
-def check_landmarks_3d(split: Split, config: Config) -> None:
-    """Raise `InputError` where the loss would compare 3D landmarks of different face models."""
-    face_model = split.metadata["face_model"]
-    if face_model != config.face_model and config.loss.landmarks_3d:
+def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> None:
+    """Raise `InputError` where the loss wants 3D landmarks that there are not, or of other face models."""
+    of_model = split.metadata["landmarks_3d"]
+    if not config.loss.landmarks_3d or of_model == config.face_model:
+        return
+    without = "train with --loss.landmarks-3d 0 (--preset v5)"
+    if of_model == "none":
+        raise InputError(f"{split.path}: has no 3D landmarks: {without}")
+    if of_model != "every":
         raise InputError(
-            f"{split.path}: its 3D landmarks are of the face model {face_model}, the config wants "
-            f"{config.face_model}: train with --face-model {face_model}, or with --loss.landmarks-3d 0"
+            f"{split.path}: its 3D landmarks are of the face model {of_model}, the config wants "
+            f"{config.face_model}: train with --face-model {of_model}, or {without}"
+        )
+    if not np.array_equal(model.landmarks_3d[: len(model.landmarks)], model.landmarks):
+        raise InputError(
+            f"{split.path}: its 3D landmarks are iBUG's, the first 68 of the 101 of the face model "
+            f"{config.face_model} are others: {without}"
+        )
+
+
+def check_labels(split: Split) -> None:
+    """Raise `InputError` where a parse net is to learn from labels that nobody has drawn."""
+    if split.metadata["labels"] != "exact":
+        raise InputError(
+            f"{split.path}: has no part labels to train a parse net with: give one that is trained, by "
+            "--parse.checkpoint RUN; celebamask_hq and the synthetic sets train one (--preset parse-full)"
+        )
+
+
+def check_views(split: Split) -> None:
+    """Raise `InputError` unless each example has the three views."""
+    if split.metadata["views"] != len(VIEWS):
+        raise InputError(
+            f"{split.path}: has single photos, of which the parse net alone learns (--preset parse-full, or "
+            "--epochs 0); faces are reconstructed from three"
         )
 
 
 def training_batches(
-    split: Split | Relabelled, config: DataConfig, batch_size: int, seed: int
+    split: Split | Relabelled,
+    config: DataConfig,
+    batch_size: int,
+    seed: int,
+    process: tuple[int, int] = (0, 1),
 ) -> grain.MapDataset:
     """Endless random-access batches: `batches[k]` is the batch of step k, so k is all there is to resume.
 
@@ -131,16 +223,21 @@ def training_batches(
     with new augmentation; where an epoch ends within a batch, the batch goes on with the next epoch.
     A batch has the arrays of `Split` named in `TRAINING_KEYS` with a leading batch axis. "given" tells which
     views the network may see; photos and labels of the others are there all the same, for the losses.
+
+    Args:
+      batch_size: subjects of a batch over all processes.
+      process: number of this process and how many there are: each has an equal share of every batch.
     """
-    return (
+    number, processes = process
+    examples = (
         grain.MapDataset.source(split)
         .seed(seed)
         .shuffle()
         .repeat()
         .map(_select_training_keys)
         .random_map(functools.partial(augment, config=config))
-        .batch(batch_size)
     )
+    return examples[number::processes].batch(batch_size // processes)
 
 
 def validation_batches(split: Split, batch_size: int) -> grain.MapDataset:
@@ -167,40 +264,6 @@ def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) ->
         yield from iterator
     finally:
         iterator.close()
-
-
-def _find_builder(name: str) -> tuple[type[tfds.core.DatasetBuilder], tfds.core.BuilderConfig]:
-    known = []
-    for data_set, (module, class_name) in BUILDERS.items():
-        builder_class = getattr(importlib.import_module(module), class_name)
-        for variant in builder_class.BUILDER_CONFIGS:
-            known.append(f"{data_set}/{variant.name}")
-            if name == known[-1]:
-                return builder_class, variant
-    raise InputError(f"unknown data set {name!r}; known are {', '.join(sorted(known))}")
-
-
-def _prepare(
-    builder_class: type[tfds.core.DatasetBuilder], variant: tfds.core.BuilderConfig, directory: str
-) -> None:
-    try:
-        Path(directory).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{directory}: no folder ({error.strerror}); set another data directory") from error
-    tfds.disable_progress_bar()  # the builders show one of their own
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says the same in more words
-        try:
-            builder = builder_class(config=variant, data_dir=directory)
-            builder.download_and_prepare(file_format="array_record")
-        except OSError as error:
-            raise InputError(
-                f"{directory}: the data set could not be written there ({_one_line(error)}); "
-                "make room or set another data directory"
-            ) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
 
 
 def _select_training_keys(example: dict) -> dict:

@@ -102,6 +102,19 @@ def load_run(workdir: Path, face_model: str | None = None) -> Run:
     return Run(config, model, face_camera(config.image_size, config.camera_distance), predict_with_weights)
 
 
+def load_parse_net(
+    workdir: Path,
+) -> tuple[Config, Callable[[Float[Array, "b views h w 3"]], Int[Array, "b views h w"]]]:
+    """Config of the run in `workdir` and its parse net as a function, photos to part labels.
+
+    Raises `InputError` as `load_run` does.
+    """
+    config, model = open_run(workdir)
+    _, parse_net = make_networks(config, model.dimensions)
+    variables = best_variables(workdir / PARSE_FOLDER, config, model)
+    return config, functools.partial(jax.jit(functools.partial(parse_labels, parse_net)), variables)
+
+
 def open_run(workdir: Path, face_model: str | None = None) -> tuple[Config, MorphableModel]:
     """Config and face model of the run in `workdir`, as `load_run` finds them."""
     config = read_config(workdir / "config.json")

@@ -41,7 +41,7 @@ def face_losses(
     """The terms that need no rendering, of one subject, without their weights.
 
     `face` is that of `coefficients`, `landmarks` are pixels, `landmarks_3d` any similarity of model space in
-    model units.
+    model units, NaN where a point is not known.
     """
     predicted = landmark_pixels(model, camera, face.posed)
     weights = landmark_weights(config.landmark_emphasis)
@@ -69,12 +69,18 @@ def image_losses(
 
     `render_logits` is the parse net's answer to the rendered images, `photo_labels` its labels of the photos.
     """
-    dilation = round(config.dilation / _pixel_scale(photos.shape[1]))
-    weights = weight_map(photo_labels, config.photo_levels, dilation)
+    weights = photo_weights(config, photo_labels)
     return {
         "photo": photo_loss(rendering.images, photos, rendering.coverage, weights),
         "mask": cross_entropy(render_logits, photo_labels),
     }
+
+
+def photo_weights(
+    config: LossConfig, labels: Int[Array, "views height width"]
+) -> Float[Array, "views height width"]:
+    """Weight of each pixel in the photo loss, from the parts of the photo."""
+    return weight_map(labels, config.photo_levels, round(config.dilation / _pixel_scale(labels.shape[1])))
 
 
 def _pixel_scale(image_size: int) -> float:
@@ -172,9 +178,16 @@ def landmark_loss(
 def aligned_landmark_loss(
     predicted: Float[Array, "101 3"], target: Float[Array, "101 3"], alignment_rows: Int[Array, "7"]
 ) -> Float[Array, ""]:
-    """Equations 5 and 6: mean distance after aligning the prediction on seven points, in target units."""
+    """Equations 5 and 6: mean distance after aligning the prediction on seven points, in target units.
+
+    Target points that are not known are NaN and do not count; if one of the seven is, the loss is 0.
+    """
+    known = jnp.isfinite(target).all(axis=-1)
+    known &= known[alignment_rows].all()
+    target = jnp.where(known[:, None], target, 0.0)
     align = align_similarity(predicted[alignment_rows], target[alignment_rows])
-    return jnp.mean(safe_norm(align(predicted) - target))
+    distances = jnp.where(known, safe_norm(align(predicted) - target), 0.0)
+    return jnp.sum(distances) / jnp.maximum(jnp.sum(known), 1)
 
 
 def white_light_loss(light: Float[Array, "3 9"]) -> Float[Array, ""]:

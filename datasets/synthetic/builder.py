@@ -1,19 +1,17 @@
 """The TFDS builder of the data set `synthetic`. TensorFlow is not needed to prepare or to read it."""
 
 import dataclasses
-import io
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
-from PIL import Image
 
 import datasets.synthetic
+from datasets.features import floats, images, labels_file, photo_file
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from render.array_types import UInt8
 
 SPLITS = ("train", "validation", "test")
 
@@ -31,7 +29,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
 class Synthetic(tfds.core.GeneratorBasedBuilder):
     """Three photos of each subject, part labels, landmarks, coefficients and the true mesh."""
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     BUILDER_CONFIGS = [
         SyntheticConfig(name="full", description="224 px, fine face model"),
         SyntheticConfig(
@@ -53,21 +51,14 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
 
-        def three_images(channels: int, encoding: str) -> tfds.features.Sequence:
-            image = tfds.features.Image(shape=(size, size, channels), encoding_format=encoding)
-            return tfds.features.Sequence(image, length=3)
-
-        def floats(*shape: int | None) -> tfds.features.Tensor:
-            return tfds.features.Tensor(shape=shape, dtype=np.float32, encoding="bytes")
-
         return tfds.core.DatasetInfo(
             builder=self,
             description=datasets.synthetic.__doc__,
             features=tfds.features.FeaturesDict(
                 {
                     "subject": tfds.features.Text(),
-                    "photos": three_images(3, "jpeg"),
-                    "labels": three_images(1, "png"),  # parts 0..9
+                    "photos": images(size, 3, "jpeg", length=3),
+                    "labels": images(size, 1, "png", length=3),  # parts 0..9
                     "landmarks": floats(3, 68, 2),  # pixels
                     "landmarks_3d": floats(101, 3),  # model space, model units
                     "vertices": floats(None, 3),  # the same; none in train, to save space
@@ -80,7 +71,12 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
                 }
             ),
             metadata=tfds.core.MetadataDict(
-                image_size=size, face_model=self.builder_config.face_model, seed=self.builder_config.seed
+                image_size=size,
+                face_model=self.builder_config.face_model,
+                views=3,
+                labels="exact",
+                landmarks_3d=self.builder_config.face_model,
+                seed=self.builder_config.seed,
             ),
             disable_shuffling=True,
         )
@@ -114,16 +110,9 @@ class Subjects(Sequence):
         coefficients = {name: np.asarray(value) for name, value in scene.coefficients._asdict().items()}
         return index, coefficients | {
             "subject": f"{self.split}-{index:05d}",
-            # JPEG as from a camera: photos with noise are four times as large as PNG and slower to decode
-            "photos": [_encode(photo, format="JPEG", quality=95, subsampling=0) for photo in photos],
-            "labels": [_encode(label, format="PNG") for label in labels],
+            "photos": [photo_file(photo) for photo in photos],
+            "labels": [labels_file(label) for label in labels],
             "landmarks": np.asarray(scene.landmarks),
             "landmarks_3d": np.asarray(scene.landmarks_3d),
             "vertices": np.asarray(scene.vertices)[: 0 if self.split == "train" else None],
         }
-
-
-def _encode(image: UInt8[np.ndarray, "h w ..."], **options) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, **options)
-    return file.getvalue()

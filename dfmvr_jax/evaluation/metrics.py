@@ -89,13 +89,7 @@ def compare_with_scan(
       InputError: the scan is not in mm, its landmarks do not lie on it, or Open3D is missing.
     """
     scan = Scan(*(array.astype(np.float64) for array in scan))
-    eye_distance = np.linalg.norm(scan.landmarks[3] - scan.landmarks[0])
-    smallest, largest = PLAUSIBLE_EYE_DISTANCE_MM
-    if not smallest < eye_distance < largest:
-        raise InputError(
-            f"scan: its outer eye corners are {eye_distance:.3g} mm apart, expected about 90; give scans and "
-            "landmarks in millimetres"
-        )
+    check_scan_unit(scan.landmarks)
     disc = face_disc(scan.landmarks)
     points = scan.points[disc.holds(scan.points)]
     if len(points) < FEWEST_POINTS:
@@ -107,6 +101,17 @@ def compare_with_scan(
     placed, closest = register_surface(placed, triangles, points)
     distances = np.linalg.norm(points - closest.points, axis=-1)
     return ScanComparison(surface_errors(distances), placed, disc, points, distances)
+
+
+def check_scan_unit(landmarks: Float[np.ndarray, "7 3"]) -> None:
+    """Raise `InputError` where the landmarks of a scan cannot be millimetres."""
+    eye_distance = np.linalg.norm(landmarks[3] - landmarks[0])
+    smallest, largest = PLAUSIBLE_EYE_DISTANCE_MM
+    if not smallest < eye_distance < largest:
+        raise InputError(
+            f"scan: its outer eye corners are {eye_distance:.3g} mm apart, expected about 90; give scans and "
+            "landmarks in millimetres"
+        )
 
 
 def landmark_error(

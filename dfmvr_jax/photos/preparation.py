@@ -26,7 +26,7 @@ FACING_AWAY = math.radians(
     8
 )  # that a side view may be turned to the wrong side: estimates are off by 3 degrees
 SMALLEST_TURN = math.radians(8)  # of the head between two views
-LANDMARK_SUFFIXES = (".pts", ".txt", ".npy")
+LANDMARK_SUFFIXES = (".pts", ".txt", ".npy", ".5pt")
 
 
 class PhotoFile(NamedTuple):
@@ -35,13 +35,14 @@ class PhotoFile(NamedTuple):
     path: Path
     landmarks: Path | None = None  # file of 68 or five
     view: int | None = None  # number in `VIEWS`; None: to be recognised by the head's yaw
+    read: Callable[[Path], Float[np.ndarray, "h w 3"]] = read_photo  # gives the photo upright
 
 
 class PreparedPhoto(NamedTuple):
     """A photo and the face in it."""
 
     file: PhotoFile
-    photo: Float[np.ndarray, "h w 3"]  # as `read_photo` gives it
+    photo: Float[np.ndarray, "h w 3"]  # upright, colours in [0, 1]
     landmarks: Float[np.ndarray, "n 2"] | None  # 68 or five, pixels of the photo; None: not known
     yaw: float | None  # of the head, radians (docs/conventions.md); None: not known
     aligned: AlignedPhoto
@@ -67,7 +68,7 @@ def prepare_photo(
       InputError: with the file's name: it cannot be read, there is no such face, it is cut off by the border,
         seen in profile, or turned to the wrong side for the view.
     """
-    photo = read_photo(file.path)
+    photo = file.read(file.path)
     landmarks = yaw = None
     if file.landmarks:
         landmarks = read_landmarks(file.landmarks)

@@ -33,7 +33,7 @@ class Task:
     update: Callable  # (replicated state, sharded batch) -> (state, metrics)
     validate: Callable[[TrainState], dict]  # numbers of the replicated state; "loss" picks the best
     draw: Callable[[TrainState], np.ndarray] | None  # a picture [h, w, 3] uint8 of what the state does
-    batches: Callable[[int], Iterable[dict]]  # batches from a step on
+    batches: Callable[[int], Iterable[dict]]  # batches from a step on; "damaged" is counted if it is there
     total_steps: int
     images_per_batch: int
 
@@ -55,11 +55,12 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
     state = replicate(state)
 
     logs = Logs(workdir / "logs" / task.name, start + 1)
-    batches = task.batches(start)
+    batches, damaged = task.batches(start), 0
     with _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
         clock, last_logged = time.perf_counter(), start
         for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
+            damaged += int(np.sum(batch.get("damaged", 0)))
             state, metrics = task.update(state, shard(batch))
             last = step == task.total_steps
             if step % config.log_every == 0 or step == start + 1 or last:
@@ -67,6 +68,7 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                 elapsed, clock = time.perf_counter() - clock, time.perf_counter()
                 metrics["images_per_second"] = (step - last_logged) * task.images_per_batch / elapsed
                 last_logged = step
+                metrics["damaged_examples"] = damaged
                 logs.scalars("train", metrics, step)
                 note = f"loss {metrics['loss']:.3f}, {metrics['images_per_second']:.0f} images/s"
                 progress.update(bar, note=note)
@@ -85,6 +87,8 @@ def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainSt
                         f"begin another --workdir with a lower {task.rate_flag}"
                     )
                 checkpoints.save(unreplicate(state), config, scores["loss"])
+    if damaged:
+        print(f"{task.name}: {damaged} times an example could not be read, and the next was taken instead")
     checkpoints.wait()
     best = checkpoints.restore_best(like)
     checkpoints.close()

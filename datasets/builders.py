@@ -1,0 +1,81 @@
+"""The TFDS builders by name, and how one of them writes a data set."""
+
+import contextlib
+import importlib
+import io
+import logging
+from pathlib import Path
+
+import tensorflow_datasets as tfds
+
+from dfmvr_jax.errors import InputError
+
+# module and class of each
+SYNTHETIC = ("datasets.synthetic.builder", "Synthetic")
+PHOTO_SETS = {
+    "bosphorus": ("datasets.photo_sets.bosphorus", "Bosphorus"),
+    "celebamask_hq": ("datasets.photo_sets.celebamask_hq", "CelebamaskHq"),
+    "multi_pie": ("datasets.photo_sets.multi_pie", "MultiPie"),
+    "photo_folder": ("datasets.photo_sets.photo_folder", "PhotoFolder"),
+    "pixel_face": ("datasets.photo_sets.pixel_face", "PixelFace"),
+}
+BUILDERS = {"synthetic": SYNTHETIC} | PHOTO_SETS
+
+# TFDS decodes with Pillow where there is no OpenCV, and warns of it; and it warns of variants of our own
+TOLD_ANYWAY = ("OpenCV is not installed", "Using custom data configuration")
+logging.getLogger("absl").addFilter(
+    lambda record: not any(text in record.getMessage() for text in TOLD_ANYWAY)
+)
+
+
+def builder_class(name: str) -> type[tfds.core.GeneratorBasedBuilder]:
+    """The class of the data set whose name, with or without a variant, this is. Raises `InputError`."""
+    data_set = name.partition("/")[0]
+    if data_set not in BUILDERS:
+        raise InputError(f"unknown data set {name!r}; known are {', '.join(known_names())}")
+    module, class_name = BUILDERS[data_set]
+    return getattr(importlib.import_module(module), class_name)
+
+
+def known_names() -> list[str]:
+    """Names of data sets; of photos, with the variant that `datasets.prepare` makes unless told otherwise."""
+    variants = [f"synthetic/{variant.name}" for variant in builder_class("synthetic").BUILDER_CONFIGS]
+    return sorted([*variants, *(f"{name}/{DEFAULT_VARIANT}" for name in PHOTO_SETS)])
+
+
+DEFAULT_VARIANT = "full"
+
+
+def data_set_folder(name: str, directory: str | Path) -> Path:
+    """Where the prepared data set `name`, such as synthetic/small, is."""
+    return Path(directory, name, str(builder_class(name).VERSION))
+
+
+def write_data_set(
+    builder_type: type[tfds.core.GeneratorBasedBuilder],
+    variant: tfds.core.BuilderConfig,
+    directory: str | Path,
+) -> tfds.core.GeneratorBasedBuilder:
+    """Prepare a data set, in a folder of its own that is renamed when all is there.
+
+    Raises `InputError` where the directory cannot be written to.
+    """
+    try:
+        Path(directory).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{directory}: no folder ({error.strerror}); set another data directory") from error
+    tfds.disable_progress_bar()  # the builders show one of their own
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says the same in more words
+        try:
+            builder = builder_type(config=variant, data_dir=str(directory))
+            builder.download_and_prepare(file_format="array_record")
+        except OSError as error:
+            raise InputError(
+                f"{directory}: the data set could not be written there ({one_line(error)}); "
+                "make room or set another data directory"
+            ) from error
+    return builder
+
+
+def one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

@@ -1,0 +1,176 @@
+"""The TFDS builder that all sets of photos share."""
+
+import csv
+import dataclasses
+import functools
+import hashlib
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+from rich.console import Console
+from rich.progress import track
+
+from datasets.features import floats, images, labels_file
+from datasets.photo_sets.examples import make_example
+from datasets.photo_sets.samples import Sample, Truth
+from datasets.photo_sets.splits import SPLITS, split_samples
+from datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.photos.detection import DetectorName, load_detector
+from dfmvr_jax.photos.preparation import PreparedPhoto
+from render.array_types import Float, Int
+
+Label = Callable[[Float[np.ndarray, "b views h w 3"]], Int[np.ndarray, "b views h w"]]
+
+
+@dataclasses.dataclass(eq=False)
+class PhotoSetConfig(tfds.core.BuilderConfig):
+    """How a set of photos is prepared. `datasets.prepare` has a flag for most of it."""
+
+    source: str = ""  # folder with the files of the data set
+    staging: str = ""  # folder for what is prepared so far
+    image_size: int = 224  # side of the crops, pixels
+    face_model: str = "builtin"  # whose mean face says how faces lie in the crops
+    detector: DetectorName = "mediapipe"  # of faces, and of landmarks that no file gives
+    split_list: str | None = None  # file that says which subject is in which split
+    test_share: float | None = None  # of the subjects; None: as usual for the data set
+    validation_share: float = 0.05  # of the training's subjects
+    seed: int = 0  # of the splits
+    processes: int = 1  # that prepare samples
+    label: Label | None = None  # part labels of photos in [0, 1]; None: only those that the data set has
+    left_yaw: int = 45  # bosphorus: degrees that the head is turned in the left photo
+    angles: tuple[int, ...] = (30, 45)  # multi_pie: of the side cameras, degrees
+
+    def settings(self) -> dict:
+        """What a prepared sample depends on."""
+        names = ("source", "image_size", "face_model", "detector", "split_list", "test_share")
+        names += ("validation_share", "seed", "left_yaw", "angles")
+        listed = Path(self.split_list).read_bytes() if self.split_list else b""
+        settings = {name: getattr(self, name) for name in names}
+        return settings | {"angles": list(self.angles), "listed": hashlib.sha256(listed).hexdigest()}
+
+
+class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """A data set of photos: crops, landmarks, how the crops lie in the photos, and what else it knows.
+
+    A data set says where its files are (`find_samples`) and what they hold besides photos (`read_truth`).
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    views = 3  # photos of an example
+    exact_labels = False  # whether the data set has part labels
+    has_landmarks_3d = False  # whether it has points on scans
+    usual_test_share = 0.2  # of the subjects
+
+    @staticmethod
+    def find_samples(config: PhotoSetConfig) -> list[Sample]:
+        """What there is in the source folder. Raises `InputError` where it is laid out otherwise."""
+        raise NotImplementedError
+
+    @staticmethod
+    def read_truth(
+        sample: Sample, photos: Sequence[PreparedPhoto], model: MorphableModel, size: int
+    ) -> Truth:
+        """What is known of a sample besides its photos. Raises `InputError` where it cannot be read."""
+        return Truth()
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        config, views = self.builder_config, self.views
+        labels = "exact" if self.exact_labels else "parse net" if config.label else "none"
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=sys.modules[type(self).__module__].__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "subject": tfds.features.Text(),
+                    "name": tfds.features.Text(),
+                    "files": tfds.features.Sequence(tfds.features.Text(), length=views),  # the photos
+                    "photos": images(config.image_size, 3, "jpeg", views),
+                    "labels": images(config.image_size, 1, "png", views),  # parts 0..9; 0 where not known
+                    "landmarks": floats(views, 68, 2),  # pixels of the crop
+                    "yaw": floats(views),  # of the head, radians, from the landmarks
+                    "to_photo": floats(views, 2, 3),  # pixel of the crop -> of the photo
+                    "landmarks_3d": floats(101, 3),  # model units, any frame; NaN where not known
+                    "scan_points": floats(None, 3),  # mm, any frame; none in train, to save space
+                    "scan_triangles": tfds.features.Tensor(shape=(None, 3), dtype=np.int32, encoding="bytes"),
+                    "scan_landmarks": floats(7, 3),  # in the frame of the scan's points
+                }
+            ),
+            metadata=tfds.core.MetadataDict(
+                image_size=config.image_size,
+                face_model=config.face_model,
+                views=views,
+                labels=labels,
+                landmarks_3d="every" if self.has_landmarks_3d else "none",
+            ),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, _) -> dict[str, Iterator]:
+        config = self.builder_config
+        load_detector(config.detector)  # or say at once what is missing
+        self.outcomes = self._stage()
+        return {
+            split: self._generate_examples(
+                [o for o in self.outcomes if o.sample.split == split and not o.reason]
+            )
+            for split in SPLITS
+            if any(o.sample.split == split and not o.reason for o in self.outcomes)
+        }
+
+    def _stage(self) -> list[Outcome]:
+        config = self.builder_config
+        samples = sorted(self.find_samples(config), key=lambda sample: sample.name)
+        share = self.usual_test_share if config.test_share is None else config.test_share
+        listed = Path(config.split_list) if config.split_list else None
+        samples, left_out = split_samples(samples, share, config.validation_share, config.seed, listed)
+        staging = Path(config.staging)
+        open_staging(staging, config.settings() | {"version": str(self.VERSION)})
+        make = functools.partial(
+            make_example,
+            read_truth=self.read_truth,
+            face_model=config.face_model,
+            detector=config.detector,
+            image_size=config.image_size,
+        )
+        staged = stage(samples, make, staging, config.processes)
+        outcomes = list(track(staged, f"{self.name}: preparing", len(samples), console=Console(stderr=True)))
+        if all(outcome.reason for outcome in outcomes):
+            raise InputError(
+                f"{config.source}: none of its {len(samples)} samples can be used; the first: "
+                f"{outcomes[0].sample.name}: {outcomes[0].reason}"
+            )
+        return outcomes + [
+            Outcome(s, staging, "its subject is not in the list of subjects") for s in left_out
+        ]
+
+    def _generate_examples(self, outcomes: Sequence[Outcome]) -> Iterator[tuple[int, dict]]:
+        label = self.builder_config.label
+        writing = f"{self.name}: writing {outcomes[0].sample.split}"
+        for index, outcome in enumerate(track(outcomes, writing, console=Console(stderr=True))):
+            arrays = read_staged(outcome.file)
+            photos = [arrays.pop(f"photo_{k}").tobytes() for k in range(self.views)]
+            labels = [arrays.pop(f"labels_{k}").tobytes() for k in range(self.views)]
+            if label and not self.exact_labels:
+                pixels = np.stack([np.asarray(Image.open(io.BytesIO(photo))) for photo in photos])
+                found = np.asarray(label(pixels[None] / np.float32(255)))[0]
+                labels = [labels_file(view.astype(np.uint8)) for view in found]
+            texts = {key: str(arrays.pop(key)) for key in ("subject", "name")}
+            files = arrays.pop("files").tolist()
+            yield index, arrays | texts | {"files": files, "photos": photos, "labels": labels}
+
+
+def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
+    """A line per sample: which split it is in, or why it was left out."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["subject", "name", "split", "left out because", "photos"])
+        for sample, _, reason in outcomes:
+            photos = " ".join(str(photo.path) for photo in sample.photos)
+            writer.writerow([sample.subject, sample.name, "" if reason else sample.split, reason, photos])

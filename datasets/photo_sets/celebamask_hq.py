@@ -1,0 +1,105 @@
+"""CelebAMask-HQ: 30,000 photos with masks of 19 parts, for the training of the parse net. No other views.
+
+    DIR/CelebA-HQ-img/0.jpg ... 29999.jpg
+    DIR/CelebAMask-HQ-mask-anno/0/00000_skin.png, 00000_l_brow.png ...   white where the part is
+    DIR/CelebAMask-HQ-mask-anno/14/29999_...                             2000 photos a folder
+
+The 19 parts are folded into our ten by `dfmvr_jax.celebamask`. Left and right are told by where the eyes and
+brows are, so it does not matter whose left the names mean. Photos count as people of their own, since the
+data set does not say who is who.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from datasets.photo_sets.samples import Sample, Truth
+from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
+from dfmvr_jax.photos.alignment import transform_points
+from dfmvr_jax.photos.landmark_files import five_points
+from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside
+from dfmvr_jax.photos.reading import read_photo
+from render.array_types import UInt8
+
+PHOTOS, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
+PHOTOS_PER_FOLDER = 2000
+SIDED = [(PARTS.index(f"left {part}"), PARTS.index(f"right {part}")) for part in ("eye", "brow")]
+EXCHANGED = np.arange(len(PARTS), dtype=np.uint8)  # part of the other side
+EXCHANGED[np.ravel(SIDED)] = np.ravel([pair[::-1] for pair in SIDED])
+
+
+class CelebamaskHq(PhotoSet):
+    views = 1
+    exact_labels = True
+
+    @staticmethod
+    def find_samples(config: PhotoSetConfig) -> list[Sample]:
+        source = Path(config.source)
+        samples = []
+        for path in sorted((source / PHOTOS).glob("*.jpg")):
+            if re.fullmatch(r"\d{1,6}", path.stem):
+                number = int(path.stem)
+                folder, stem = source / MASKS / str(number // PHOTOS_PER_FOLDER), f"{number:05d}"
+                masks = {part: folder / f"{stem}_{part}.png" for part in FOLDED if part != "background"}
+                file = PhotoFile(path, landmarks_beside(path))
+                samples.append(Sample(stem, stem, (file,), masks))
+        if not samples:
+            raise InputError(f"{source}: has no photos {PHOTOS}/0.jpg and so on")
+        return samples
+
+    @staticmethod
+    def read_truth(
+        sample: Sample, photos: Sequence[PreparedPhoto], model: MorphableModel, size: int
+    ) -> Truth:
+        (photo,) = photos
+        parts = tell_sides(read_parts(sample.truth), photo)
+        return Truth(labels=cut_out_labels(parts, photo, size)[None])
+
+
+def read_parts(masks: dict[str, Path]) -> UInt8[np.ndarray, "h w"]:
+    """Our parts, from the masks of theirs that are there; of several that overlap, the last of `FOLDED`."""
+    parts = None
+    for number, name in enumerate(FOLDED):
+        if name not in masks or not masks[name].is_file():
+            continue
+        mask = read_photo(masks[name])[..., 0] > 0.5
+        parts = np.zeros(mask.shape, np.uint8) if parts is None else parts
+        if mask.shape != parts.shape:
+            raise InputError(f"{masks[name]}: has {mask.shape} pixels, the masks before it {parts.shape}")
+        parts[mask] = PART_OF_CLASS[number]
+    if parts is None:
+        raise InputError(f"{masks['skin']}: there is no such mask, nor any other of this photo")
+    return parts
+
+
+def tell_sides(parts: UInt8[np.ndarray, "h w"], photo: PreparedPhoto) -> UInt8[np.ndarray, "h w"]:
+    """Left and right exchanged, if the left eye (or else brow) is nearer to the landmarks of the right one."""
+    right_eye, left_eye, *_ = five_points(photo.landmarks)  # of the subject, in the photo
+    scale = np.array(photo.photo.shape[1::-1]) / parts.shape[::-1]
+    for left_part, right_part in SIDED:
+        for part, own, other in ((left_part, left_eye, right_eye), (right_part, right_eye, left_eye)):
+            places = np.argwhere(parts == part)
+            if len(places):
+                centre = (places.mean(axis=0)[::-1] + 0.5) * scale
+                mistaken = np.linalg.norm(centre - other) < np.linalg.norm(centre - own)
+                return EXCHANGED[parts] if mistaken else parts
+    return parts
+
+
+def cut_out_labels(
+    parts: UInt8[np.ndarray, "h w"], photo: PreparedPhoto, size: int
+) -> UInt8[np.ndarray, "size size"]:
+    """The part at each pixel's centre of the crop; background outside of the masks."""
+    x, y = np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5)
+    in_photo = transform_points(photo.aligned.to_photo, np.stack([x.ravel(), y.ravel()], axis=-1))
+    height, width = photo.photo.shape[:2]
+    columns, rows = np.floor(in_photo * np.array(parts.shape[::-1]) / [width, height]).astype(int).T
+    inside = (rows >= 0) & (rows < parts.shape[0]) & (columns >= 0) & (columns < parts.shape[1])
+    labels = np.zeros(size * size, np.uint8)
+    labels[inside] = parts[rows[inside], columns[inside]]
+    return labels.reshape(size, size)

@@ -1,0 +1,104 @@
+"""From the files of a sample to the arrays of an example: the one path of all sets of photos."""
+
+import functools
+
+import numpy as np
+
+from datasets.features import labels_file, photo_file
+from datasets.photo_sets.samples import Sample, ScanMesh
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.metrics import check_scan_unit
+from dfmvr_jax.evaluation.registration import register_landmarks
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.photos.alignment import transform_points
+from dfmvr_jax.photos.detection import Detector, DetectorName, find_face, load_detector
+from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
+from dfmvr_jax.pictures import to_uint8
+from render.array_types import Float
+
+LARGEST_MISFIT_MM = 8.0
+NO_SCAN = ScanMesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32), np.full((7, 3), np.nan))
+
+
+def make_example(
+    sample: Sample, read_truth, face_model: str, detector: DetectorName, image_size: int
+) -> dict[str, np.ndarray]:
+    """The example as it is staged: the features of `builder.PhotoSet`, image files as arrays of their bytes.
+
+    Args:
+      sample: with its split; training needs no scan, so it is left out there.
+      read_truth: `PhotoSet.read_truth` of its data set.
+      face_model: whose mean face says how faces lie in the crops.
+      detector: of faces and landmarks that no file gives.
+      image_size: of the crops.
+
+    Raises:
+      InputError: the sample will not do.
+    """
+    model = _face_model(face_model)
+    get_detector = functools.partial(_detector, detector)
+    photos = [prepare_photo(file, get_detector, model, image_size) for file in sample.photos]
+    if len(photos) > 1:
+        photos = assign_views(photos)
+    truth = read_truth(sample, photos, model, image_size)
+    scan = NO_SCAN if truth.scan is None or sample.split == "train" else truth.scan
+    if scan is not NO_SCAN:
+        check_scan_unit(scan.landmarks)
+    labels = truth.labels
+    if labels is None:
+        labels = np.zeros((len(photos), image_size, image_size), np.uint8)
+    landmarks_3d = np.full((101, 3), np.nan)
+    if truth.landmarks_3d is not None:
+        landmarks_3d = truth.landmarks_3d / model.unit_mm
+    return {
+        "subject": np.array(sample.subject),
+        "name": np.array(sample.name),
+        "files": np.array([str(photo.file.path) for photo in photos]),
+        **{f"photo_{k}": _bytes(photo_file(to_uint8(p.aligned.crop))) for k, p in enumerate(photos)},
+        **{f"labels_{k}": _bytes(labels_file(view)) for k, view in enumerate(labels)},
+        "landmarks": np.float32([crop_landmarks(photo, get_detector) for photo in photos]),
+        "yaw": np.float32([photo.yaw for photo in photos]),
+        "to_photo": np.float32([photo.aligned.to_photo for photo in photos]),
+        "landmarks_3d": np.float32(landmarks_3d),
+        "scan_points": np.float32(scan.points),
+        "scan_triangles": np.int32(scan.triangles),
+        "scan_landmarks": np.float32(scan.landmarks),
+    }
+
+
+def crop_landmarks(photo: PreparedPhoto, get_detector) -> Float[np.ndarray, "68 2"]:
+    """The 68 landmarks in the crop, pixels; where a file gives only five, the detector finds them."""
+    landmarks = photo.landmarks
+    if len(landmarks) != 68:
+        with naming(photo.file.path):
+            landmarks = find_face(photo.photo, get_detector()).landmarks
+    return transform_points(photo.aligned.to_crop, landmarks)
+
+
+def check_face_like(points: Float[np.ndarray, "n 3"], reference: Float[np.ndarray, "n 3"], mm: float) -> None:
+    """Raise `InputError` unless a similarity brings the points to about where the reference's are.
+
+    `reference` are the same points of a mean face, of which one unit has `mm`. Mirrored points fail.
+    """
+    placed = register_landmarks(points, np.arange(len(points)), reference)
+    distances = mm * np.linalg.norm(placed - reference, axis=1)
+    if not distances.mean() < LARGEST_MISFIT_MM:
+        raise InputError(
+            f"its 3D points lie {distances.mean():.0f} mm on average from where a mean face has them, less "
+            f"than {LARGEST_MISFIT_MM:.0f} was expected: they are in another order, mirrored, or not a face's"
+        )
+
+
+@functools.cache
+def _face_model(name: str) -> MorphableModel:
+    return load_face_model(name)
+
+
+@functools.cache
+def _detector(name: DetectorName) -> Detector:
+    return load_detector(name)
+
+
+def _bytes(content: bytes) -> np.ndarray:
+    return np.frombuffer(content, np.uint8)

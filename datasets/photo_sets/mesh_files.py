@@ -1,0 +1,48 @@
+"""Scans and points on them, from the files of data sets."""
+
+from pathlib import Path
+
+import numpy as np
+
+from dfmvr_jax.errors import InputError
+from render.array_types import Float, Int
+
+LARGEST_TEXT = 1 << 20  # bytes of a file of points
+LARGEST_MESH = 1 << 29  # bytes of a scan
+
+
+def read_points(path: Path, number: int) -> Float[np.ndarray, "n 3"]:
+    """A text file with a line `x y z` for each of so many points."""
+    check_size(path, LARGEST_TEXT)
+    try:
+        points = np.loadtxt(path, np.float64, ndmin=2)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as points ({error}); expected lines `x y z`") from None
+    if points.shape != (number, 3) or not np.isfinite(points).all():
+        raise InputError(f"{path}: holds {points.shape} numbers; expected {number} lines `x y z`, all finite")
+    return points
+
+
+def read_obj(path: Path) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3"]]:
+    """Vertices, in the file's order, and triangles of a Wavefront file."""
+    import trimesh
+
+    check_size(path, LARGEST_MESH)
+    try:
+        mesh = trimesh.load(path, force="mesh", process=False, maintain_order=True, skip_materials=True)
+        vertices, triangles = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
+    except Exception as error:  # whatever a damaged file brings about
+        raise InputError(f"{path}: cannot be read as a mesh ({' '.join(str(error).split())[:200]})") from None
+    if not len(vertices) or not np.isfinite(vertices).all():
+        raise InputError(f"{path}: has no vertices, or some that are not finite")
+    return vertices, triangles
+
+
+def check_size(path: Path, largest: int) -> None:
+    """Raise `InputError` where a file is missing or larger than so many bytes."""
+    try:
+        size = path.stat().st_size
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if size > largest:
+        raise InputError(f"{path}: has {size:,} bytes, more than the {largest:,} that such a file may have")

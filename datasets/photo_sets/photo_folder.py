@@ -1,0 +1,32 @@
+"""Your own photos: a folder of folders, each with three photos of one person.
+
+    DIR/
+      anna/   a.jpg b.jpg c.jpg             the head from the left, the front and the right, in any order
+      ben/    left.png front.png right.png  or by name
+              left.pts front.pts right.pts  and, if you have them, landmarks: 68 or five points a photo
+
+A folder below another, DIR/anna/smiling/, is another sample of the same person, anna.
+"""
+
+from pathlib import Path
+
+from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from datasets.photo_sets.samples import Sample
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.preparation import find_photo_files
+
+
+class PhotoFolder(PhotoSet):
+    @staticmethod
+    def find_samples(config: PhotoSetConfig) -> list[Sample]:
+        source = Path(config.source)
+        samples = []
+        for folder in sorted(path for path in source.rglob("*") if path.is_dir()):
+            if photos := find_photo_files(folder):
+                name = folder.relative_to(source)
+                samples.append(Sample(name.parts[0], str(name), tuple(photos)))
+        if not samples:
+            raise InputError(
+                f"{source}: has no folders with photos; expected one a person, three photos in each"
+            )
+        return samples

@@ -1,0 +1,118 @@
+"""Pixel-Face: 855 people, 7 or 23 expressions each, three fixed cameras, scans.
+
+    DIR/train/.../SUBJECT/EXPRESSION/0/t.jpg   from the left, 1/t.jpg front, 2/t.jpg right; or t.bmp, t.png
+    DIR/train/.../SUBJECT/EXPRESSION/fusion/nicp_106_pts.txt   106 points on the scan, a line `x y z` each
+    DIR/train/.../SUBJECT/EXPRESSION/fusion/gt.obj             the scan, for evaluation; any name, or
+    DIR/val_obj/SUBJECTEXPRESSION.obj                          all of them in a folder whose name ends in _obj
+    DIR/val/...                                                the same for test
+
+Points and scans are in units of 100 mm. The photos are stored turned and mirrored. Where the folders train
+and val (or test) are missing, subjects are split by chance. There may be other folders above or below;
+subjects are told from expressions by their names, of which only expressions come again in other folders.
+
+The 106 points have the order of the usual 106-point scheme: 0-32 outline, 33-42 upper edge of the brows,
+43-51 nose, 52-63 eyes, 64-71 lower edge of the brows, 72-83 more of eyes and nose, 84-103 lips, 104-105
+pupils. Of these the 51 are used that are also iBUG's, at the places of the 101 points where every face model
+has them. (The paper's 101 are another choice of the 106, for which its authors give vertices of BFM only.)
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from datasets.photo_sets.examples import check_face_like
+from datasets.photo_sets.mesh_files import read_obj, read_points
+from datasets.photo_sets.samples import Sample, ScanMesh, Truth
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.photos.alignment import mean_landmarks
+from dfmvr_jax.photos.landmark_files import JAW
+from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
+from dfmvr_jax.photos.reading import read_photo
+from render.array_types import Float
+
+UNIT_MM = 100.0
+PHOTO_NAMES = ("t.jpg", "t.bmp", "t.png")
+SPLIT_FOLDERS = {"train": "train", "val": "test", "validation": "test", "eva": "test", "test": "test"}
+# of the 106 points, those that are iBUG's 17 to 67: brows, nose, eyes, lips
+IBUG_OF_106 = np.r_[33:43, 43:52, 52:64, 84:104]
+FIRST_SHARED = JAW  # of iBUG's 68
+
+
+def read_stored_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
+    """A photo as it should be: turned by 90 degrees clockwise and then mirrored."""
+    return np.ascontiguousarray(np.rot90(read_photo(path), -1)[:, ::-1])
+
+
+class PixelFace(PhotoSet):
+    has_landmarks_3d = True
+
+    @staticmethod
+    def find_samples(config: PhotoSetConfig) -> list[Sample]:
+        source = Path(config.source)
+        photos = sorted(path for name in PHOTO_NAMES for path in source.rglob(name))
+        folders = sorted({path.parents[1] for path in photos if path.parent.name in ("0", "1", "2")})
+        if not folders:
+            raise InputError(f"{source}: has no photos .../SUBJECT/EXPRESSION/0/t.jpg, 1/t.jpg, 2/t.jpg")
+        subjects = tell_subjects([_within_split(folder.relative_to(source).parts) for folder in folders])
+        scans = {path.stem: path for path in source.glob("*_obj/*.obj")}
+        return [_sample(source, folder, subject, scans) for folder, subject in zip(folders, subjects)]
+
+    @staticmethod
+    def read_truth(
+        sample: Sample, photos: Sequence[PreparedPhoto], model: MorphableModel, size: int
+    ) -> Truth:
+        path = sample.truth["points"]
+        points = UNIT_MM * read_points(path, 106)
+        shared = points[IBUG_OF_106]
+        with naming(path):
+            check_face_like(shared, mean_landmarks(model)[FIRST_SHARED:], model.unit_mm)
+        landmarks_3d = np.full((101, 3), np.nan)
+        landmarks_3d[FIRST_SHARED:68] = shared
+        scan = None
+        if "scan" in sample.truth and sample.split != "train":
+            vertices, triangles = read_obj(sample.truth["scan"])
+            scan = ScanMesh(UNIT_MM * vertices, triangles, landmarks_3d[list(ALIGNMENT_ROWS)])
+        return Truth(landmarks_3d=landmarks_3d, scan=scan)
+
+
+def tell_subjects(folders: Sequence[tuple[str, ...]]) -> list[str]:
+    """The subject of each sample, from the names of the folders that lead to it.
+
+    The innermost folder is a subject unless folders of its name are in several others, as those of
+    expressions are; then it is the one around it, and so on.
+    """
+    names = list(folders)
+    while any(len(parts) > 1 for parts in names):
+        parents = defaultdict(set)
+        for parts in names:
+            parents[parts[-1]].add(parts[:-1])
+        if all(len(above) == 1 for above in parents.values()):
+            break
+        names = [parts[:-1] if len(parts) > 1 else parts for parts in names]
+    return [parts[-1] for parts in names]
+
+
+def _within_split(parts: tuple[str, ...]) -> tuple[str, ...]:
+    return parts[1:] if len(parts) > 1 and parts[0].lower() in SPLIT_FOLDERS else parts
+
+
+def _sample(source: Path, folder: Path, subject: str, scans: dict[str, Path]) -> Sample:
+    parts = folder.relative_to(source).parts
+    files = []
+    for view in range(3):
+        there = [folder / str(view) / name for name in PHOTO_NAMES]
+        path = next((path for path in there if path.is_file()), there[0])
+        files.append(PhotoFile(path, landmarks_beside(path), view, read_stored_photo))
+    truth = {"points": folder / "fusion" / "nicp_106_pts.txt"}
+    objects = sorted((folder / "fusion").glob("*.obj"))
+    expression = parts[parts.index(subject) + 1] if subject in parts[:-1] else ""
+    if subject + expression in scans:
+        truth["scan"] = scans[subject + expression]
+    elif objects:
+        truth["scan"] = next((path for path in objects if path.stem == "gt"), objects[0])
+    return Sample(subject, "/".join(parts), tuple(files), truth, SPLIT_FOLDERS.get(parts[0].lower()))

@@ -1,0 +1,37 @@
+"""What a data set's folder holds of a face, and what is known of it besides the photos."""
+
+import dataclasses
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr_jax.photos.preparation import PhotoFile
+from render.array_types import Float, Int, UInt8
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """The files of one face: one example of the data set, if they will do."""
+
+    subject: str  # the person: no person is in two splits
+    name: str  # unique in the data set
+    photos: tuple[PhotoFile, ...]  # one a view
+    truth: dict[str, Path] = dataclasses.field(default_factory=dict)  # files of what else is known, by kind
+    split: str | None = None  # train, validation or test, if the folder says so
+
+
+class ScanMesh(NamedTuple):
+    """A scanned face, mm, any frame."""
+
+    points: Float[np.ndarray, "k 3"]
+    triangles: Int[np.ndarray, "t 3"]
+    landmarks: Float[np.ndarray, "7 3"]  # those of registration (docs/conventions.md)
+
+
+class Truth(NamedTuple):
+    """What is known of a face besides its photos; None: not known."""
+
+    labels: UInt8[np.ndarray, "views size size"] | None = None  # parts 0..9 of the crops
+    landmarks_3d: Float[np.ndarray, "101 3"] | None = None  # mm, any frame; NaN: this point is not known
+    scan: ScanMesh | None = None

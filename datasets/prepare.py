@@ -1,0 +1,153 @@
+"""Prepare a data set, once: find faces and landmarks, cut out the crops, and write what training reads.
+
+    python -m datasets.prepare photo_folder --source ~/people
+    python -m datasets.prepare pixel_face --source ~/Pixel-Face --processes 8
+
+Data sets: bosphorus, celebamask_hq, multi_pie, photo_folder, pixel_face, synthetic; docs/data.md says where
+to apply for each and how its folder must look. What is prepared is called NAME/full, or NAME/VARIANT if you
+say so, and lies in --directory. Samples that will not do are left out; report.csv there says why. Stopped?
+The same command goes on.
+"""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from datasets.builders import (
+    BUILDERS,
+    DEFAULT_VARIANT,
+    SYNTHETIC,
+    builder_class,
+    data_set_folder,
+    write_data_set,
+)
+from datasets.photo_sets.builder import Label, PhotoSetConfig, write_report
+from datasets.photo_sets.splits import SPLITS
+from datasets.photo_sets.staging import Outcome
+from datasets.pipeline import prepare_synthetic
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.config import DataConfig
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import whole_files
+from dfmvr_jax.inference import load_parse_net
+from dfmvr_jax.photos.detection import DetectorName
+
+REPORT_FILE = "report.csv"
+STAGING_FOLDER = "unfinished"
+
+
+@dataclasses.dataclass(frozen=True)
+class PrepareCommand:
+    name: Annotated[str, tyro.conf.Positional]  # data set, or data set/variant, a name that you choose
+    source: Path | None = None  # folder with the files of the data set; none for synthetic
+    directory: Path = Path(DataConfig.directory)  # of prepared data sets
+    image_size: int = PhotoSetConfig.image_size  # side of the crops, pixels
+    face_model: str = PhotoSetConfig.face_model  # whose mean face says how faces lie in the crops
+    detector: DetectorName = PhotoSetConfig.detector  # of faces, and of landmarks that no file gives
+    parse_net: Path | None = None  # run whose parse net labels the photos, to see its labels; None: no labels
+    # file of lines `subject split` (train, validation, test), or of the test subjects alone; None: as the
+    # folders say, else by chance
+    split_list: Path | None = None
+    test_share: float | None = None  # of the subjects, by chance; None: 0.2, for bosphorus 1
+    validation_share: float = PhotoSetConfig.validation_share  # of the subjects for training
+    seed: int = 0  # of that chance
+    processes: int = os.cpu_count() or 1  # that prepare samples
+    left_yaw: int = (
+        PhotoSetConfig.left_yaw
+    )  # bosphorus: degrees the head is turned in the left photo: 10 to 45
+    angles: tuple[int, ...] = PhotoSetConfig.angles  # multi_pie: of the side cameras, degrees: 15, 30, 45, 60
+
+
+def main() -> None:
+    command = parse_command(PrepareCommand, __doc__)
+    kind = builder_class(command.name)
+    data_set, _, variant = command.name.partition("/")
+    name = f"{data_set}/{variant or DEFAULT_VARIANT}"
+    folder = data_set_folder(name, command.directory)
+    if folder.exists():
+        print(f"{folder} is there already; delete it to prepare it again")
+    elif BUILDERS[data_set] == SYNTHETIC:
+        prepare_synthetic(DataConfig(name=name, directory=str(command.directory)))
+        print(f"prepared: {folder}")
+    else:
+        check_command(command, variant)
+        staging = folder.parent / STAGING_FOLDER
+        config = photo_set_config(command, name, staging)
+        builder = write_data_set(kind, config, command.directory)
+        with whole_files(folder) as unfinished:
+            write_report(unfinished / REPORT_FILE, builder.outcomes)
+        shutil.rmtree(staging, ignore_errors=True)
+        print_summary(builder.outcomes)
+        print(
+            f"prepared: {folder}; which sample went where, and why some were left out: {folder / REPORT_FILE}"
+        )
+        print(f"see whether all is right: python -m datasets.show {name} --directory {command.directory}")
+
+
+def check_command(command: PrepareCommand, variant: str) -> None:
+    """Raise `InputError` for what cannot be meant."""
+    if command.source is None:
+        raise InputError(f"--source is missing: the folder with the files of {command.name} (docs/data.md)")
+    if command.source.is_file():
+        raise InputError(f"--source {command.source}: is a file; unpack it, and give the folder")
+    if not command.source.is_dir():
+        raise InputError(f"--source {command.source}: there is no such folder")
+    if variant and not all(character.isalnum() or character in "_-" for character in variant):
+        raise InputError(f"{command.name}: a variant is called by letters, digits, - and _")
+    if command.image_size < 32 or command.image_size % 16:
+        raise InputError(f"--image-size {command.image_size}: expected a multiple of 16, 32 or more")
+    for flag, share in (("test", command.test_share), ("validation", command.validation_share)):
+        if share is not None and not 0 <= share <= 1:
+            raise InputError(f"--{flag}-share {share}: expected a share, from 0 to 1")
+
+
+def photo_set_config(command: PrepareCommand, name: str, staging: Path) -> PhotoSetConfig:
+    given = {field.name: getattr(command, field.name) for field in dataclasses.fields(command)}
+    for key in ("name", "directory", "parse_net"):
+        del given[key]
+    given |= {"source": str(command.source), "split_list": command.split_list and str(command.split_list)}
+    return PhotoSetConfig(
+        name=name.partition("/")[2],
+        description=f"prepared from {command.source}",
+        staging=str(staging),
+        label=label_by(command) if command.parse_net else None,
+        **given,
+    )
+
+
+def label_by(command: PrepareCommand) -> Label:
+    """The part labels by the parse net of a run. Raises `InputError` where it is of another size."""
+    config, labels_of = load_parse_net(command.parse_net)
+    if config.image_size != command.image_size:
+        raise InputError(
+            f"--parse-net {command.parse_net}: works on photos of {config.image_size} px, the crops have "
+            f"{command.image_size}; give --image-size {config.image_size}, or another net"
+        )
+    return labels_of
+
+
+def print_summary(outcomes: list[Outcome]) -> None:
+    table = Table("split", "subjects", "samples")
+    kept = [outcome.sample for outcome in outcomes if not outcome.reason]
+    for split in SPLITS:
+        of_split = [sample for sample in kept if sample.split == split]
+        table.add_row(split, str(len({sample.subject for sample in of_split})), str(len(of_split)))
+    console = Console()
+    console.print(table)
+    left_out = [outcome for outcome in outcomes if outcome.reason]
+    if left_out:
+        console.print(f"{len(left_out)} of {len(outcomes)} samples were left out:")
+    for outcome in left_out[:10]:
+        console.print(f"  {outcome.sample.name}: {outcome.reason}", markup=False)
+    if len(left_out) > 10:
+        console.print("  ...")
+
+
+if __name__ == "__main__":
+    run(main)
