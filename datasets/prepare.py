@@ -98,6 +98,8 @@ def check_command(command: PrepareCommand, variant: str) -> None:
         raise InputError(f"--source {command.source}: is a file; unpack it, and give the folder")
     if not command.source.is_dir():
         raise InputError(f"--source {command.source}: there is no such folder")
+    if command.split_list and not command.split_list.is_file():
+        raise InputError(f"--split-list {command.split_list}: there is no such file")
     if variant and not all(character.isalnum() or character in "_-" for character in variant):
         raise InputError(f"{command.name}: a variant is called by letters, digits, - and _")
     if command.image_size < 32 or command.image_size % 16:

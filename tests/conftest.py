@@ -30,6 +30,14 @@ def memory_is_given_back():
             libc.malloc_trim(0)
 
 
+@pytest.fixture(scope="module")
+def quick_compilation():
+    """Training steps compile in two thirds of the time; for modules that take few steps of many kinds."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 @pytest.fixture(scope="session")
 def shared_dir() -> Path:
     """Folder with the parity fixture and the real photos, which are not part of this repository."""

@@ -22,6 +22,8 @@ from dfmvr_jax.command_line import parse_train_command
 from dfmvr_jax.inference import load_run
 from tests.run_program import run_program
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FLAGS = (
     *("--preset", "small", "--data.name", "synthetic/few", "--image-size", "32", "--epochs", "1"),
     *("--parse.epochs", "1", "--batch-size", "2", "--parse.batch-size", "2", "--parse.width", "8"),

@@ -19,6 +19,8 @@ from dfmvr_jax.training.state import initial_state, variables_of
 from dfmvr_jax.training.workdir import open_workdir
 from tests.small_run import SMALL, small_run, variables_in
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def model():

@@ -31,6 +31,8 @@ from tests.parity_weights import parse_part, reconstruction_part, released_weigh
 from tests.run_program import run_program
 from tests.small_run import SMALL, small_run, variables_in
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def weights(shared_dir) -> dict[str, np.ndarray]:

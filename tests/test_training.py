@@ -29,6 +29,8 @@ from dfmvr_jax.training.workdir import open_workdir
 from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
 from tests.toy_face import toy_face_model
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 
 @pytest.fixture(scope="module")
 def training():

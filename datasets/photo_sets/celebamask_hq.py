@@ -78,7 +78,7 @@ def read_parts(masks: dict[str, Path]) -> UInt8[np.ndarray, "h w"]:
 
 
 def tell_sides(parts: UInt8[np.ndarray, "h w"], photo: PreparedPhoto) -> UInt8[np.ndarray, "h w"]:
-    """Left and right exchanged, if the left eye (or else brow) is nearer to the landmarks of the right one."""
+    """Left and right exchanged, if the left eye, or else brow, is nearer to the right eye's landmarks."""
     right_eye, left_eye, *_ = five_points(photo.landmarks)  # of the subject, in the photo
     scale = np.array(photo.photo.shape[1::-1]) / parts.shape[::-1]
     for left_part, right_part in SIDED:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.landmark_files import numbers
 from render.array_types import Float, Int
 
 LARGEST_TEXT = 1 << 20  # bytes of a file of points
@@ -15,8 +16,8 @@ def read_points(path: Path, number: int) -> Float[np.ndarray, "n 3"]:
     """A text file with a line `x y z` for each of so many points."""
     check_size(path, LARGEST_TEXT)
     try:
-        points = np.loadtxt(path, np.float64, ndmin=2)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
+        points = numbers(path.read_text())
+    except (OSError, ValueError) as error:  # text in no known encoding too
         raise InputError(f"{path}: cannot be read as points ({error}); expected lines `x y z`") from None
     if points.shape != (number, 3) or not np.isfinite(points).all():
         raise InputError(f"{path}: holds {points.shape} numbers; expected {number} lines `x y z`, all finite")

@@ -28,7 +28,8 @@ class MultiPie(PhotoSet):
         source = Path(config.source)
         unknown = set(config.angles) - set(SIDES)
         if unknown or not config.angles:
-            raise InputError(f"--angles {config.angles}: expected some of {', '.join(map(str, SIDES))}")
+            given = " ".join(map(str, config.angles))
+            raise InputError(f"--angles {given}: expected some of {', '.join(map(str, SIDES))}")
         shots = defaultdict(dict)
         for path in sorted(source.rglob("*")):
             if match := PHOTO.fullmatch(path.name):

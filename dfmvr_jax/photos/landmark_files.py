@@ -29,9 +29,9 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
             case ".npy":
                 points = np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
             case ".pts":
-                points = _numbers(path.read_text().partition("{")[2].partition("}")[0]) - 0.5
+                points = numbers(path.read_text().partition("{")[2].partition("}")[0]) - 0.5
             case _:
-                points = _numbers(path.read_text())
+                points = numbers(path.read_text())
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; expected {wanted}") from None
     except Exception as error:  # a damaged .npy header may raise anything
@@ -52,6 +52,7 @@ def five_points(landmarks: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "5 d"]
     return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
 
 
-def _numbers(text: str) -> Float[np.ndarray, "n m"]:
+def numbers(text: str) -> Float[np.ndarray, "n m"]:
+    """A row a line, of the numbers in it. Raises `ValueError` for other words and rows of unequal length."""
     rows = [[float(word) for word in line.split()] for line in text.splitlines() if line.strip()]
     return np.array(rows, np.float64).reshape(len(rows), -1)
