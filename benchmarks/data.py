@@ -1,32 +1,53 @@
-"""How fast data reaches the training: photos decoded and augmented per second, at 112 and 224 px.
+"""How fast data reaches the training: photos read, decoded, augmented and batched per second.
 
-    python benchmarks/data.py
+    python -m benchmarks.data
 
-Prepares a few synthetic subjects in a temporary folder first.
+First the parts, at 112 and 224 px. Then whole batches for the preset `small`, with 0, 1 and 2 worker
+processes, beside its training step, in turns: how many times faster do photos come than the step takes them?
+Prepares a few synthetic subjects in a temporary folder.
 """
 
+import functools
 import os
+import statistics
 import tempfile
 import time
 from collections.abc import Callable
 
+import jax
 import numpy as np
 
+from benchmarks.network import training_step
 from datasets.augmentation import augment, blur, jitter_color
-from datasets.pipeline import iterate, load_split, training_batches
+from datasets.pipeline import Split, iterate, load_split, training_batches
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
 from dfmvr_jax.config import DataConfig
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.presets import load_preset
 
 SUBJECTS, BATCH_SIZE, REPEATS = 8, 16, 40
+ROUNDS, BATCHES, STEPS = 5, 40, 5  # turns of data and training step, batches and steps in each
+WORKERS = (0, 1, 2)
 
 
-def measure(size: int, directory: str) -> None:
+def main() -> None:
+    print(f"{os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
+    with tempfile.TemporaryDirectory() as directory:
+        for size in (112, 224):
+            measure_parts(size, synthetic_split(size, directory))
+        beside_training_step(synthetic_split(load_preset("small").image_size, directory))
+
+
+def synthetic_split(size: int, directory: str) -> Split:
     variant = SyntheticConfig(
         name=f"benchmark-{size}", image_size=size, face_model="builtin-coarse", subjects=(SUBJECTS, 1, 1)
     )
     Synthetic.BUILDER_CONFIGS = [variant]
-    config = DataConfig(name=f"synthetic/{variant.name}", directory=directory)
-    split, rng = load_split(config, "train"), np.random.default_rng(0)
+    return load_split(DataConfig(name=f"synthetic/{variant.name}", directory=directory), "train")
+
+
+def measure_parts(size: int, split: Split) -> None:
+    config, rng = DataConfig(), np.random.default_rng(0)
     example = split[0]
     photos = example["photos"]
     for name, step in {
@@ -35,24 +56,43 @@ def measure(size: int, directory: str) -> None:
         "blur, sigma 2 px at 224 px": lambda: blur(photos, 2 * size / 224),
         "augment (blur in 30 %)": lambda: augment(example, rng, config),
     }.items():
-        print(f"{size} px  {name:28} {3 / seconds(step):8.0f} images/s")
+        print(f"{size} px  {name:28} {3 / seconds(step, REPEATS):8.0f} images/s")
     batches = iterate(training_batches(split, config, BATCH_SIZE, seed=0))
-    rate = 3 * BATCH_SIZE / seconds(lambda: next(batches))
+    rate = 3 * BATCH_SIZE / seconds(lambda: next(batches), REPEATS)
     print(f"{size} px  {'batches of 16, no workers':28} {rate:8.0f} images/s")
     batches.close()
 
 
-def seconds(step: Callable[[], object]) -> float:
+def beside_training_step(split: Split) -> None:
+    """Batches and training steps of `small` in turns; medians over the turns."""
+    config = load_preset("small")
+    step = training_step(config, load_face_model(config.face_model), config.batch_size)
+    images = 3 * config.batch_size
+    rates = {workers: [] for workers in (None, *WORKERS)}  # None: of the training step
+    for _ in range(ROUNDS):
+        rates[None].append(images / seconds(lambda: jax.block_until_ready(step()), STEPS))
+        for workers in WORKERS:
+            batches = iterate(training_batches(split, config.data, config.batch_size, 0), workers=workers)
+            for _ in range(4 * max(workers, 1)):
+                next(batches)  # what was loaded ahead
+            rates[workers].append(images / seconds(functools.partial(next, batches), BATCHES))
+            batches.close()
+    taken = statistics.median(rates[None])
+    size = config.image_size
+    print(f"{size:3} px  {'training step of small':28} {taken:8.0f} images/s")
+    for workers in WORKERS:
+        come, name = statistics.median(rates[workers]), f"batches of 16, {workers} workers"
+        print(f"{size:3} px  {name:28} {come:8.0f} images/s, {come / taken:.1f} times the step's")
+
+
+def seconds(step: Callable[[], object], repeats: int) -> float:
     """Mean wall time of a call."""
     step()
     start = time.perf_counter()
-    for _ in range(REPEATS):
+    for _ in range(repeats):
         step()
-    return (time.perf_counter() - start) / REPEATS
+    return (time.perf_counter() - start) / repeats
 
 
 if __name__ == "__main__":
-    print(f"{os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
-    with tempfile.TemporaryDirectory() as directory:
-        for size in (112, 224):
-            measure(size, directory)
+    main()

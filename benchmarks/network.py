@@ -13,6 +13,7 @@ import functools
 import resource
 import statistics
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -77,19 +78,28 @@ def main() -> None:
     report("parse net", lambda: parse(parse_variables, batch["photos"]))
     report("inference", lambda: infer(variables, parse_variables, batch["photos"], batch["given"]))
 
+    report("training step", training_step(config, model, arguments.batch))
+
+
+def training_step(config: Config, model: MorphableModel, subjects: int) -> Callable[[], dict]:
+    """A function that takes one step of the reconstruction training, always on the same batch."""
+    _, parse_net = make_networks(config, model.dimensions)
+    variables, parse_variables = (
+        initial_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
+    )
     optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
     state = replicate(initial_state(variables, optimizer))
     frozen = replicate(freeze(config, model, parse_variables))
-    sharded = shard(batch)
+    batch = shard(make_batch(config, model, subjects))
 
     def step():
         nonlocal state  # given away to each update and replaced by its result
-        state, metrics = update(state, frozen, sharded)
+        state, metrics = update(state, frozen, batch)
         return metrics
 
-    report("training step", step)
+    return step
 
 
 def make_batch(config: Config, model: MorphableModel, subjects: int) -> dict:

@@ -26,6 +26,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
+ONLY_SUBJECT = tfds.features.FeaturesDict({"subject": tfds.features.Text()})  # of a record
 PREFETCHED_BATCHES = 4  # in the main process; each worker process holds two more
 
 
@@ -49,8 +50,6 @@ class Split:
 
     def __init__(self, builder: tfds.core.DatasetBuilder, name: str, skip_damaged: bool = False):
         self._examples = builder.as_data_source(name)
-        only_subject = tfds.decode.PartialDecoding({"subject": builder.info.features["subject"]})
-        self._subjects = builder.as_data_source(name, decoders=only_subject)
         self._ends = np.cumsum(builder.info.splits[name].shard_lengths)
         self._skip_damaged = skip_damaged
         self._reported = set()
@@ -96,7 +95,8 @@ class Split:
 
     def _name(self, index: int) -> str:
         try:
-            return f", {self._subjects[index]['subject'].decode()},"
+            record = self._examples.data_source[index]
+            return f", {ONLY_SUBJECT.deserialize_example_np(record)['subject'].decode()},"
         except Exception:  # its record is damaged, not only a photo
             return ""
 

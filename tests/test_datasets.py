@@ -11,13 +11,16 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from array_record.python import array_record_module
 from PIL import Image, ImageEnhance
 
 import datasets.show
 import datasets.synthetic.builder as builder
 from datasets import augmentation
 from datasets.pipeline import (
+    DamagedExample,
     Relabelled,
+    Split,
     check_image_size,
     check_landmarks_3d,
     iterate,
@@ -33,6 +36,7 @@ from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels
 from render.camera import face_camera
 from render.shade import shade
@@ -89,19 +93,20 @@ def photos():
 def test_examples_have_the_promised_shapes(validation, model):
     assert len(validation) == 3
     assert validation.metadata == {
-        "image_size": SIZE, "face_model": "builtin-coarse", "seed": 0, "unit_mm": model.unit_mm
+        "image_size": SIZE, "face_model": "builtin-coarse", "seed": 0, "unit_mm": model.unit_mm, "views": 3,
+        "labels": "exact", "landmarks_3d": "builtin-coarse",
     }  # fmt: skip
     example = validation[1]
     shapes = {
         "photos": (3, SIZE, SIZE, 3), "given": (3,), "labels": (3, SIZE, SIZE), "landmarks": (3, 68, 2),
         "landmarks_3d": (101, 3), "vertices": (model.num_vertices, 3), "light": (3, 9), "rotation": (3, 3),
-        "translation": (3, 3), "index": (),
+        "translation": (3, 3), "index": (), "damaged": (),
         **dict(zip(Coefficients._fields, ((n,) for n in model.dimensions))),
     }  # fmt: skip
     assert {key: np.shape(example[key]) for key in shapes} == shapes
     assert set(example) == {*shapes, "subject"}
     assert example["subject"] == "validation-00001" and example["index"] == 1
-    kinds = {"given": np.bool_, "labels": np.int32, "index": np.int32, "subject": str}
+    kinds = {"given": np.bool_, "subject": str} | dict.fromkeys(("labels", "index", "damaged"), np.int32)
     for key, value in example.items():
         kind = kinds.get(key, np.float32)
         assert isinstance(value, kind) or value.dtype == kind, key
@@ -305,17 +310,17 @@ def test_head_is_drawn_around_the_face():
 # ---------------------------------------------------------------------- preparing and opening
 
 
-def test_data_of_another_size_or_face_is_refused(config):
+def test_data_of_another_size_or_face_is_refused(config, model):
     split = load_split(config, "train")
     fitting = Config(image_size=SIZE, face_model="builtin-coarse")
     without_3d = LossConfig(landmarks_3d=0.0)
     check_image_size(split, fitting)
-    check_landmarks_3d(split, fitting)
-    check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d))
+    check_landmarks_3d(split, fitting, model)
+    check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d), model)
     with pytest.raises(InputError, match=f"{split.path}.*--image-size {SIZE}"):
         check_image_size(split, dataclasses.replace(fitting, image_size=32))
     with pytest.raises(InputError, match=f"{split.path}.*--face-model builtin-coarse.*--loss.landmarks-3d 0"):
-        check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin"))
+        check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin"), model)
 
 
 def test_unknown_names_are_listed(config):
@@ -389,6 +394,7 @@ def test_training_batches(train):
         "landmarks": ((4, 3, 68, 2), "float32"),
         "landmarks_3d": ((4, 101, 3), "float32"),
         "index": ((4,), "int32"),
+        "damaged": ((4,), "int32"),
         "given": ((4, 3), "bool"),
     }
     for row, index in enumerate(batch["index"]):
@@ -443,6 +449,85 @@ if __name__ == "__main__":
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     subprocess.run([sys.executable, script], check=True, timeout=200, env=environment)
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_share_each_batch(train, processes):
+    whole = training_batches(train, DataConfig(), batch_size=4, seed=3)
+    shares = [training_batches(train, DataConfig(), 4, 3, (k, processes)) for k in range(processes)]
+    for step in (0, 1, 5):
+        for number, share in enumerate(shares):
+            _assert_equal(share[step], {key: a[number::processes] for key, a in whole[step].items()})
+    resumed = iterate(shares[1], start_step=5)
+    _assert_equal(next(resumed), shares[1][5])
+    resumed.close()
+
+
+# ---------------------------------------------------------------------- damaged examples
+
+
+@pytest.fixture(params=["photo", "record"])
+def damaged(config, tmp_path, request):
+    """A function that opens a data set whose training example 2 is damaged, a photo of it or all of it."""
+    shutil.copytree(config.directory, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / f"synthetic/tiny/{VERSION}"
+    (file,) = folder.glob("*train.array_record*")
+    if request.param == "photo":
+        records = [bytes(record) for record in array_record_module.ArrayRecordReader(str(file)).read_all()]
+        start = records[2].index(b"\xff\xd8\xff")  # of the first JPEG
+        records[2] = records[2][:start] + bytes(20) + records[2][start + 20 :]
+        file.unlink()
+        writer = array_record_module.ArrayRecordWriter(str(file), "group_size:1")
+        for record in records:
+            writer.write(record)
+        writer.close()
+    else:
+        content = bytearray(file.read_bytes())
+        at = content.index(b"train-00002")
+        content[at : at + 5] = bytes(5)
+        file.write_bytes(content)
+
+    def opened(**choices):
+        return load_split(dataclasses.replace(config, directory=str(tmp_path), **choices), "train")
+
+    return opened, request.param
+
+
+def test_a_damaged_example_ends_the_run_with_its_name(damaged):
+    opened, kind = damaged
+    split = opened()
+    assert split[1]["damaged"] == 0
+    name = "example 2, train-00002," if kind == "photo" else "example 2"
+    with pytest.raises(DamagedExample, match=f"{split.path}: {name}.*--data.damaged skip") as error:
+        split[2]
+    assert "\n" not in str(error.value)
+
+
+def test_a_damaged_example_is_skipped_named_once_and_counted(damaged, train, capsys):
+    opened, kind = damaged
+    split = opened(damaged="skip")
+    capsys.readouterr()
+    example = split[2]
+    assert example["damaged"] == 1 and example["index"] == 3 and example["subject"] == "train-00003"
+    np.testing.assert_array_equal(example["photos"], train[3]["photos"])
+    split[2]
+    errors = capsys.readouterr().err
+    assert errors.count("skipped: ") == 1 and f"{split.path}: example 2" in errors
+    batches = training_batches(split, DataConfig(), batch_size=6, seed=0)
+    assert batches[0]["damaged"].sum() == 1 and sorted(batches[0]["index"]) == [0, 1, 3, 3, 4, 5]
+
+
+def test_nothing_but_damaged_examples(config, monkeypatch):
+    split = load_split(dataclasses.replace(config, damaged="skip"), "test")
+
+    class Broken:
+        def __getitem__(self, index):
+            raise OSError("broken")
+
+    monkeypatch.setattr(split, "_examples", Broken())
+    monkeypatch.setattr(Split, "__len__", lambda self: 2)
+    with pytest.raises(DamagedExample, match="none of its 2 examples can be read"):
+        split[0]
 
 
 def test_validation_batches_are_in_order_and_untouched(validation):
@@ -518,15 +603,20 @@ def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
     sheet = contact_sheet([example, validation[1]])
     times = 224 // SIZE
     side = times * SIZE
-    assert sheet.shape[0] == 2 * side and sheet.shape[1] > 9 * side  # names stand on the left
-    right_parts = sheet[times // 2 : side : times, -side + times // 2 :: times]
+    top = sheet.shape[0] - 2 * side
+    assert 0 < top < side / 4 and sheet.shape[1] > 12 * side  # names stand above and on the left
+    weights, parts = (sheet[top:, -end * side :][times // 2 : side : times] for end in (1, 4))
+    right_parts = parts[:, times // 2 : side : times]
     np.testing.assert_array_equal(right_parts, color_labels(example["labels"][2]))
+    right_weights = weights[:, times // 2 :: times, 0] * (254 / 255)
+    expected = photo_weights(LossConfig(), jnp.asarray(example["labels"]))[2]
+    np.testing.assert_allclose(right_weights, expected, atol=0.6)
 
     out = tmp_path / "sheet.png"
     command = ["show", config.name, "--directory", config.directory, "--split", "test", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)
     datasets.show.main()
-    assert Image.open(io.BytesIO(out.read_bytes())).size[1] == 2 * side
+    assert Image.open(io.BytesIO(out.read_bytes())).size[1] == 2 * side + top
     assert "2 of 2 subjects" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], str(out / "no_folder.png")])
     with pytest.raises(InputError, match=f"{out}: cannot be written to"):
