@@ -15,11 +15,15 @@ import evaluate
 import reconstruct
 import train
 from benchmarks.torch_twin import BiSeNet
+from datasets import prepare
 from datasets.export import main as export_main
+from datasets.pipeline import load_split
 from datasets.synthetic.builder import Synthetic, SyntheticConfig
 from dfmvr_jax import export_torch, import_torch
 from dfmvr_jax.command_line import parse_train_command
-from dfmvr_jax.inference import load_run
+from dfmvr_jax.config import DataConfig
+from dfmvr_jax.inference import load_parse_net, load_run
+from tests import miniature_sets
 from tests.run_program import run_program
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -323,3 +327,25 @@ def test_a_missing_photo_is_named(trained, monkeypatch, capsys, tmp_path):
     assert code == 2
     assert "nosuch.png" in err and err.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_evaluation_on_scans_of_real_photos(trained, face_mesh, monkeypatch, capsys, tmp_path):
+    """From files in a data set's own format to millimetres."""
+    subjects = miniature_sets.render_subjects(2)
+    miniature_sets.write_bosphorus(tmp_path / "bosphorus", subjects)
+    code, _, _ = run_program(
+        monkeypatch, capsys, prepare.main, "bosphorus", "--source", tmp_path / "bosphorus", "--directory",
+        tmp_path / "data", "--image-size", 32, "--face-model", "builtin-coarse", "--processes", 1,
+        "--parse-net", trained / "run",
+    )  # fmt: skip
+    assert code == 0
+    split = load_split(DataConfig(name="bosphorus/full", directory=str(tmp_path / "data")), "test")
+    labels = load_parse_net(trained / "run")[1](split[0]["photos"][None])[0]
+    assert (split[0]["labels"] == np.asarray(labels)).mean() > 0.98
+    code, out, _ = run_program(
+        monkeypatch, capsys, evaluate.main, "--workdir", trained / "run", "--data-name", "bosphorus/full",
+        "--data-directory", tmp_path / "data", "--out", tmp_path / "out", "--pictures", 1,
+    )  # fmt: skip
+    assert code == 0 and "mean face" in out
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["subjects"] == 2 and 0.3 < metrics["mean_face"]["rmse_mm"]["mean"] < 5
