@@ -42,6 +42,7 @@ from dfmvr_jax.photos.preparation import (
 )
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Rendering, reconstruct
+from render import mesh_edges
 from render.camera import face_camera
 
 TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
@@ -150,6 +151,7 @@ def reconstruct_subject(
     }
     vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm
     description = coefficients_json(coefficients, trained.camera, trained.model) | {"photos": reports}
+    edges = mesh_edges(trained.model.triangles)
     overview = draw_overview(trained, coefficients, rendering, crops, given)
     with whole_files(out) as folder:
         write_meshes(folder, vertices_mm, np.asarray(trained.model.triangles), np.asarray(face.albedo))
@@ -157,7 +159,7 @@ def reconstruct_subject(
         Image.fromarray(overview).save(folder / "overview.png")
         for number, (view, photo) in enumerate(zip(VIEWS, photos)):
             if photo:
-                picture = draw_on_photo(trained.model, trained.camera, face, number, photo)
+                picture = draw_on_photo(trained.model, edges, trained.camera, face, number, photo)
                 Image.fromarray(picture).save(folder / f"overlay_{view}.png")
     print(f"meshes, coefficients.json, overview.png and overlays: {out}")
     for view, report in reports.items():

@@ -18,7 +18,8 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.photos import fetch
 from dfmvr_jax.photos.alignment import head_yaw, transform_points, warp
-from dfmvr_jax.photos.detection import Face, by_size, find_face, load_detector
+from dfmvr_jax.photos.detection import find_face, load_detector
+from dfmvr_jax.photos.faces import Face, by_size
 from dfmvr_jax.photos.landmark_files import JAW
 from dfmvr_jax.photos.photo_camera import photo_camera, projection_matrix
 from dfmvr_jax.photos.preparation import (

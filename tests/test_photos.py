@@ -9,7 +9,14 @@ from scipy.spatial.transform import Rotation
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.photos import alignment
-from dfmvr_jax.photos.alignment import align_photo, fit_crop, head_yaw, transform_points, warp
+from dfmvr_jax.photos.alignment import (
+    align_photo,
+    fit_crop,
+    head_yaw,
+    mean_landmarks,
+    transform_points,
+    warp,
+)
 from dfmvr_jax.photos.landmark_files import five_points, read_landmarks
 from dfmvr_jax.photos.reading import read_photo
 from render.camera import face_camera, project
@@ -291,7 +298,7 @@ def test_published_crops_are_in_place_already(reference, points):
 @pytest.mark.parametrize("factor", [8.0, 0.002], ids=["of a larger photo", "from 0 to 1"])
 def test_landmarks_of_another_photo_are_refused(model, factor):
     camera = face_camera(64)
-    points = np.asarray(project(camera, model.mean_shape[model.landmarks]))
+    points = np.asarray(project(camera, jnp.asarray(mean_landmarks(model))))
     with pytest.raises(InputError, match="photo has 64 x 64 pixels: expected pixels of this photo"):
         align_photo(np.zeros((64, 64, 3), np.float32), factor * points, model, 64)
 

@@ -31,7 +31,6 @@ class AlignedPhoto(NamedTuple):
 class FittedPose(NamedTuple):
     """How a reference face must be turned and laid over a photo to meet landmarks in it."""
 
-    pitch: float  # radians
     yaw: float  # radians
     to_photo: Float[np.ndarray, "2 3"]  # pixel (x, y) of the camera's image -> of the photo
     misfit: float  # root mean square distance from the landmarks, in sides of the camera's image
@@ -148,8 +147,7 @@ def fit_pose(
     scale = abs(a) * camera.image_size[0]
     misfit = np.sqrt(np.mean(np.abs(residuals) ** 2)) / scale if scale else np.inf
     to_photo = np.array([[a.real, -a.imag, b.real], [a.imag, a.real, b.imag]])
-    pitch, yaw = angles.tolist()
-    return FittedPose(pitch, yaw, to_photo, float(misfit))
+    return FittedPose(float(angles[1]), to_photo, float(misfit))
 
 
 def transform_points(

@@ -1,24 +1,16 @@
 """Faces in photos: one interface for several detectors, and what makes a face unfit for reconstruction."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.faces import Face, by_size
 from dfmvr_jax.photos.landmark_files import JAW
 from render.array_types import Float
 
 DetectorName = Literal["mediapipe", "face-alignment", "face-alignment-3d"]
-
-
-class Face(NamedTuple):
-    """A face found in a photo."""
-
-    landmarks: Float[np.ndarray, "68 2"]  # iBUG's, pixels of the photo (docs/conventions.md)
-    probability: float  # that it is one, as far as the detector knows
-
-
 Detector = Callable[[Float[np.ndarray, "h w 3"]], list[Face]]  # colours in [0, 1] -> faces, in any order
 
 
@@ -35,15 +27,6 @@ def load_detector(name: DetectorName) -> Detector:
     from dfmvr_jax.photos.face_alignment_network import face_alignment_detector
 
     return face_alignment_detector(in_3d=name == "face-alignment-3d")
-
-
-def by_size(faces: list[Face]) -> list[Face]:
-    """The largest first."""
-    return sorted(faces, key=lambda face: -extent(face.landmarks))
-
-
-def extent(landmarks: Float[np.ndarray, "n 2"]) -> float:
-    return float(np.ptp(landmarks, axis=0).max())
 
 
 def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int = 1) -> Face:

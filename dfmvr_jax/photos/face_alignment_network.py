@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.photos.detection import Face
+from dfmvr_jax.photos.faces import Face
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float
 

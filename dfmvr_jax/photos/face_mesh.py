@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.photos.alignment import transform_points, warp
-from dfmvr_jax.photos.detection import Face, extent
+from dfmvr_jax.photos.faces import Face, extent
 from render.array_types import Float
 
 # The mesh's vertex for each landmark. Some landmarks lie midway between two, as the brows do between their

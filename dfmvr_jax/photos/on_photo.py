@@ -14,7 +14,7 @@ from dfmvr_jax.photos.photo_camera import photo_camera, projection_matrix
 from dfmvr_jax.photos.preparation import PreparedPhoto
 from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.reconstruction import Face
-from render import mesh_edges, render_mesh
+from render import MeshEdges, render_mesh
 from render.array_types import UInt8
 from render.camera import Camera, project
 
@@ -23,12 +23,13 @@ OUTER_EYE_CORNERS = [36, 45]  # of the 68
 
 
 def draw_on_photo(
-    model: MorphableModel, camera: Camera, face: Face, view: int, photo: PreparedPhoto
+    model: MorphableModel, edges: MeshEdges, camera: Camera, face: Face, view: int, photo: PreparedPhoto
 ) -> UInt8[np.ndarray, "h w 3"]:
     """The photo with the face over it, seen by the camera of the photo.
 
     Args:
       model: of the face.
+      edges: of its mesh.
       camera: of the crop.
       face: posed and lit for all views.
       view: number of the photo's in `VIEWS`.
@@ -42,7 +43,7 @@ def draw_on_photo(
         face.posed[view] @ of_photo.roll.T.astype(np.float32),
         face.colors[view],
         model.triangles,
-        mesh_edges(model.triangles),
+        edges,
     )
     image, coverage = np.clip(drawn.image, 0, 1), np.asarray(drawn.coverage)[..., None]
     return to_uint8(image + (1 - coverage) * picture / np.float32(255))

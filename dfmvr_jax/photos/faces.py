@@ -1,0 +1,23 @@
+"""What detectors find in photos."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from render.array_types import Float
+
+
+class Face(NamedTuple):
+    """A face found in a photo."""
+
+    landmarks: Float[np.ndarray, "68 2"]  # iBUG's, pixels of the photo (docs/conventions.md)
+    probability: float  # that it is one, as far as the detector knows
+
+
+def by_size(faces: list[Face]) -> list[Face]:
+    """The largest first."""
+    return sorted(faces, key=lambda face: -extent(face.landmarks))
+
+
+def extent(landmarks: Float[np.ndarray, "n 2"]) -> float:
+    return float(np.ptp(landmarks, axis=0).max())
