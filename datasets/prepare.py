@@ -40,6 +40,7 @@ from dfmvr_jax.photos.detection import DetectorName
 
 REPORT_FILE = "report.csv"
 STAGING_FOLDER = "unfinished"
+SHOWN_REASONS = 10  # why samples were left out; all are in the report
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,15 +141,14 @@ def print_summary(outcomes: list[Outcome]) -> None:
     for split in SPLITS:
         of_split = [sample for sample in kept if sample.split == split]
         table.add_row(split, str(len({sample.subject for sample in of_split})), str(len(of_split)))
-    console = Console()
-    console.print(table)
+    Console().print(table)
     left_out = [outcome for outcome in outcomes if outcome.reason]
     if left_out:
-        console.print(f"{len(left_out)} of {len(outcomes)} samples were left out:")
-    for outcome in left_out[:10]:
-        console.print(f"  {outcome.sample.name}: {outcome.reason}", markup=False)
-    if len(left_out) > 10:
-        console.print("  ...")
+        print(f"{len(left_out)} of {len(outcomes)} samples were left out:")
+    for outcome in left_out[:SHOWN_REASONS]:
+        print(f"  {outcome.sample.name}: {outcome.reason}")
+    if len(left_out) > SHOWN_REASONS:
+        print("  ...")
 
 
 if __name__ == "__main__":
