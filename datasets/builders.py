@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 
 # module and class of each
 SYNTHETIC = ("datasets.synthetic.builder", "Synthetic")
@@ -75,7 +75,3 @@ def write_data_set(
                 "make room or set another data directory"
             ) from error
     return builder
-
-
-def one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]

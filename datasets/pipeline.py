@@ -44,8 +44,8 @@ class Split:
     `dfmvr_jax.coefficients.Coefficients`; those of photos what `datasets.photo_sets.builder.PhotoSet` lists.
     See docs/conventions.md.
 
-    Where one cannot be read, raises `DamagedExample`, or, if damaged ones are to be skipped, says so on
-    stderr and gives the next.
+    Where one cannot be read, raises `DamagedExample`, or, if damaged ones are to be skipped (in training),
+    says so on stderr and gives the next.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, name: str, skip_damaged: bool = False):
@@ -58,6 +58,9 @@ class Split:
 
     def check_files(self) -> None:
         """Open each file of the split and read its last record; raises whatever that brings about."""
+        if self._skip_damaged:
+            self._read(0)  # any that can be read will do
+            return
         for end in self._ends:
             self._examples.data_source[int(end) - 1]
 
@@ -65,6 +68,8 @@ class Split:
         return len(self._examples)
 
     def __getitem__(self, index: int) -> dict:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         example, damaged = self._read(index)
         texts = {key: example[key].decode() for key in ("subject", "name") if key in example}
         arrays = {
@@ -86,7 +91,7 @@ class Split:
                 problem = f"{self.path}: example {at}{self._name(at)} cannot be read ({one_line(error)})"
             if not self._skip_damaged:
                 raise DamagedExample(
-                    f"{problem}; prepare the data set again, or go on without it by --data.damaged skip"
+                    f"{problem}; prepare the data set again, or, in training, skip it by --data.damaged skip"
                 )
             if at not in self._reported:
                 self._reported.add(at)
@@ -135,7 +140,7 @@ def load_split(config: DataConfig, split: str) -> Split:
         builder = tfds.builder_from_directory(folder)
         names = list(builder.info.splits)
         if split in names:
-            opened = Split(builder, split, config.damaged == "skip")
+            opened = Split(builder, split, split == "train" and config.damaged == "skip")
             opened.check_files()
             return opened
     except Exception as error:
@@ -229,6 +234,8 @@ def training_batches(
       process: number of this process and how many there are: each has an equal share of every batch.
     """
     number, processes = process
+    if batch_size % processes:
+        raise InputError(f"batches of {batch_size} cannot be shared equally by {processes} processes")
     examples = (
         grain.MapDataset.source(split)
         .seed(seed)

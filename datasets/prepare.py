@@ -27,9 +27,9 @@ from datasets.builders import (
     data_set_folder,
     write_data_set,
 )
-from datasets.photo_sets.builder import Label, PhotoSetConfig, write_report
+from datasets.photo_sets.builder import REPORT_FILE, Label, PhotoSetConfig, settings_of
 from datasets.photo_sets.splits import SPLITS
-from datasets.photo_sets.staging import Outcome
+from datasets.photo_sets.staging import SETTINGS_FILE, Outcome, check_settings
 from datasets.pipeline import prepare_synthetic
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
@@ -38,8 +38,8 @@ from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import load_parse_net
 from dfmvr_jax.photos.detection import DetectorName
 
-REPORT_FILE = "report.csv"
 STAGING_FOLDER = "unfinished"
+LARGEST_CROP = 1024  # pixels a side
 SHOWN_REASONS = 10  # why samples were left out; all are in the report
 
 
@@ -59,6 +59,8 @@ class PrepareCommand:
     validation_share: float = PhotoSetConfig.validation_share  # of the subjects for training
     seed: int = 0  # of that chance
     processes: int = os.cpu_count() or 1  # that prepare samples
+    # pixel_face: how many folders above those of the views, 0, 1 and 2, that of the subject is
+    subject_folder: int = PhotoSetConfig.subject_folder
     left_yaw: int = (
         PhotoSetConfig.left_yaw
     )  # bosphorus: degrees the head is turned in the left photo: 10 to 45
@@ -71,24 +73,34 @@ def main() -> None:
     data_set, _, variant = command.name.partition("/")
     name = f"{data_set}/{variant or DEFAULT_VARIANT}"
     folder = data_set_folder(name, command.directory)
-    if folder.exists():
-        print(f"{folder} is there already; delete it to prepare it again")
-    elif BUILDERS[data_set] == SYNTHETIC:
+    if BUILDERS[data_set] == SYNTHETIC:
         prepare_synthetic(DataConfig(name=name, directory=str(command.directory)))
         print(f"prepared: {folder}")
+        return
+    check_command(command, variant)
+    staging = folder.parent / STAGING_FOLDER
+    config = photo_set_config(command, name, staging)
+    if folder.exists():
+        keep_records(staging, folder)
+        check_settings(folder, settings_of(kind, config))
+        print(f"{folder} is there already; delete it to prepare it again")
     else:
-        check_command(command, variant)
-        staging = folder.parent / STAGING_FOLDER
-        config = photo_set_config(command, name, staging)
         builder = write_data_set(kind, config, command.directory)
-        with whole_files(folder) as unfinished:
-            write_report(unfinished / REPORT_FILE, builder.outcomes)
-        shutil.rmtree(staging, ignore_errors=True)
+        keep_records(staging, folder)
         print_summary(builder.outcomes)
         print(
             f"prepared: {folder}; which sample went where, and why some were left out: {folder / REPORT_FILE}"
         )
         print(f"see whether all is right: python -m datasets.show {name} --directory {command.directory}")
+
+
+def keep_records(staging: Path, folder: Path) -> None:
+    """Put the report and the settings beside the data set, and throw away what was prepared for it."""
+    if staging.is_dir():
+        with whole_files(folder) as unfinished:
+            for name in (REPORT_FILE, SETTINGS_FILE):
+                shutil.copy(staging / name, unfinished)
+        shutil.rmtree(staging, ignore_errors=True)
 
 
 def check_command(command: PrepareCommand, variant: str) -> None:
@@ -103,8 +115,12 @@ def check_command(command: PrepareCommand, variant: str) -> None:
         raise InputError(f"--split-list {command.split_list}: there is no such file")
     if variant and not all(character.isalnum() or character in "_-" for character in variant):
         raise InputError(f"{command.name}: a variant is called by letters, digits, - and _")
-    if command.image_size < 32 or command.image_size % 16:
-        raise InputError(f"--image-size {command.image_size}: expected a multiple of 16, 32 or more")
+    if not 32 <= command.image_size <= LARGEST_CROP or command.image_size % 16:
+        raise InputError(
+            f"--image-size {command.image_size}: expected a multiple of 16, from 32 to {LARGEST_CROP}"
+        )
+    if command.processes < 1:
+        raise InputError(f"--processes {command.processes}: expected 1 or more")
     for flag, share in (("test", command.test_share), ("validation", command.validation_share)):
         if share is not None and not 0 <= share <= 1:
             raise InputError(f"--{flag}-share {share}: expected a share, from 0 to 1")

@@ -2,7 +2,7 @@
 
     python -m datasets.show pixel_face/full --out sheet.png
 
-One row a subject: the photos, the same with the 68 landmarks, their part labels, and the weights that
+One row a sample: the photos, the same with the 68 landmarks, their part labels, and the weights that
 these give to the pixels in the photo loss (white: eyes, brows, nose and mouth with what is around them).
 """
 
@@ -64,7 +64,7 @@ def main() -> None:
     write_picture(command.out, contact_sheet(examples, with_labels))
     if not with_labels:
         print("it has no part labels; datasets.prepare --parse-net RUN would have made some")
-    print(f"{command.out}: {len(examples)} of {len(split)} subjects of {command.name}, {command.split}")
+    print(f"{command.out}: {len(examples)} of {len(split)} samples of {command.name}, {command.split}")
 
 
 if __name__ == "__main__":

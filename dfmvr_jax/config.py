@@ -80,7 +80,7 @@ class DataConfig:
     # that all three photos are given; else one of them, the others black (section 5.3)
     all_views_probability: float = 1.0
     workers: int = 0  # processes that load data; 0: in the main process
-    # examples that cannot be read: end the run, or go on with the next one, each named and counted
+    # training examples that cannot be read: end the run, or go on with the next one, each named and counted
     damaged: Literal["stop", "skip"] = "stop"
 
 

@@ -517,8 +517,29 @@ def test_a_damaged_example_is_skipped_named_once_and_counted(damaged, train, cap
     assert batches[0]["damaged"].sum() == 1 and sorted(batches[0]["index"]) == [0, 1, 3, 3, 4, 5]
 
 
+def test_the_last_example_of_a_file_may_be_damaged_too(config, tmp_path):
+    shutil.copytree(config.directory, tmp_path, dirs_exist_ok=True)
+    (file,) = tmp_path.glob(f"synthetic/tiny/{VERSION}/*train.array_record*")
+    content = bytearray(file.read_bytes())
+    at = content.index(b"train-00005")
+    content[at : at + 5] = bytes(5)
+    file.write_bytes(content)
+    data_config = dataclasses.replace(config, directory=str(tmp_path))
+    with pytest.raises(InputError, match="cannot be read as the data set"):
+        load_split(data_config, "train")
+    split = load_split(dataclasses.replace(data_config, damaged="skip"), "train")
+    assert split[5]["index"] == 0 and split[5]["damaged"] == 1
+
+
+def test_there_is_an_end(validation):
+    assert len(list(validation)) == 3
+    for beyond in (3, 10**6, -1):
+        with pytest.raises(IndexError):
+            validation[beyond]
+
+
 def test_nothing_but_damaged_examples(config, monkeypatch):
-    split = load_split(dataclasses.replace(config, damaged="skip"), "test")
+    split = load_split(dataclasses.replace(config, damaged="skip"), "train")
 
     class Broken:
         def __getitem__(self, index):
@@ -617,7 +638,7 @@ def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", command)
     datasets.show.main()
     assert Image.open(io.BytesIO(out.read_bytes())).size[1] == 2 * side + top
-    assert "2 of 2 subjects" in capsys.readouterr().out
+    assert "2 of 2 samples" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], str(out / "no_folder.png")])
     with pytest.raises(InputError, match=f"{out}: cannot be written to"):
         datasets.show.main()

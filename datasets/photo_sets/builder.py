@@ -3,8 +3,8 @@
 import csv
 import dataclasses
 import functools
-import hashlib
 import io
+import itertools
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,15 +17,16 @@ from rich.progress import track
 
 from datasets.features import floats, images, labels_file
 from datasets.photo_sets.examples import make_example
-from datasets.photo_sets.samples import Sample, Truth
+from datasets.photo_sets.samples import Sample, Truth, printable
 from datasets.photo_sets.splits import SPLITS, split_samples
 from datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.detection import DetectorName, load_detector
 from dfmvr_jax.photos.preparation import PreparedPhoto
 from render.array_types import Float, Int
 
+REPORT_FILE = "report.csv"
 Label = Callable[[Float[np.ndarray, "b views h w 3"]], Int[np.ndarray, "b views h w"]]
 
 
@@ -44,16 +45,16 @@ class PhotoSetConfig(tfds.core.BuilderConfig):
     seed: int = 0  # of the splits
     processes: int = 1  # that prepare samples
     label: Label | None = None  # part labels of photos in [0, 1]; None: only those that the data set has
+    subject_folder: int = 2  # pixel_face: how many folders above those of the views the subject's is
     left_yaw: int = 45  # bosphorus: degrees that the head is turned in the left photo
     angles: tuple[int, ...] = (30, 45)  # multi_pie: of the side cameras, degrees
 
     def settings(self) -> dict:
         """What a prepared sample depends on."""
-        names = ("source", "image_size", "face_model", "detector", "split_list", "test_share")
-        names += ("validation_share", "seed", "left_yaw", "angles")
-        listed = Path(self.split_list).read_bytes() if self.split_list else b""
-        settings = {name: getattr(self, name) for name in names}
-        return settings | {"angles": list(self.angles), "listed": hashlib.sha256(listed).hexdigest()}
+        own = {field.name for field in dataclasses.fields(PhotoSetConfig)}
+        own -= {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
+        settings = {name: getattr(self, name) for name in sorted(own - {"staging", "processes", "label"})}
+        return settings | {"source": str(Path(self.source).resolve()), "angles": list(self.angles)}
 
 
 class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -126,12 +127,19 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _stage(self) -> list[Outcome]:
         config = self.builder_config
-        samples = sorted(self.find_samples(config), key=lambda sample: sample.name)
+        try:
+            samples = sorted(self.find_samples(config), key=lambda sample: sample.name)
+        except OSError as error:
+            raise InputError(f"{config.source}: cannot be read ({one_line(error)})") from None
+        for one, other in itertools.pairwise(samples):
+            if one.name == other.name:
+                paths = " and ".join(printable(str(sample.photos[0].path)) for sample in (one, other))
+                raise InputError(f"two samples are called {one.name}: {paths}; take one of them away")
         share = self.usual_test_share if config.test_share is None else config.test_share
         listed = Path(config.split_list) if config.split_list else None
         samples, left_out = split_samples(samples, share, config.validation_share, config.seed, listed)
         staging = Path(config.staging)
-        open_staging(staging, config.settings() | {"version": str(self.VERSION)})
+        open_staging(staging, settings_of(type(self), config))
         make = functools.partial(
             make_example,
             read_truth=self.read_truth,
@@ -141,14 +149,14 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
         staged = stage(samples, make, staging, config.processes)
         outcomes = list(track(staged, f"{self.name}: preparing", len(samples), console=Console(stderr=True)))
+        outcomes += [Outcome(sample, staging, "its subject is in no split") for sample in left_out]
+        write_report(staging / REPORT_FILE, outcomes)
         if all(outcome.reason for outcome in outcomes):
             raise InputError(
-                f"{config.source}: none of its {len(samples)} samples can be used; the first: "
-                f"{outcomes[0].sample.name}: {outcomes[0].reason}"
+                f"{config.source}: none of its {len(outcomes)} samples can be used; the first, "
+                f"{outcomes[0].sample.name}: {outcomes[0].reason}; all: {staging / REPORT_FILE}"
             )
-        return outcomes + [
-            Outcome(s, staging, "its subject is not in the list of subjects") for s in left_out
-        ]
+        return outcomes
 
     def _generate_examples(self, outcomes: Sequence[Outcome]) -> Iterator[tuple[int, dict]]:
         label = self.builder_config.label
@@ -166,11 +174,16 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             yield index, arrays | texts | {"files": files, "photos": photos, "labels": labels}
 
 
+def settings_of(kind: type[PhotoSet], config: PhotoSetConfig) -> dict:
+    """What a prepared data set of this kind depends on, besides the files in the source folder."""
+    return config.settings() | {"version": str(kind.VERSION)}
+
+
 def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
     """A line per sample: which split it is in, or why it was left out."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["subject", "name", "split", "left out because", "photos"])
         for sample, _, reason in outcomes:
-            photos = " ".join(str(photo.path) for photo in sample.photos)
+            photos = printable(" ".join(str(photo.path) for photo in sample.photos))
             writer.writerow([sample.subject, sample.name, "" if reason else sample.split, reason, photos])

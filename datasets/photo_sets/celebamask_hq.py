@@ -63,17 +63,17 @@ class CelebamaskHq(PhotoSet):
 
 def read_parts(masks: dict[str, Path]) -> UInt8[np.ndarray, "h w"]:
     """Our parts, from the masks of theirs that are there; of several that overlap, the last of `FOLDED`."""
+    if not masks["skin"].is_file():
+        raise InputError(f"{masks['skin']}: there is no such mask; a photo's masks are incomplete without it")
     parts = None
     for number, name in enumerate(FOLDED):
-        if name not in masks or not masks[name].is_file():
+        if name not in masks or not masks[name].is_file():  # this part is not in the photo
             continue
         mask = read_photo(masks[name])[..., 0] > 0.5
         parts = np.zeros(mask.shape, np.uint8) if parts is None else parts
         if mask.shape != parts.shape:
             raise InputError(f"{masks[name]}: has {mask.shape} pixels, the masks before it {parts.shape}")
         parts[mask] = PART_OF_CLASS[number]
-    if parts is None:
-        raise InputError(f"{masks['skin']}: there is no such mask, nor any other of this photo")
     return parts
 
 

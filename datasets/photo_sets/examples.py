@@ -5,19 +5,23 @@ import functools
 import numpy as np
 
 from datasets.features import labels_file, photo_file
-from datasets.photo_sets.samples import Sample, ScanMesh
+from datasets.photo_sets.samples import Sample, ScanMesh, printable
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import check_scan_unit
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.alignment import transform_points
-from dfmvr_jax.photos.detection import Detector, DetectorName, find_face, load_detector
+from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
+from dfmvr_jax.photos.faces import Face
+from dfmvr_jax.photos.landmark_files import five_points
 from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float
 
 LARGEST_MISFIT_MM = 8.0
+FARTHEST_FROM_SCAN_MM = 10.0  # of a landmark
+SAME_FACE = 0.3  # mean distance of five landmarks, in eye distances, below which two faces are one
 NO_SCAN = ScanMesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32), np.full((7, 3), np.nan))
 
 
@@ -44,7 +48,7 @@ def make_example(
     truth = read_truth(sample, photos, model, image_size)
     scan = NO_SCAN if truth.scan is None or sample.split == "train" else truth.scan
     if scan is not NO_SCAN:
-        check_scan_unit(scan.landmarks)
+        check_scan(scan)
     labels = truth.labels
     if labels is None:
         labels = np.zeros((len(photos), image_size, image_size), np.uint8)
@@ -54,7 +58,7 @@ def make_example(
     return {
         "subject": np.array(sample.subject),
         "name": np.array(sample.name),
-        "files": np.array([str(photo.file.path) for photo in photos]),
+        "files": np.array([printable(str(photo.file.path)) for photo in photos]),
         **{f"photo_{k}": _bytes(photo_file(to_uint8(p.aligned.crop))) for k, p in enumerate(photos)},
         **{f"labels_{k}": _bytes(labels_file(view)) for k, view in enumerate(labels)},
         "landmarks": np.float32([crop_landmarks(photo, get_detector) for photo in photos]),
@@ -72,8 +76,28 @@ def crop_landmarks(photo: PreparedPhoto, get_detector) -> Float[np.ndarray, "68 
     landmarks = photo.landmarks
     if len(landmarks) != 68:
         with naming(photo.file.path):
-            landmarks = find_face(photo.photo, get_detector()).landmarks
+            landmarks = landmarks_of_face_at(landmarks, get_detector()(photo.photo))
     return transform_points(photo.aligned.to_crop, landmarks)
+
+
+def landmarks_of_face_at(five: Float[np.ndarray, "5 2"], faces: list[Face]) -> Float[np.ndarray, "68 2"]:
+    """The 68 of the face that has these five. Raises `InputError` where none of the faces does."""
+    eye_distance = float(np.linalg.norm(five[1] - five[0]))
+    for face in faces:
+        if np.linalg.norm(five_points(face.landmarks) - five, axis=1).mean() < SAME_FACE * eye_distance:
+            return face.landmarks
+    raise InputError("no face found where its five landmarks are; give all 68 landmarks in a file")
+
+
+def check_scan(scan: ScanMesh) -> None:
+    """Raise `InputError` unless the scan is in millimetres, and its landmarks lie on it."""
+    check_scan_unit(scan.landmarks)
+    distances = np.linalg.norm(scan.landmarks[:, None] - scan.points[None], axis=-1).min(axis=1)
+    if not distances.max() < FARTHEST_FROM_SCAN_MM:
+        raise InputError(
+            f"a landmark of its scan lies {distances.max():.4g} mm off the scan's points: they are in other "
+            "units or frames"
+        )
 
 
 def check_face_like(points: Float[np.ndarray, "n 3"], reference: Float[np.ndarray, "n 3"], mm: float) -> None:

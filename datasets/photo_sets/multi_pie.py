@@ -37,7 +37,7 @@ class MultiPie(PhotoSet):
                 shots[subject, session, recording, light].setdefault(camera, path)
         samples = []
         for (subject, session, recording, light), cameras in sorted(shots.items()):
-            for angle in config.angles:
+            for angle in sorted(set(config.angles)):
                 paths = [cameras.get(camera) for camera in (FRONT, *SIDES[angle])]
                 if all(paths):
                     photos = tuple(PhotoFile(path, landmarks_beside(path)) for path in paths)

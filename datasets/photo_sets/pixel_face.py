@@ -7,8 +7,8 @@
     DIR/val/...                                                the same for test
 
 Points and scans are in units of 100 mm. The photos are stored turned and mirrored. Where the folders train
-and val (or test) are missing, subjects are split by chance. There may be other folders above or below;
-subjects are told from expressions by their names, of which only expressions come again in other folders.
+and val (or test) are missing, subjects are split by chance. Where there is another folder between that of the
+expression and those of the views, give `--subject-folder 3`.
 
 The 106 points have the order of the usual 106-point scheme: 0-32 outline, 33-42 upper edge of the brows,
 43-51 nose, 52-63 eyes, 64-71 lower edge of the brows, 72-83 more of eyes and nose, 84-103 lips, 104-105
@@ -16,7 +16,6 @@ pupils. Of these the 51 are used that are also iBUG's, at the places of the 101 
 has them. (The paper's 101 are another choice of the 106, for which its authors give vertices of BFM only.)
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,9 +57,9 @@ class PixelFace(PhotoSet):
         folders = sorted({path.parents[1] for path in photos if path.parent.name in ("0", "1", "2")})
         if not folders:
             raise InputError(f"{source}: has no photos .../SUBJECT/EXPRESSION/0/t.jpg, 1/t.jpg, 2/t.jpg")
-        subjects = tell_subjects([_within_split(folder.relative_to(source).parts) for folder in folders])
+        check_subjects([folder.relative_to(source).parts for folder in folders], config.subject_folder)
         scans = {path.stem: path for path in source.glob("*_obj/*.obj")}
-        return [_sample(source, folder, subject, scans) for folder, subject in zip(folders, subjects)]
+        return [_sample(source, folder, config.subject_folder, scans) for folder in folders]
 
     @staticmethod
     def read_truth(
@@ -80,29 +79,34 @@ class PixelFace(PhotoSet):
         return Truth(landmarks_3d=landmarks_3d, scan=scan)
 
 
-def tell_subjects(folders: Sequence[tuple[str, ...]]) -> list[str]:
-    """The subject of each sample, from the names of the folders that lead to it.
-
-    The innermost folder is a subject unless folders of its name are in several others, as those of
-    expressions are; then it is the one around it, and so on.
-    """
-    names = list(folders)
-    while any(len(parts) > 1 for parts in names):
-        parents = defaultdict(set)
-        for parts in names:
-            parents[parts[-1]].add(parts[:-1])
-        if all(len(above) == 1 for above in parents.values()):
-            break
-        names = [parts[:-1] if len(parts) > 1 else parts for parts in names]
-    return [parts[-1] for parts in names]
+def subject_of(folder: tuple[str, ...], level: int) -> str:
+    """Name of the subject's folder, so many above those of the views."""
+    if len(folder) < level:
+        raise InputError(
+            f"{'/'.join(folder) or '.'}: has not enough folders above it; --source must be the folder with "
+            "all subjects (and --subject-folder says how many folders above 0, 1, 2 they are)"
+        )
+    return folder[-level]
 
 
-def _within_split(parts: tuple[str, ...]) -> tuple[str, ...]:
-    return parts[1:] if len(parts) > 1 and parts[0].lower() in SPLIT_FOLDERS else parts
+def check_subjects(folders: Sequence[tuple[str, ...]], level: int) -> None:
+    """Raise `InputError` where folders in several places have one subject's name: expressions, likely."""
+    places = {}
+    for folder in folders:
+        subject = subject_of(folder, level)
+        place = folder[:-level]
+        if place and place[0].lower() in SPLIT_FOLDERS:
+            place = place[1:]
+        if places.setdefault(subject, place) != place:
+            raise InputError(
+                f"{subject} is the name of folders in {'/'.join(places[subject])} and in {'/'.join(place)}: "
+                f"is it an expression's? Say where subjects are by --subject-folder {level + 1}"
+            )
 
 
-def _sample(source: Path, folder: Path, subject: str, scans: dict[str, Path]) -> Sample:
+def _sample(source: Path, folder: Path, level: int, scans: dict[str, Path]) -> Sample:
     parts = folder.relative_to(source).parts
+    subject = subject_of(parts, level)
     files = []
     for view in range(3):
         there = [folder / str(view) / name for name in PHOTO_NAMES]
@@ -110,7 +114,7 @@ def _sample(source: Path, folder: Path, subject: str, scans: dict[str, Path]) ->
         files.append(PhotoFile(path, landmarks_beside(path), view, read_stored_photo))
     truth = {"points": folder / "fusion" / "nicp_106_pts.txt"}
     objects = sorted((folder / "fusion").glob("*.obj"))
-    expression = parts[parts.index(subject) + 1] if subject in parts[:-1] else ""
+    expression = parts[1 - level] if level > 1 else ""
     if subject + expression in scans:
         truth["scan"] = scans[subject + expression]
     elif objects:

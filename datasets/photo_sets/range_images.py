@@ -39,8 +39,9 @@ def read_range_image(path: Path) -> RangeImage:
         )
     x, y, z, u, v = np.frombuffer(content, "<f8", offset=start).reshape(5, -1)
     points = np.stack([x, y, z], axis=-1)
-    seen = (points != background).all(axis=1) & np.isfinite(points).all(axis=1)
-    points, photo_xy = points[seen], np.stack([u, v], axis=-1)[seen]
+    photo_xy = np.stack([u, v], axis=-1)
+    seen = (points != background).all(axis=1) & np.isfinite([x, y, z, u, v]).all(axis=0)
+    points, photo_xy = points[seen], photo_xy[seen]
     if len(points) < 3:
         raise InputError(f"{path}: the scanner saw {len(points)} points; a face has thousands")
     if np.corrcoef(points[:, 1], photo_xy[:, 1])[0, 1] > 0:  # counted from the photo's bottom

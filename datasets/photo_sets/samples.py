@@ -10,15 +10,24 @@ from dfmvr_jax.photos.preparation import PhotoFile
 from render.array_types import Float, Int, UInt8
 
 
+def printable(text: str) -> str:
+    """Text that can be written: names of files may hold bytes that are no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 @dataclasses.dataclass(frozen=True)
 class Sample:
     """The files of one face: one example of the data set, if they will do."""
 
     subject: str  # the person: no person is in two splits
-    name: str  # unique in the data set
+    name: str  # one of its own in the data set
     photos: tuple[PhotoFile, ...]  # one a view
     truth: dict[str, Path] = dataclasses.field(default_factory=dict)  # files of what else is known, by kind
     split: str | None = None  # train, validation or test, if the folder says so
+
+    def __post_init__(self):
+        for field in ("subject", "name"):
+            object.__setattr__(self, field, printable(getattr(self, field)))
 
 
 class ScanMesh(NamedTuple):

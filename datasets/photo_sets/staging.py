@@ -4,18 +4,21 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
 import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from datasets.photo_sets.samples import Sample
-from dfmvr_jax.errors import InputError
+from datasets.photo_sets.samples import Sample, printable
+from dfmvr_jax.errors import InputError, one_line
 
 SETTINGS_FILE = "settings.json"
 
@@ -40,28 +43,40 @@ def stage(
         yield from map(_stage_one, jobs)
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(processes, context, initializer=_follow_the_parent)
     with contextlib.ExitStack() as stack:
         stack.callback(pool.shutdown, cancel_futures=True)
-        yield from pool.map(_stage_one, jobs)
+        try:
+            yield from pool.map(_stage_one, jobs)
+        except BrokenProcessPool:
+            raise InputError(
+                f"one of the {processes} processes was killed, probably for want of memory: the same command "
+                "goes on; give it fewer --processes"
+            ) from None
 
 
 def open_staging(folder: Path, settings: dict) -> None:
     """Make the folder; raises `InputError` where it holds samples prepared with other settings."""
-    path = folder / SETTINGS_FILE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        found = json.loads(path.read_text()) if path.is_file() else None
-        if found is None:
-            path.write_text(json.dumps(settings, indent=2))
+        if not (folder / SETTINGS_FILE).exists():
+            (folder / SETTINGS_FILE).write_text(json.dumps(settings, indent=2) + "\n")
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written to ({error.strerror or error})") from None
+    check_settings(folder, settings)
+
+
+def check_settings(folder: Path, settings: dict) -> None:
+    """Raise `InputError` where what is in the folder was prepared with other settings."""
+    try:
+        found = json.loads((folder / SETTINGS_FILE).read_text())
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: cannot be used ({error}); delete it, or name another folder") from None
-    if found is not None and found != settings:
-        changed = [f"{key}: {settings[key]!r}, not {found.get(key)!r}" for key in settings]
-        changed = [text for text, key in zip(changed, settings) if settings[key] != found.get(key)]
+        raise InputError(f"{folder}: does not say how it was prepared ({error}); delete it") from None
+    changed = [f"{k}: {settings[k]!r}, not {found.get(k)!r}" for k in settings if settings[k] != found.get(k)]
+    if changed:
         raise InputError(
-            f"{folder}: holds the beginning of this data set, prepared with other settings "
-            f"({'; '.join(changed) or 'of another version'}): give the same, or another name, or delete it"
+            f"{folder}: was prepared, or begun, with other settings ({'; '.join(changed)}): give the same, "
+            "or another variant's name, or delete it"
         )
 
 
@@ -74,11 +89,15 @@ def read_staged(path: Path) -> dict[str, np.ndarray]:
 def _stage_one(job: tuple[Sample, Callable, Path]) -> Outcome:
     sample, make, path = job
     if path.is_file():
-        return Outcome(sample, path, "")
+        with contextlib.suppress(Exception):  # a file that a power failure damaged is made again
+            read_staged(path)
+            return Outcome(sample, path, "")
     try:
         arrays = make(sample)
     except InputError as error:
-        return Outcome(sample, path, str(error))
+        return Outcome(sample, path, printable(str(error)))
+    except Exception as error:  # what no check foresaw, in one of 30,000 samples, must not end it all
+        return Outcome(sample, path, printable(one_line(error)))
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".unfinished", delete=False) as file:
             try:
@@ -94,9 +113,29 @@ def _stage_one(job: tuple[Sample, Callable, Path]) -> Outcome:
 
 
 def _file_of(sample: Sample, folder: Path) -> Path:
-    """A name that no folder or file name of the data set can lead elsewhere."""
-    return folder / f"{hashlib.sha256(sample.name.encode(errors='surrogateescape')).hexdigest()}.npz"
+    """Another one when the sample's files or split change; no name in the data set can lead elsewhere."""
+    files = [*sample.truth.values()]
+    for photo in sample.photos:
+        files += [photo.path, *([photo.landmarks] if photo.landmarks else [])]
+    identity = [sample.name, sample.split, *([printable(str(file)), *_version(file)] for file in files)]
+    return folder / f"{hashlib.sha256(json.dumps(identity).encode()).hexdigest()}.npz"
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _version(file: Path) -> tuple[int, int]:
+    """Size and time of the last change; zeros for a file that is not there."""
+    try:
+        status = file.stat()
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _follow_the_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def end_with_parent():
+        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()

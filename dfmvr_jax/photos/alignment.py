@@ -15,6 +15,7 @@ from render.array_types import Float
 from render.camera import Camera, face_camera
 
 YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best is taken
+FARTHEST_LANDMARK = 10  # coordinate, in sides of the photo
 SMALLEST_FACE = 16  # extent of the landmarks, pixels
 LARGEST_ANGLE = 1.4  # of yaw and pitch, radians
 LARGEST_MISFIT = 0.08  # root mean square in crop sides; real faces have about 0.01
@@ -87,6 +88,8 @@ def head_yaw(landmarks: Float[np.ndarray, "n 2"], model: MorphableModel) -> floa
 def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int) -> None:
     """Raise `InputError` where landmarks cannot be pixels of a photo of this size."""
     outside = np.mean(((landmarks < 0) | (landmarks > (width, height))).any(axis=1))
+    if abs(landmarks).max() > FARTHEST_LANDMARK * max(width, height):
+        outside = 1.0
     (left, top), (right, bottom) = landmarks.min(axis=0), landmarks.max(axis=0)
     if outside > 0.5 or max(right - left, bottom - top) < SMALLEST_FACE:
         raise InputError(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
 
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.errors import InputError
@@ -18,7 +17,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw
 from dfmvr_jax.photos.detection import Detector, find_face
 from dfmvr_jax.photos.landmark_files import read_landmarks
-from dfmvr_jax.photos.reading import read_photo
+from dfmvr_jax.photos.reading import is_photo, read_photo
 from render.array_types import Float
 
 LARGEST_YAW = math.radians(60)  # beyond it half of the landmarks are hidden, and detectors guess
@@ -136,8 +135,7 @@ def find_photo_files(folder: Path) -> list[PhotoFile]:
 
     Photos that are called left, front and right are these views.
     """
-    readable = Image.registered_extensions()
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in readable)
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and is_photo(path))
     named = {path.stem for path in paths} <= set(VIEWS)
     return [
         PhotoFile(path, landmarks_beside(path), VIEWS.index(path.stem) if named else None) for path in paths

@@ -9,6 +9,15 @@ from PIL import Image, ImageOps
 from dfmvr_jax.errors import InputError
 from render.array_types import Float
 
+# what cameras and scanners write; Pillow knows others that run programs, such as PostScript
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def is_photo(path: Path) -> bool:
+    """Whether a file is called like a photo; hidden files are not."""
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    return kind in FORMATS and not path.name.startswith(".")
+
 
 def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
     """An image file as RGB in [0, 1], float32, turned upright as its EXIF orientation says.
@@ -20,7 +29,7 @@ def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path)
+            image = Image.open(path, formats=FORMATS)
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16 bits of grey
             grey = np.asarray(image, np.float32) / 65535
@@ -38,7 +47,7 @@ def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
         ) from None
     except Image.UnidentifiedImageError:
         raise InputError(f"{path}: is not an image that Pillow can read; save it as PNG or JPEG") from None
-    except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow raises for damaged files
+    except Exception as error:  # Pillow raises errors of many kinds for damaged files
         raise InputError(
             f"{path}: cannot be read as an image ({error}); expected a whole PNG or JPEG file, save it anew"
         ) from None
