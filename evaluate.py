@@ -72,7 +72,8 @@ def main() -> None:
 
     if not results:
         raise InputError(
-            f"{subjects.path}: split {command.split} has no true meshes; choose test or validation"
+            f"{subjects.path}: split {command.split} has no true meshes and no scans; choose test or "
+            "validation of a data set that has"
         )
     if len(results) < len(subjects):
         print(f"{len(subjects) - len(results)} of {len(subjects)} have no scan and were left out")

@@ -46,9 +46,14 @@ def known_names() -> list[str]:
 DEFAULT_VARIANT = "full"
 
 
+def with_variant(name: str) -> str:
+    """The name of a data set, which stands for its usual variant where it has none."""
+    return name if "/" in name else f"{name}/{DEFAULT_VARIANT}"
+
+
 def data_set_folder(name: str, directory: str | Path) -> Path:
     """Where the prepared data set `name`, such as synthetic/small, is."""
-    return Path(directory, name, str(builder_class(name).VERSION))
+    return Path(directory, with_variant(name), str(builder_class(name).VERSION))
 
 
 def write_data_set(
@@ -69,7 +74,7 @@ def write_data_set(
         try:
             builder = builder_type(config=variant, data_dir=str(directory))
             builder.download_and_prepare(file_format="array_record")
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # array_record has no OSError for a full disk
             raise InputError(
                 f"{directory}: the data set could not be written there ({one_line(error)}); "
                 "make room or set another data directory"

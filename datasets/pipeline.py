@@ -17,12 +17,12 @@ from datasets.builders import (
     builder_class,
     data_set_folder,
     known_names,
-    one_line,
+    with_variant,
     write_data_set,
 )
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.config import Config, DataConfig
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
@@ -146,15 +146,18 @@ def load_split(config: DataConfig, split: str) -> Split:
     except Exception as error:
         raise InputError(
             f"{folder}: cannot be read as the data set {config.name} ({one_line(error)}); "
-            "delete or rename this folder, and the data set is prepared again"
+            "delete or rename this folder, and prepare the data set again"
         ) from error
-    raise InputError(f"{folder}: has no split {split!r}, only {', '.join(names)}")
+    raise InputError(
+        f"{folder}: has no split {split!r}, only {', '.join(names)}; choose another, or prepare the data set "
+        "with other shares or a list (datasets.prepare --help)"
+    )
 
 
 def prepare_synthetic(config: DataConfig) -> None:
     """Prepare a variant of the synthetic data set. Raises `InputError` for all others, and says how to."""
     folder = data_set_folder(config.name, config.directory)
-    data_set, _, variant = config.name.partition("/")
+    data_set, _, variant = with_variant(config.name).partition("/")
     if BUILDERS[data_set] != SYNTHETIC:
         raise InputError(
             f"{folder}: the data set {config.name} is not there; prepare it once by: "

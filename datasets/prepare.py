@@ -21,10 +21,10 @@ from rich.table import Table
 
 from datasets.builders import (
     BUILDERS,
-    DEFAULT_VARIANT,
     SYNTHETIC,
     builder_class,
     data_set_folder,
+    with_variant,
     write_data_set,
 )
 from datasets.photo_sets.builder import REPORT_FILE, Label, PhotoSetConfig, settings_of
@@ -34,6 +34,7 @@ from datasets.pipeline import prepare_synthetic
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import load_parse_net
 from dfmvr_jax.photos.detection import DetectorName
@@ -61,17 +62,15 @@ class PrepareCommand:
     processes: int = os.cpu_count() or 1  # that prepare samples
     # pixel_face: how many folders above those of the views, 0, 1 and 2, that of the subject is
     subject_folder: int = PhotoSetConfig.subject_folder
-    left_yaw: int = (
-        PhotoSetConfig.left_yaw
-    )  # bosphorus: degrees the head is turned in the left photo: 10 to 45
+    left_yaw: int = PhotoSetConfig.left_yaw  # bosphorus: of the left photo, degrees: 10, 20, 30, 45
     angles: tuple[int, ...] = PhotoSetConfig.angles  # multi_pie: of the side cameras, degrees: 15, 30, 45, 60
 
 
 def main() -> None:
     command = parse_command(PrepareCommand, __doc__)
     kind = builder_class(command.name)
-    data_set, _, variant = command.name.partition("/")
-    name = f"{data_set}/{variant or DEFAULT_VARIANT}"
+    name = with_variant(command.name)
+    data_set, _, variant = name.partition("/")
     folder = data_set_folder(name, command.directory)
     if BUILDERS[data_set] == SYNTHETIC:
         prepare_synthetic(DataConfig(name=name, directory=str(command.directory)))
@@ -91,7 +90,9 @@ def main() -> None:
         print(
             f"prepared: {folder}; which sample went where, and why some were left out: {folder / REPORT_FILE}"
         )
-        print(f"see whether all is right: python -m datasets.show {name} --directory {command.directory}")
+        split = next(outcome.sample.split for outcome in builder.outcomes if not outcome.reason)
+        show = f"python -m datasets.show {name} --directory {command.directory} --split {split}"
+        print(f"see whether all is right: {show}")
 
 
 def keep_records(staging: Path, folder: Path) -> None:
@@ -113,7 +114,8 @@ def check_command(command: PrepareCommand, variant: str) -> None:
         raise InputError(f"--source {command.source}: there is no such folder")
     if command.split_list and not command.split_list.is_file():
         raise InputError(f"--split-list {command.split_list}: there is no such file")
-    if variant and not all(character.isalnum() or character in "_-" for character in variant):
+    load_face_model(command.face_model)  # says so where there is none
+    if not variant or not all(character.isalnum() or character in "_-" for character in variant):
         raise InputError(f"{command.name}: a variant is called by letters, digits, - and _")
     if not 32 <= command.image_size <= LARGEST_CROP or command.image_size % 16:
         raise InputError(

@@ -466,6 +466,28 @@ def test_processes_share_each_batch(train, processes):
 # ---------------------------------------------------------------------- damaged examples
 
 
+def read_records(file):
+    return [bytes(record) for record in array_record_module.ArrayRecordReader(str(file)).read_all()]
+
+
+def write_records(file, records):
+    """Uncompressed, so that what is in them can be found."""
+    file.unlink()
+    writer = array_record_module.ArrayRecordWriter(str(file), "group_size:1,uncompressed")
+    for record in records:
+        writer.write(record)
+    writer.close()
+
+
+def damage_record(file, text):
+    """Overwrite a few bytes of the record with that text."""
+    write_records(file, read_records(file))
+    content = bytearray(file.read_bytes())
+    at = content.index(text)
+    content[at : at + 5] = bytes(5)
+    file.write_bytes(content)
+
+
 @pytest.fixture(params=["photo", "record"])
 def damaged(config, tmp_path, request):
     """A function that opens a data set whose training example 2 is damaged, a photo of it or all of it."""
@@ -473,19 +495,12 @@ def damaged(config, tmp_path, request):
     folder = tmp_path / f"synthetic/tiny/{VERSION}"
     (file,) = folder.glob("*train.array_record*")
     if request.param == "photo":
-        records = [bytes(record) for record in array_record_module.ArrayRecordReader(str(file)).read_all()]
+        records = read_records(file)
         start = records[2].index(b"\xff\xd8\xff")  # of the first JPEG
         records[2] = records[2][:start] + bytes(20) + records[2][start + 20 :]
-        file.unlink()
-        writer = array_record_module.ArrayRecordWriter(str(file), "group_size:1")
-        for record in records:
-            writer.write(record)
-        writer.close()
+        write_records(file, records)
     else:
-        content = bytearray(file.read_bytes())
-        at = content.index(b"train-00002")
-        content[at : at + 5] = bytes(5)
-        file.write_bytes(content)
+        damage_record(file, b"train-00002")
 
     def opened(**choices):
         return load_split(dataclasses.replace(config, directory=str(tmp_path), **choices), "train")
@@ -520,10 +535,7 @@ def test_a_damaged_example_is_skipped_named_once_and_counted(damaged, train, cap
 def test_the_last_example_of_a_file_may_be_damaged_too(config, tmp_path):
     shutil.copytree(config.directory, tmp_path, dirs_exist_ok=True)
     (file,) = tmp_path.glob(f"synthetic/tiny/{VERSION}/*train.array_record*")
-    content = bytearray(file.read_bytes())
-    at = content.index(b"train-00005")
-    content[at : at + 5] = bytes(5)
-    file.write_bytes(content)
+    damage_record(file, b"train-00005")
     data_config = dataclasses.replace(config, directory=str(tmp_path))
     with pytest.raises(InputError, match="cannot be read as the data set"):
         load_split(data_config, "train")

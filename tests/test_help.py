@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[1]
             ["-m", f"dfmvr_jax.{name}"]
             for name in ("import_torch", "export_torch", "export_stablehlo", "prepare_bfm")
         ),
+        ["-m", "datasets.prepare"],
     ],
     ids=lambda command: command[-1],
 )

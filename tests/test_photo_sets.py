@@ -140,6 +140,8 @@ def test_photo_folder(prepared, subjects):
         np.testing.assert_allclose(
             example["photos"][0, 31:33, 31:33].mean((0, 1)), seen.mean((0, 1)), atol=0.1
         )
+    directory = Path(splits["train"].path).parents[2]
+    assert len(load_split(DataConfig(name="photo_folder", directory=str(directory)), "test")) == 1
     assert splits["train"].metadata == {
         "image_size": CROP, "face_model": MODEL, "views": 3, "labels": "none", "landmarks_3d": "none"
     }  # fmt: skip
@@ -266,24 +268,28 @@ def test_every_set_can_be_looked_at(prepared, tmp_path, monkeypatch, capsys):
 def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_path, monkeypatch, capsys):
     good, _ = prepared("photo_folder")
     source = tmp_path / "people"
-    for name in ("a_good", "b_good", "c_good", "nobody", "damaged", "two_photos", "turned", "away"):
+    bad = ("nobody", "damaged", "two_photos", "one_photo", "turned", "away")
+    for name in ("a_good", "b_good", "c_good", *bad):
         shutil.copytree(good / "person0", source / name)
     miniature_sets.save(np.full((200, 200, 3), 90, np.uint8), source / "nobody" / "a.png")
     (source / "damaged" / "b.png").write_bytes((source / "damaged" / "b.png").read_bytes()[:2000])
     (source / "two_photos" / "b.png").unlink()
+    for name in "bc":
+        (source / "one_photo" / f"{name}.png").unlink()
     shutil.copy(source / "turned" / "c.png", source / "turned" / "b.png")
     for old, new in zip("cab", ("right", "front", "left")):  # left and right swapped
         (source / "away" / f"{old}.png").rename(source / "away" / f"{new}.png")
     command = prepare_command("photo_folder/mine", source, tmp_path / "data")
     code, printed, _ = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])
-    assert code == 0 and "5 of 8 samples were left out" in printed
+    assert code == 0 and "6 of 9 samples were left out" in printed
     folder = tmp_path / "data" / "photo_folder" / "mine" / "1.0.0"
     with open(folder / "report.csv") as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
     expected = {
         "nobody": "nobody/a.png: no face found",
         "damaged": "damaged/b.png: cannot be read as an image",
-        "two_photos": "2 photos of a subject",
+        "two_photos": "has 2 photos, expected 3",
+        "one_photo": "has 1 photos, expected 3",
         "turned": "do not show the head from the left, the front and the right",
         "away": "the nose points to the wrong side",
     }
@@ -409,6 +415,8 @@ def test_folders_of_something_else(name, tmp_path, monkeypatch, capsys, face_mes
         (("bosphorus", "--source", ".", "--left-yaw", 90), "--left-yaw 90: expected one of 10, 20, 30, 45"),
         (("multi_pie", "--source", ".", "--angles", 44), "--angles 44: expected some of 15, 30, 45, 60"),
         (("multi_pie", "--source", ".", "--parse-net", "nowhere"), "nowhere/config.json is missing"),
+        (("multi_pie", "--source", ".", "--face-model", "nowhere"), "face model nowhere"),
+        (("multi_pie", "--source", ".", "--processes", 0), "--processes 0: expected 1 or more"),
         (("synthetic/smal",), "synthetic/small"),
     ],
 )

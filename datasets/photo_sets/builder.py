@@ -142,6 +142,7 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         open_staging(staging, settings_of(type(self), config))
         make = functools.partial(
             make_example,
+            views=self.views,
             read_truth=self.read_truth,
             face_model=config.face_model,
             detector=config.detector,

@@ -26,12 +26,13 @@ NO_SCAN = ScanMesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32), np.full((7, 3),
 
 
 def make_example(
-    sample: Sample, read_truth, face_model: str, detector: DetectorName, image_size: int
+    sample: Sample, views: int, read_truth, face_model: str, detector: DetectorName, image_size: int
 ) -> dict[str, np.ndarray]:
     """The example as it is staged: the features of `builder.PhotoSet`, image files as arrays of their bytes.
 
     Args:
       sample: with its split; training needs no scan, so it is left out there.
+      views: how many photos a sample must have.
       read_truth: `PhotoSet.read_truth` of its data set.
       face_model: whose mean face says how faces lie in the crops.
       detector: of faces and landmarks that no file gives.
@@ -40,6 +41,8 @@ def make_example(
     Raises:
       InputError: the sample will not do.
     """
+    if len(sample.photos) != views:
+        raise InputError(f"{sample.name}: has {len(sample.photos)} photos, expected {views}")
     model = _face_model(face_model)
     get_detector = functools.partial(_detector, detector)
     photos = [prepare_photo(file, get_detector, model, image_size) for file in sample.photos]

@@ -45,7 +45,8 @@ class MultiPie(PhotoSet):
                     samples.append(Sample(subject, name, photos))
         if not samples:
             raise InputError(
-                f"{source}: has no photos of one moment by the cameras 051 and, say, 130 and 041; expected "
-                "names like 001_01_01_051_06_crop_128.png (subject, session, recording, camera, light)"
+                f"{source}: has no photos of one moment by the cameras {FRONT} and, at the angles asked for, "
+                f"{' or '.join(' and '.join(SIDES[angle]) for angle in config.angles)}; expected names like "
+                "001_01_01_051_06_crop_128.png (subject, session, recording, camera, light)"
             )
         return samples
