@@ -20,6 +20,7 @@ PHOTO_SETS = {
     "pixel_face": ("datasets.photo_sets.pixel_face", "PixelFace"),
 }
 BUILDERS = {"synthetic": SYNTHETIC} | PHOTO_SETS
+DEFAULT_VARIANT = "full"
 
 # TFDS decodes with Pillow where there is no OpenCV, and warns of it; and it warns of variants of our own
 TOLD_ANYWAY = ("OpenCV is not installed", "Using custom data configuration")
@@ -41,9 +42,6 @@ def known_names() -> list[str]:
     """Names of data sets; of photos, with the variant that `datasets.prepare` makes unless told otherwise."""
     variants = [f"synthetic/{variant.name}" for variant in builder_class("synthetic").BUILDER_CONFIGS]
     return sorted([*variants, *(f"{name}/{DEFAULT_VARIANT}" for name in PHOTO_SETS)])
-
-
-DEFAULT_VARIANT = "full"
 
 
 def with_variant(name: str) -> str:

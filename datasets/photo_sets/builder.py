@@ -117,13 +117,11 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         config = self.builder_config
         load_detector(config.detector)  # or say at once what is missing
         self.outcomes = self._stage()
-        return {
-            split: self._generate_examples(
-                [o for o in self.outcomes if o.sample.split == split and not o.reason]
-            )
-            for split in SPLITS
-            if any(o.sample.split == split and not o.reason for o in self.outcomes)
-        }
+        kept = {split: [] for split in SPLITS}
+        for outcome in self.outcomes:
+            if not outcome.reason:
+                kept[outcome.sample.split].append(outcome)
+        return {split: self._generate_examples(outcomes) for split, outcomes in kept.items() if outcomes}
 
     def _stage(self) -> list[Outcome]:
         config = self.builder_config

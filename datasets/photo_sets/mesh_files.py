@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.photos.landmark_files import numbers
 from render.array_types import Float, Int
 
@@ -33,7 +33,7 @@ def read_obj(path: Path) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3
         mesh = trimesh.load(path, force="mesh", process=False, maintain_order=True, skip_materials=True)
         vertices, triangles = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
     except Exception as error:  # whatever a damaged file brings about
-        raise InputError(f"{path}: cannot be read as a mesh ({' '.join(str(error).split())[:200]})") from None
+        raise InputError(f"{path}: cannot be read as a mesh ({one_line(error)})") from None
     if not len(vertices) or not np.isfinite(vertices).all():
         raise InputError(f"{path}: has no vertices, or some that are not finite")
     return vertices, triangles

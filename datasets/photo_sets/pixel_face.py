@@ -39,7 +39,6 @@ PHOTO_NAMES = ("t.jpg", "t.bmp", "t.png")
 SPLIT_FOLDERS = {"train": "train", "val": "test", "validation": "test", "eva": "test", "test": "test"}
 # of the 106 points, those that are iBUG's 17 to 67: brows, nose, eyes, lips
 IBUG_OF_106 = np.r_[33:43, 43:52, 52:64, 84:104]
-FIRST_SHARED = JAW  # of iBUG's 68
 
 
 def read_stored_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
@@ -69,9 +68,9 @@ class PixelFace(PhotoSet):
         points = UNIT_MM * read_points(path, 106)
         shared = points[IBUG_OF_106]
         with naming(path):
-            check_face_like(shared, mean_landmarks(model)[FIRST_SHARED:], model.unit_mm)
+            check_face_like(shared, mean_landmarks(model)[JAW:], model.unit_mm)
         landmarks_3d = np.full((101, 3), np.nan)
-        landmarks_3d[FIRST_SHARED:68] = shared
+        landmarks_3d[JAW:68] = shared
         scan = None
         if "scan" in sample.truth and sample.split != "train":
             vertices, triangles = read_obj(sample.truth["scan"])
