@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import io
 import logging
+import tempfile
 from pathlib import Path
 
 import tensorflow_datasets as tfds
@@ -68,10 +69,13 @@ def write_data_set(
     except OSError as error:
         raise InputError(f"{directory}: no folder ({error.strerror}); set another data directory") from error
     tfds.disable_progress_bar()  # the builders show one of their own
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS says the same in more words
+    with (
+        contextlib.redirect_stdout(io.StringIO()),  # TFDS says the same in more words
+        tempfile.TemporaryDirectory() as downloads,  # it makes a folder, and nothing is downloaded
+    ):
         try:
             builder = builder_type(config=variant, data_dir=str(directory))
-            builder.download_and_prepare(file_format="array_record")
+            builder.download_and_prepare(download_dir=downloads, file_format="array_record")
         except (OSError, RuntimeError) as error:  # array_record has no OSError for a full disk
             raise InputError(
                 f"{directory}: the data set could not be written there ({one_line(error)}); "

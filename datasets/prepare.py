@@ -73,6 +73,7 @@ def main() -> None:
     data_set, _, variant = name.partition("/")
     folder = data_set_folder(name, command.directory)
     if BUILDERS[data_set] == SYNTHETIC:
+        check_synthetic(command)
         prepare_synthetic(DataConfig(name=name, directory=str(command.directory)))
         print(f"prepared: {folder}")
         return
@@ -93,6 +94,14 @@ def main() -> None:
         split = next(outcome.sample.split for outcome in builder.outcomes if not outcome.reason)
         show = f"python -m datasets.show {name} --directory {command.directory} --split {split}"
         print(f"see whether all is right: {show}")
+
+
+def check_synthetic(command: PrepareCommand) -> None:
+    """Raise `InputError` for flags that say nothing of a synthetic data set."""
+    for field in dataclasses.fields(command):
+        if field.name not in ("name", "directory") and getattr(command, field.name) != field.default:
+            flag = field.name.replace("_", "-")
+            raise InputError(f"--{flag}: says nothing of {command.name}, which is as its variant's name says")
 
 
 def keep_records(staging: Path, folder: Path) -> None:
@@ -160,6 +169,8 @@ def print_summary(outcomes: list[Outcome]) -> None:
         of_split = [sample for sample in kept if sample.split == split]
         table.add_row(split, str(len({sample.subject for sample in of_split})), str(len(of_split)))
     Console().print(table)
+    if not all(any(sample.split == split for sample in kept) for split in ("train", "validation")):
+        print("train.py wants samples in train and in validation, this set is for evaluation only")
     left_out = [outcome for outcome in outcomes if outcome.reason]
     if left_out:
         print(f"{len(left_out)} of {len(outcomes)} samples were left out:")
@@ -170,4 +181,4 @@ def print_summary(outcomes: list[Outcome]) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, stopped="stopped; the same command goes on")

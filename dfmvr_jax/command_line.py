@@ -55,13 +55,13 @@ def parse_command(command: type, description: str):
     return tyro.cli(command, description=description, config=_STYLE)
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a program; an `InputError` becomes one line on stderr and exit code 2."""
+def run(main: Callable[[], None], stopped: str = "stopped") -> None:
+    """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`."""
     try:
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+        print(stopped, file=sys.stderr)
         sys.exit(130)

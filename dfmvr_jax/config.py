@@ -224,9 +224,9 @@ def config_from_json(value: Any) -> Config:
 
 
 def differing_fields(ours: Config, theirs: Config) -> list[str]:
-    """The fields in which two configs differ, each as `field: ours, not theirs`."""
+    """The fields in which two configs differ, each as `field is theirs there, ours here`."""
     a, b = flat_fields(ours), flat_fields(theirs)
-    return [f"{name}: {a[name]!r}, not {b[name]!r}" for name in a if a[name] != b[name]]
+    return [f"{name} is {b[name]!r} there, {a[name]!r} here" for name in a if a[name] != b[name]]
 
 
 def changed(config: Settings, values: dict[str, Any]) -> Settings:

@@ -74,7 +74,7 @@ def test_evaluation_reports_beside_the_mean_face(trained, monkeypatch, capsys):
     assert code == 0
     report = trained / "run" / "evaluation"
     metrics = json.loads((report / "metrics.json").read_text())
-    assert metrics["subjects"] == 2
+    assert metrics["faces"] == 2
     assert metrics["predicted"]["rmse_mm"]["mean"] > 0 and metrics["mean_face"]["rmse_mm"]["mean"] > 0
     assert len((report / "subjects.csv").read_text().splitlines()) >= 3
     assert Image.open(report / "error_maps.png").size[0] > 32 * 6
@@ -348,4 +348,4 @@ def test_evaluation_on_scans_of_real_photos(trained, face_mesh, monkeypatch, cap
     )  # fmt: skip
     assert code == 0 and "mean face" in out
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
-    assert metrics["subjects"] == 2 and 0.3 < metrics["mean_face"]["rmse_mm"]["mean"] < 5
+    assert metrics["faces"] == 2 and 0.3 < metrics["mean_face"]["rmse_mm"]["mean"] < 5

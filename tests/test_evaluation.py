@@ -262,7 +262,7 @@ def test_report_files_hold_every_number(tmp_path):
     rows = [result_row("anna", 1), result_row("bert, the second", 3)]
     write_report(tmp_path, rows)
     summary = json.loads((tmp_path / "metrics.json").read_text())
-    assert summary["subjects"] == 2
+    assert summary["faces"] == 2
     assert summary["predicted"]["mean_mm"] == {"mean": 4.0, "std": 2.0}
     assert summary["mean_face"]["median_mm"]["mean"] == 8.0
     with (tmp_path / "subjects.csv").open(newline="") as file:

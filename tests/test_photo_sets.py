@@ -268,9 +268,14 @@ def test_every_set_can_be_looked_at(prepared, tmp_path, monkeypatch, capsys):
 def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_path, monkeypatch, capsys):
     good, _ = prepared("photo_folder")
     source = tmp_path / "people"
-    bad = ("nobody", "damaged", "two_photos", "one_photo", "turned", "away")
+    bad = ("empty", "nobody", "damaged", "two_photos", "one_photo", "turned", "away")
     for name in ("a_good", "b_good", "c_good", *bad):
         shutil.copytree(good / "person0", source / name)
+    for photo in "abc":
+        (source / "empty" / f"{photo}.png").unlink()
+    (source / "c_good").rename(tmp_path / "elsewhere")
+    (source / "c_good").symlink_to(tmp_path / "elsewhere")
+    (source / "c_good" / "again").symlink_to(source)  # links in a circle
     miniature_sets.save(np.full((200, 200, 3), 90, np.uint8), source / "nobody" / "a.png")
     (source / "damaged" / "b.png").write_bytes((source / "damaged" / "b.png").read_bytes()[:2000])
     (source / "two_photos" / "b.png").unlink()
@@ -281,11 +286,12 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
         (source / "away" / f"{old}.png").rename(source / "away" / f"{new}.png")
     command = prepare_command("photo_folder/mine", source, tmp_path / "data")
     code, printed, _ = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])
-    assert code == 0 and "6 of 9 samples were left out" in printed
+    assert code == 0 and "7 of 10 samples were left out" in printed
     folder = tmp_path / "data" / "photo_folder" / "mine" / "1.0.0"
     with open(folder / "report.csv") as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
     expected = {
+        "empty": "has 0 photos, expected 3",
         "nobody": "nobody/a.png: no face found",
         "damaged": "damaged/b.png: cannot be read as an image",
         "two_photos": "has 2 photos, expected 3",
@@ -300,11 +306,12 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
         split = load_split(config, rows[name]["split"])
         assert name in [split[index]["subject"] for index in range(len(split))]
     assert not list(folder.parent.glob("unfinished*"))
+    assert [path.name for path in (tmp_path / "data").iterdir()] == ["photo_folder"]
 
     code, printed, _ = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])
     assert code == 0 and "is there already" in printed
     code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:], "--seed", 1)
-    assert code == 2 and "other settings (seed: 1, not 0)" in error
+    assert code == 2 and "other settings (seed is 0 there, 1 here)" in error
 
 
 def test_nothing_that_will_do(tmp_path, monkeypatch, capsys, face_mesh):
@@ -338,7 +345,7 @@ def test_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch, capsys):
     assert len(times) == 2
 
     code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command, "--seed", 1)
-    assert code == 2 and "other settings (seed: 1, not 0)" in error and "\n" not in error.strip()
+    assert code == 2 and "other settings (seed is 0 there, 1 here)" in error and "\n" not in error.strip()
     next(iter(times)).write_bytes(b"")  # as after a power failure: is made again
     again = []
     monkeypatch.setattr(staging, "_stage_one", lambda job: again.append(job[2].exists()) or make(job))
@@ -418,6 +425,8 @@ def test_folders_of_something_else(name, tmp_path, monkeypatch, capsys, face_mes
         (("multi_pie", "--source", ".", "--face-model", "nowhere"), "face model nowhere"),
         (("multi_pie", "--source", ".", "--processes", 0), "--processes 0: expected 1 or more"),
         (("synthetic/smal",), "synthetic/small"),
+        (("synthetic/small", "--source", "."), "--source: says nothing of synthetic/small"),
+        (("synthetic/small", "--image-size", 64), "--image-size: says nothing of synthetic/small"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch, capsys, face_mesh):
@@ -762,3 +771,13 @@ def test_cameras_of_multi_pie(tmp_path):
     assert [sample.name for sample in samples] == ["007_02_01_13_30", "007_02_01_13_45"]
     assert samples[0].subject == "007"
     assert samples[0].photos[0].landmarks.name == "007_02_01_051_13_crop_128.5pt"
+
+
+def test_a_changed_list_of_subjects_is_another_setting(tmp_path):
+    listed = tmp_path / "list.txt"
+    listed.write_text("anna test\n")
+    config = PhotoSetConfig(name="x", source=str(tmp_path), split_list=str(listed))
+    before = config.settings()
+    assert config.settings() == before
+    listed.write_text("anna train\n")
+    assert config.settings()["split_list"] != before["split_list"]

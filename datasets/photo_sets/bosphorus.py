@@ -17,7 +17,7 @@ import numpy as np
 
 from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
 from datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
-from datasets.photo_sets.samples import Sample, ScanMesh, Truth
+from datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
@@ -41,7 +41,7 @@ class Bosphorus(PhotoSet):
                 f"--left-yaw {config.left_yaw}: expected one of {', '.join(map(str, LEFT_YAWS))}"
             )
         samples = []
-        for front in sorted(source.rglob("*")):
+        for front in (path for _, files in walk(source) for path in files):
             if match := FRONT_PHOTO.fullmatch(front.name):
                 subject = match[1]
                 turns = (f"YR_R{config.left_yaw:02d}", "N_N", "YR_L45")

@@ -6,6 +6,7 @@ import functools
 import io
 import itertools
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -54,7 +55,11 @@ class PhotoSetConfig(tfds.core.BuilderConfig):
         own = {field.name for field in dataclasses.fields(PhotoSetConfig)}
         own -= {field.name for field in dataclasses.fields(tfds.core.BuilderConfig)}
         settings = {name: getattr(self, name) for name in sorted(own - {"staging", "processes", "label"})}
-        return settings | {"source": str(Path(self.source).resolve()), "angles": list(self.angles)}
+        settings |= {"source": str(Path(self.source).resolve()), "angles": list(self.angles)}
+        if self.split_list:
+            checksum = zlib.crc32(Path(self.split_list).read_bytes())
+            settings["split_list"] = f"{Path(self.split_list).name}, checksum {checksum:08x}"
+        return settings
 
 
 class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):

@@ -5,10 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
-from dfmvr_jax.photos.landmark_files import numbers
+from dfmvr_jax.photos.landmark_files import LARGEST_TEXT, numbers
 from render.array_types import Float, Int
 
-LARGEST_TEXT = 1 << 20  # bytes of a file of points
 LARGEST_MESH = 1 << 29  # bytes of a scan
 
 

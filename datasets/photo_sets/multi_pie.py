@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.samples import Sample
+from datasets.photo_sets.samples import Sample, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 
@@ -31,7 +31,7 @@ class MultiPie(PhotoSet):
             given = " ".join(map(str, config.angles))
             raise InputError(f"--angles {given}: expected some of {', '.join(map(str, SIDES))}")
         shots = defaultdict(dict)
-        for path in sorted(source.rglob("*")):
+        for path in (path for _, files in walk(source) for path in files):
             if match := PHOTO.fullmatch(path.name):
                 subject, session, recording, camera, light = match.groups()[:5]
                 shots[subject, session, recording, light].setdefault(camera, path)

@@ -11,7 +11,7 @@ A folder below another, DIR/anna/smiling/, is another sample of the same person,
 from pathlib import Path
 
 from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.samples import Sample
+from datasets.photo_sets.samples import Sample, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.preparation import find_photo_files
 
@@ -20,13 +20,17 @@ class PhotoFolder(PhotoSet):
     @staticmethod
     def find_samples(config: PhotoSetConfig) -> list[Sample]:
         source = Path(config.source)
-        samples = []
-        for folder in sorted(path for path in source.rglob("*") if path.is_dir()):
+        samples, people, with_photos = [], set(), set()
+        for folder, _ in walk(source):
+            if folder == source:
+                continue
+            name = folder.relative_to(source)
+            people.add(name.parts[0])
             if photos := find_photo_files(folder):
-                name = folder.relative_to(source)
+                with_photos.add(name.parts[0])
                 samples.append(Sample(name.parts[0], str(name), tuple(photos)))
         if not samples:
             raise InputError(
                 f"{source}: has no folders with photos; expected one a person, three photos in each"
             )
-        return samples
+        return samples + [Sample(person, person, ()) for person in people - with_photos]

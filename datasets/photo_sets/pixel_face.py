@@ -24,7 +24,7 @@ import numpy as np
 from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
 from datasets.photo_sets.examples import check_face_like
 from datasets.photo_sets.mesh_files import read_obj, read_points
-from datasets.photo_sets.samples import Sample, ScanMesh, Truth
+from datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
 from dfmvr_jax.face_model.morphable_model import MorphableModel
@@ -52,8 +52,8 @@ class PixelFace(PhotoSet):
     @staticmethod
     def find_samples(config: PhotoSetConfig) -> list[Sample]:
         source = Path(config.source)
-        photos = sorted(path for name in PHOTO_NAMES for path in source.rglob(name))
-        folders = sorted({path.parents[1] for path in photos if path.parent.name in ("0", "1", "2")})
+        views = (folder for folder, files in walk(source) if any(path.name in PHOTO_NAMES for path in files))
+        folders = sorted({view.parent for view in views if view.name in ("0", "1", "2")})
         if not folders:
             raise InputError(f"{source}: has no photos .../SUBJECT/EXPRESSION/0/t.jpg, 1/t.jpg, 2/t.jpg")
         check_subjects([folder.relative_to(source).parts for folder in folders], config.subject_folder)

@@ -1,6 +1,8 @@
 """What a data set's folder holds of a face, and what is known of it besides the photos."""
 
 import dataclasses
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,25 @@ from render.array_types import Float, Int, UInt8
 def printable(text: str) -> str:
     """Text that can be written: names of files may hold bytes that are no UTF-8."""
     return text.encode(errors="backslashreplace").decode()
+
+
+def walk(source: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder at and below `source`, links to folders too, once, and its files; in order of names.
+
+    Raises `OSError` where one cannot be read.
+    """
+
+    def fail(error: OSError):
+        raise error
+
+    seen = set()
+    for folder, folders, files in os.walk(source, onerror=fail, followlinks=True):
+        folders.sort()
+        if os.path.realpath(folder) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(folder))
+        yield Path(folder), [Path(folder, name) for name in sorted(files)]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -72,7 +72,11 @@ def check_settings(folder: Path, settings: dict) -> None:
         found = json.loads((folder / SETTINGS_FILE).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: does not say how it was prepared ({error}); delete it") from None
-    changed = [f"{k}: {settings[k]!r}, not {found.get(k)!r}" for k in settings if settings[k] != found.get(k)]
+    changed = [
+        f"{key} is {found.get(key)!r} there, {value!r} here"
+        for key, value in settings.items()
+        if value != found.get(key)
+    ]
     if changed:
         raise InputError(
             f"{folder}: was prepared, or begun, with other settings ({'; '.join(changed)}): give the same, "

@@ -40,10 +40,10 @@ class SubjectResult(NamedTuple):
 
 
 def summarize(results: Sequence[SubjectResult]) -> dict:
-    """Mean and standard deviation over the subjects of each error, for the predicted and the mean face.
+    """Mean and standard deviation over the faces of each error, for the predicted and the mean face.
 
-    A subject's RMSE is over its scan points; the mean over subjects of these is reported, as the paper does.
-    An error that is not known for some subject is None.
+    A face's RMSE is over its scan points; the mean over faces of these is reported, as the paper does.
+    An error that is not known for some face is None.
     """
 
     def over_subjects(faces: list[FaceErrors]) -> dict:
@@ -54,14 +54,14 @@ def summarize(results: Sequence[SubjectResult]) -> dict:
         }
 
     return {
-        "subjects": len(results),
+        "faces": len(results),
         "predicted": over_subjects([result.predicted for result in results]),
         "mean_face": over_subjects([result.mean_face for result in results]),
     }
 
 
 def write_report(folder: Path, results: Sequence[SubjectResult]) -> None:
-    """Write `metrics.json` (`summarize`) and `subjects.csv` (a line a subject) into a folder."""
+    """Write `metrics.json` (`summarize`) and `subjects.csv` (a line a face) into a folder."""
     (folder / "metrics.json").write_text(json.dumps(summarize(results), indent=2) + "\n")
     with (folder / "subjects.csv").open("w", newline="") as file:
         writer = csv.writer(file)
@@ -71,9 +71,9 @@ def write_report(folder: Path, results: Sequence[SubjectResult]) -> None:
 
 
 def print_report(results: Sequence[SubjectResult], console: Console | None = None) -> None:
-    """Print the means over the subjects, the predicted beside the mean face."""
+    """Print the means over the faces, the predicted beside the mean face."""
     summary = summarize(results)
-    table = Table(title=f"{summary['subjects']} subjects: mean ± standard deviation over subjects")
+    table = Table(title=f"{summary['faces']} faces: mean ± standard deviation over faces")
     for column in ("error", "predicted", "mean face"):
         table.add_column(column, justify="left" if column == "error" else "right")
     for name, title in TITLES.items():

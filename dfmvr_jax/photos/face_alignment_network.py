@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.photos.faces import Face
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float
@@ -36,10 +36,9 @@ def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]
     try:
         network = face_alignment.FaceAlignment(kind, device="cuda" if torch.cuda.is_available() else "cpu")
     except Exception as error:  # no internet, a damaged file
-        reason = " ".join(str(error).split())[:200]
         wanted = f"{', '.join(missing)} missing in {folder}" if missing else f"the weights in {folder}"
         raise InputError(
-            f"face-alignment could not load its networks ({reason}): {wanted}; let it download them with an "
+            f"face-alignment could not load its networks ({one_line(error)}): {wanted}; let it download them with an "
             "internet connection, copy them there, or take --detector mediapipe"
         ) from None
 

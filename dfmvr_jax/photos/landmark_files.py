@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from render.array_types import Float
 
-LARGEST_FILE = 1 << 20  # bytes
+LARGEST_TEXT = 1 << 20  # bytes of a file of points
 JAW = 17  # the first of the 68: on the outline, where detectors guess and faces hide theirs
 
 
@@ -23,7 +23,7 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
     """
     wanted = "68 or 5 points x y (a line each in text files)"
     try:
-        if path.stat().st_size > LARGEST_FILE:
+        if path.stat().st_size > LARGEST_TEXT:
             raise ValueError(f"{path.stat().st_size} bytes are too many")
         match path.suffix.lower():
             case ".npy":
@@ -35,8 +35,9 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; expected {wanted}") from None
     except Exception as error:  # a damaged .npy header may raise anything
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as landmarks ({reason}); expected {wanted}") from None
+        raise InputError(
+            f"{path}: cannot be read as landmarks ({one_line(error)}); expected {wanted}"
+        ) from None
     if points.shape not in ((68, 2), (5, 2)):
         raise InputError(f"{path}: holds an array of shape {points.shape}; expected {wanted}")
     if not np.isfinite(points).all():

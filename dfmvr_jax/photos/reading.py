@@ -40,7 +40,7 @@ def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
             )
         return np.asarray(image.convert("RGB"), np.float32) / 255
     except FileNotFoundError:
-        raise InputError(f"{path}: there is no such file; give the path of a photo") from None
+        raise InputError(f"{path}: there is no such photo") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
         raise InputError(
             f"{path}: has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make the photo smaller"

@@ -1,6 +1,7 @@
 """TensorBoard events of a run."""
 
 import contextlib
+import math
 import time
 from pathlib import Path
 
@@ -32,6 +33,8 @@ class Logs:
 
     def scalars(self, prefix: str, values: dict[str, float], step: int) -> None:
         for name, value in values.items():
+            if not math.isfinite(value):  # TensorBoard draws no others
+                continue
             self._write(step, summary=summary.scalar(f"{prefix}/{name}", value))
 
     def picture(self, name: str, picture: UInt8[np.ndarray, "h w 3"], step: int) -> None:
