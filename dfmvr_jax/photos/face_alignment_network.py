@@ -38,8 +38,8 @@ def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]
     except Exception as error:  # no internet, a damaged file
         wanted = f"{', '.join(missing)} missing in {folder}" if missing else f"the weights in {folder}"
         raise InputError(
-            f"face-alignment could not load its networks ({one_line(error)}): {wanted}; let it download them with an "
-            "internet connection, copy them there, or take --detector mediapipe"
+            f"face-alignment could not load its networks ({one_line(error)}): {wanted}; let it download "
+            "them with an internet connection, copy them there, or take --detector mediapipe"
         ) from None
 
     def detect(photo: Float[np.ndarray, "h w 3"]) -> list[Face]:
