@@ -6,9 +6,8 @@ A data set that is missing is prepared first. An interrupted run goes on when th
 again. Watch a run with: tensorboard --logdir runs/small/logs
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
 import jax
 
@@ -25,6 +24,7 @@ from datasets.pipeline import (
     validation_batches,
 )
 from dfmvr_jax.command_line import parse_train_command, run
+from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import Config, check_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
@@ -36,11 +36,22 @@ from dfmvr_jax.inference import (
     parse_labels,
 )
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.training import loop
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
-from dfmvr_jax.training.loop import Task, average, fit
+from dfmvr_jax.training.lock import locked
+from dfmvr_jax.training.logs import import_wandb
+from dfmvr_jax.training.loop import Task, Watching, average
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
-from dfmvr_jax.training.state import DEVICES, initial_state, replicate, unreplicate, variables_of
+from dfmvr_jax.training.processes import is_writer, join_processes, share, writer_first
+from dfmvr_jax.training.state import (
+    DEVICES,
+    TrainState,
+    initial_state,
+    replicate,
+    unreplicate,
+    variables_of,
+)
 from dfmvr_jax.training.update import (
     freeze,
     make_parse_update,
@@ -55,26 +66,38 @@ from render import NvdiffrastMissing, choose_rasterizer, clip_positions, face_ca
 def main() -> None:
     command = parse_train_command(__doc__)
     config, workdir = command.config, command.workdir
-    check_config(config, jax.local_device_count())
+    join_processes(command.coordinator, command.num_processes, command.process_id)
+    keep_compiled()
+    check_config(config, jax.device_count())
     check_rasterizer(config)
+    if command.wandb:
+        import_wandb()
     check_workdir(workdir, config)  # written to only when all that is given is found to be right
-    print(f"{jax.local_device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
+    print(f"{jax.device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
     model = load_face_model(config.face_model)
     given = read_given_networks(config, workdir, model)
-    training, validation = (load_split(config.data, name) for name in ("train", "validation"))
+    with writer_first():
+        training, validation = (load_split(config.data, name) for name in ("train", "validation"))
     check_data(config, training, model, given.parse_net is None)
-    open_workdir(workdir, config, model)
-    keep_given_networks(given, config, workdir)
-    parse_variables, resnet18 = given.parse_net, given.resnet18
-    del given  # its network is the first checkpoint now
+    with locked(workdir):
+        if is_writer():
+            open_workdir(workdir, config, model)
+        keep_given_networks(given, config, workdir)
+        parse_variables, resnet18 = given.parse_net, given.resnet18
+        del given  # its network is the first checkpoint now
+        fit = partial(
+            loop.fit, config=config, workdir=workdir, watching=Watching(command.profile, command.wandb)
+        )
 
-    if parse_variables is None:
-        parse_variables = train_parse_net(config, workdir, training, validation, model, resnet18)
-    if config.epochs == 0:
-        print(f"done; to train a reconstruction network with it: train.py --parse.checkpoint {workdir} ...")
-        return
-    train_reconstruction(config, workdir, training, validation, model, parse_variables)
+        if parse_variables is None:
+            parse_variables = train_parse_net(config, fit, training, validation, model, resnet18)
+        if config.epochs == 0:
+            print(
+                f"done; to train a reconstruction network with it: train.py --parse.checkpoint {workdir} ..."
+            )
+            return
+        train_reconstruction(config, fit, training, validation, model, parse_variables)
     print(f"done; next: python evaluate.py --workdir {workdir}")
 
 
@@ -83,7 +106,7 @@ def main() -> None:
 
 def train_parse_net(
     config: Config,
-    workdir: Path,
+    fit: Callable[[Task, TrainState], TrainState],
     training: Split,
     validation: Split,
     model: MorphableModel,
@@ -95,7 +118,7 @@ def train_parse_net(
     optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_parse_update(synced_net, optimizer, config.parse.hard_pixels)
-    batches = training_batches(training, config.data, batch_size, config.seed, process())
+    batches = training_batches(training, config.data, batch_size, config.seed, share())
     held_out = held_out_batches(validation, batch_size)
 
     def scores(state) -> dict[str, float]:
@@ -117,7 +140,7 @@ def train_parse_net(
     variables = initial_variables(PARSE_FOLDER, config, model)
     if resnet18:
         variables = with_resnet18(variables, resnet18)
-    best = fit(task, initial_state(variables, optimizer), config, workdir)
+    best = fit(task, initial_state(variables, optimizer))
     of_best = scores(replicate(best))
     parts = ", ".join(f"{part} {of_best[f'iou {part}']:.2f}" for part in PARTS)
     print(f"parse net: mean IoU {of_best['mean_iou']:.3f} on the validation subjects ({parts})")
@@ -129,7 +152,7 @@ def train_parse_net(
 
 def train_reconstruction(
     config: Config,
-    workdir: Path,
+    fit: Callable[[Task, TrainState], TrainState],
     training: Split,
     validation: Split,
     model: MorphableModel,
@@ -151,7 +174,7 @@ def train_reconstruction(
     frozen = replicate(freeze(config, model, parse_variables))
     if choose_rasterizer(config.rasterizer) == "nvdiffrast":
         camera = face_camera(config.image_size)
-        images = 3 * rendered_subjects(config, config.batch_size // jax.local_device_count())
+        images = 3 * rendered_subjects(config, config.batch_size // jax.device_count())
         clip = clip_positions(camera, model.mean_shape)
         nvdiffrast_bridge.warmup(clip, model.triangles, camera.image_size, images)
     label = partial(jax.jit(partial(parse_labels, parse_net)), parse_variables)
@@ -161,7 +184,7 @@ def train_reconstruction(
     def batches(start_step: int) -> Iterator[dict]:
         split = Relabelled(training, label, config.batch_size) if config.parse.once else training
         return iterate(
-            training_batches(split, config.data, config.batch_size, config.seed, process()),
+            training_batches(split, config.data, config.batch_size, config.seed, share()),
             start_step,
             config.data.workers,
         )
@@ -177,12 +200,7 @@ def train_reconstruction(
         images_per_batch=3 * config.batch_size,
     )
     variables = initial_variables(NETWORK_FOLDER, config, model)
-    fit(task, initial_state(variables, optimizer), config, workdir)
-
-
-def process() -> tuple[int, int]:
-    """Number of this process and how many there are."""
-    return jax.process_index(), jax.process_count()
+    fit(task, initial_state(variables, optimizer))
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:
@@ -194,14 +212,15 @@ def steps_of(epochs: int, training: Split, batch_size: int) -> int:
 
 
 def held_out_batches(validation: Split, batch_size: int) -> list[dict]:
-    """The validation subjects, kept in memory, in batches of at most `batch_size` that all devices share."""
-    devices = jax.local_device_count()
+    """This process's share of the validation subjects, kept in memory, in batches of at most `batch_size`."""
+    devices = jax.device_count()
     if len(validation) < devices:
         raise InputError(
             f"{validation.path}: {len(validation)} validation subjects are too few for {devices} devices: "
             f"train with more subjects, or with CUDA_VISIBLE_DEVICES on fewer devices"
         )
-    return list(validation_batches(validation, min(batch_size, len(validation) // devices * devices)))
+    size = min(batch_size, len(validation) // devices * devices)
+    return list(validation_batches(validation, size, share()))
 
 
 def check_rasterizer(config: Config) -> None:

@@ -236,9 +236,6 @@ def training_batches(
       batch_size: subjects of a batch over all processes.
       process: number of this process and how many there are: each has an equal share of every batch.
     """
-    number, processes = process
-    if batch_size % processes:
-        raise InputError(f"batches of {batch_size} cannot be shared equally by {processes} processes")
     examples = (
         grain.MapDataset.source(split)
         .seed(seed)
@@ -247,12 +244,14 @@ def training_batches(
         .map(_select_training_keys)
         .random_map(functools.partial(augment, config=config))
     )
-    return examples[number::processes].batch(batch_size // processes)
+    return _share_of_batches(examples, batch_size, process)
 
 
-def validation_batches(split: Split, batch_size: int) -> grain.MapDataset:
+def validation_batches(split: Split, batch_size: int, process: tuple[int, int] = (0, 1)) -> grain.MapDataset:
     """Batches as in training, but in order and untouched; an incomplete last batch is left out."""
-    return grain.MapDataset.source(split).map(_select_training_keys).batch(batch_size, drop_remainder=True)
+    whole = len(split) // batch_size * batch_size
+    examples = grain.MapDataset.source(split).map(_select_training_keys)[:whole]
+    return _share_of_batches(examples, batch_size, process)
 
 
 def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) -> Iterator[dict]:
@@ -274,6 +273,16 @@ def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) ->
         yield from iterator
     finally:
         iterator.close()
+
+
+def _share_of_batches(
+    examples: grain.MapDataset, batch_size: int, process: tuple[int, int]
+) -> grain.MapDataset:
+    """This process's equal share of every batch of the examples."""
+    number, processes = process
+    if batch_size % processes:
+        raise InputError(f"batches of {batch_size} cannot be shared equally by {processes} processes")
+    return examples[number::processes].batch(batch_size // processes)
 
 
 def _select_training_keys(example: dict) -> dict:

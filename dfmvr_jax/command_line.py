@@ -14,6 +14,8 @@ import tyro
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.presets import PRESETS, load_preset
+from dfmvr_jax.training.processes import exit_process
+from dfmvr_jax.training.stopping import Stopped
 
 # no separate --no-x flags: a bool takes True or False
 _STYLE = (tyro.conf.FlagConversionOff,)
@@ -22,6 +24,11 @@ _STYLE = (tyro.conf.FlagConversionOff,)
 class TrainCommand(NamedTuple):
     workdir: Path
     config: Config
+    profile: bool
+    wandb: str | None
+    coordinator: str | None
+    num_processes: int | None
+    process_id: int | None
 
 
 def parse_train_command(description: str) -> TrainCommand:
@@ -44,8 +51,20 @@ def parse_train_command(description: str) -> TrainCommand:
             ),
         ] = names,
         config: Annotated[Config, tyro.conf.arg(name="")] = default,
+        profile: Annotated[
+            bool, tyro.conf.arg(help="record ten steps of each network's training, in the workdir's profile/")
+        ] = False,
+        wandb: Annotated[
+            str | None, tyro.conf.arg(help="project at Weights & Biases to log to, besides TensorBoard")
+        ] = None,
+        coordinator: Annotated[
+            str | None,
+            tyro.conf.arg(help="address:port of process 0, of several that train together (docs/scaling.md)"),
+        ] = None,
+        num_processes: Annotated[int | None, tyro.conf.arg(help="how many train together")] = None,
+        process_id: Annotated[int | None, tyro.conf.arg(help="which of them this is, from 0")] = None,
     ) -> TrainCommand:
-        return TrainCommand(workdir, config)
+        return TrainCommand(workdir, config, profile, wandb, coordinator, num_processes, process_id)
 
     return tyro.cli(command, description=description, config=_STYLE)
 
@@ -61,7 +80,10 @@ def run(main: Callable[[], None], stopped: str = "stopped") -> None:
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        exit_process(2)
+    except Stopped as stop:
+        print(stop, file=sys.stderr)
+        sys.exit(stop.code)
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         sys.exit(130)

@@ -27,6 +27,8 @@ class NetworkConfig:
     # head pose of the left, front and right view before training
     initial_yaw_degrees: tuple[float, float, float] = (-30.0, 0.0, 30.0)
     precision: Literal["float32", "bfloat16"] = "float32"  # of computations; parameters stay float32
+    # what the backward pass computes again, to save memory: batch norms and activations, or whole blocks
+    remat: Literal["none", "norms", "blocks"] = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +113,8 @@ class Config:
     picture_every: int = 500  # steps between TensorBoard pictures
     checkpoint_every: int = 500  # steps between checkpoints
     keep_checkpoints: int = 2  # newest ones to keep, besides the best
+    # updates in a row with a loss or gradient that is not finite, each skipped, that end the run
+    skipped_updates: int = 10
 
 
 # what numbers may be
@@ -125,6 +129,7 @@ AT_LEAST = {
     "picture_every": 1,
     "checkpoint_every": 1,
     "keep_checkpoints": 1,
+    "skipped_updates": 1,
     "parse.width": 1,
     "parse.enlarge": 1,
     "parse.epochs": 1,
@@ -223,10 +228,13 @@ def config_from_json(value: Any) -> Config:
     return _from_json(Config, value)
 
 
-def differing_fields(ours: Config, theirs: Config) -> list[str]:
-    """The fields in which two configs differ, each as `field is theirs there, ours here`."""
-    a, b = flat_fields(ours), flat_fields(theirs)
-    return [f"{name} is {b[name]!r} there, {a[name]!r} here" for name in a if a[name] != b[name]]
+def differing_fields(ours: dict, theirs: dict) -> dict[str, str]:
+    """The values of `ours` that `theirs` has not, each with words that say so."""
+    return {
+        name: f"{name} is {theirs.get(name)!r} there, {value!r} here"
+        for name, value in ours.items()
+        if value != theirs.get(name)
+    }
 
 
 def changed(config: Settings, values: dict[str, Any]) -> Settings:

@@ -10,7 +10,7 @@ import dataclasses
 import sys
 from typing import Any, NamedTuple
 
-from dfmvr_jax.config import Config, changed, differing_fields
+from dfmvr_jax.config import Config, changed, differing_fields, flat_fields
 from dfmvr_jax.errors import InputError
 
 
@@ -137,10 +137,11 @@ def load_preset(names: str) -> Config:
 def main() -> None:
     """List the presets named on the command line, joined or not, or all: what differs from the defaults."""
     for names in sys.argv[1:] or PRESETS:
-        differences = differing_fields(load_preset(names), Config())
+        values = flat_fields(load_preset(names))
         print(f"{names:18} {PRESETS[names].summary if names in PRESETS else ''}")
-        for difference in differences or ["(the defaults)"]:
-            print(f"{'':18}   {difference.split(', not ')[0]}")
+        differing = differing_fields(values, flat_fields(Config()))
+        for line in [f"{name}: {values[name]!r}" for name in differing] or ["(the defaults)"]:
+            print(f"{'':18}   {line}")
 
 
 if __name__ == "__main__":

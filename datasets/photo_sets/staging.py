@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.photo_sets.samples import Sample, printable
+from dfmvr_jax.config import differing_fields
 from dfmvr_jax.errors import InputError, one_line
 
 SETTINGS_FILE = "settings.json"
@@ -72,11 +73,7 @@ def check_settings(folder: Path, settings: dict) -> None:
         found = json.loads((folder / SETTINGS_FILE).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: does not say how it was prepared ({error}); delete it") from None
-    changed = [
-        f"{key} is {found.get(key)!r} there, {value!r} here"
-        for key, value in settings.items()
-        if value != found.get(key)
-    ]
+    changed = differing_fields(settings, found).values()
     if changed:
         raise InputError(
             f"{folder}: was prepared, or begun, with other settings ({'; '.join(changed)}): give the same, "

@@ -4,7 +4,9 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
+from dfmvr_jax.networks.remat import CONVOLUTION
 from render.array_types import Array, Float
 
 
@@ -54,4 +56,5 @@ class ConvNorm(nn.Module):
                 dtype=self.dtype,
                 name="conv",
             )(x)
+        x = checkpoint_name(x, CONVOLUTION)
         return batch_norm(train, self.axis_name, self.dtype, "norm", self.initial_scale)(x)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.networks.rednet import RedNet
+from dfmvr_jax.networks.remat import Remat
 from dfmvr_jax.networks.shared_encoders import SharedCNN, SharedUNet
 from dfmvr_jax.networks.tri_unet import TriUNet
 from render.array_types import Array, Float, Int
@@ -56,27 +57,28 @@ class DFMVR(nn.Module):
     initial_depth: float = 0.0  # z of the translations, model units
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters and coefficients are float32
+    remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(
         self, photos: Float[Array, "b 3 h w 3"], labels: Int[Array, "b 3 h w"], train: bool
     ) -> Coefficients:
         """Coefficients of each subject from photos in [0, 1] (left, front, right) and part labels 0..9."""
-        norm = {"axis_name": self.axis_name, "dtype": self.dtype}
+        settings = {"axis_name": self.axis_name, "dtype": self.dtype, "remat": self.remat}
         views = 2 * photos - 1
         if self.face_mask:
             views = jnp.concatenate([views, labels[..., None].astype(photos.dtype)], axis=-1)
-        fused = self._fusion(norm)(views, train)
-        features = self._backbone(norm)(fused, train)
+        fused = self._fusion(settings)(views, train)
+        features = self._backbone(settings)(fused, train)
         heads = CoefficientHeads(self.dimensions, self.initial_yaw, self.initial_depth, name="heads")
         return heads(features.astype(jnp.float32))
 
-    def _fusion(self, norm: dict) -> nn.Module:
+    def _fusion(self, settings: dict) -> nn.Module:
         if self.fusion == "tri-unet":
-            return TriUNet(self.width, self.fused_features, **norm, name="tri_unet")
+            return TriUNet(self.width, self.fused_features, **settings, name="tri_unet")
         shared = {"shared-unet": SharedUNet, "cnn": SharedCNN}[self.fusion]
-        return shared(self.width, **norm, name=self.fusion.replace("-", "_"))
+        return shared(self.width, **settings, name=self.fusion.replace("-", "_"))
 
-    def _backbone(self, norm: dict) -> nn.Module:
+    def _backbone(self, settings: dict) -> nn.Module:
         name = {"rednet50": "rednet", "resnet50": "resnet"}[self.backbone]
-        return RedNet(self.width, self.stage_sizes, convolutions=name == "resnet", **norm, name=name)
+        return RedNet(self.width, self.stage_sizes, convolutions=name == "resnet", **settings, name=name)

@@ -26,6 +26,7 @@ def make_networks(
         fused_features=config.network.fused_features,
         initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),
         initial_depth=config.camera_distance - FACE_DISTANCE,
+        remat=config.network.remat,
         **settings,
     )
     parse_net = BiSeNet(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.networks.convolution import ConvNorm, batch_norm
 from dfmvr_jax.networks.involution import Involution
+from dfmvr_jax.networks.remat import Remat, rematerialized
 from dfmvr_jax.networks.resampling import check_image_size, max_pool_3x3
 from render.array_types import Array, Float
 
@@ -70,6 +71,7 @@ class RedNet(nn.Module):
     convolutions: bool = False  # in place of the involutions
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
+    remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b features"]:
@@ -79,14 +81,17 @@ class RedNet(nn.Module):
         if self.convolutions:
             x = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))
         else:
-            x = Stem(self.width, self.group_channels, **norm, name="stem")(x, train)
+            x = rematerialized(Stem, self.remat)(self.width, self.group_channels, **norm, name="stem")(
+                x, train
+            )
         x = max_pool_3x3(x)
+        bottleneck = rematerialized(Bottleneck, self.remat)
         for stage, size in enumerate(self.stage_sizes):
             for block in range(size):
                 stride = 2 if stage and not block else 1
                 name = f"stage_{stage}_block_{block}"
                 features = self.width << stage
-                x = Bottleneck(features, stride, self.group_channels, self.convolutions, **norm, name=name)(
+                x = bottleneck(features, stride, self.group_channels, self.convolutions, **norm, name=name)(
                     x, train
                 )
         return x.mean((1, 2))

@@ -9,6 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from dfmvr_jax.networks.remat import Remat, rematerialized
 from dfmvr_jax.networks.tri_unet import DoubleConv, TriUNet
 from render.array_types import Array, Float
 
@@ -30,10 +31,11 @@ class SharedUNet(nn.Module):
     width: int = 64  # channels of the first level
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
+    remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
-        unet = TriUNet(self.width, "paper", ("any",), self.axis_name, self.dtype, name="unet")
+        unet = TriUNet(self.width, "paper", ("any",), self.axis_name, self.dtype, self.remat, name="unet")
         return _each_view(lambda images: unet(images[:, None], train), views)
 
 
@@ -43,10 +45,12 @@ class SharedCNN(nn.Module):
     width: int = 64  # channels of every convolution
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
+    remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
+        double_conv = rematerialized(DoubleConv, self.remat)
         first, second = (
-            DoubleConv(self.width, self.axis_name, self.dtype, name=f"level_{level}") for level in range(2)
+            double_conv(self.width, self.axis_name, self.dtype, name=f"level_{level}") for level in range(2)
         )
         return _each_view(lambda x: second(first(x.astype(self.dtype), train), train), views)

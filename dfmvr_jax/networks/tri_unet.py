@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.networks.convolution import ConvNorm
+from dfmvr_jax.networks.remat import Remat, rematerialized
 from dfmvr_jax.networks.resampling import UpConv2x2, check_image_size, max_pool_2x2
 from render.array_types import Array, Float
 
@@ -35,14 +36,16 @@ class Encoder(nn.Module):
     width: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    remat: Remat = "none"
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> list[Float[Array, "b _ _ _"]]:
+        double_conv = rematerialized(DoubleConv, self.remat)
         features = []
         for level in range(5):
             if level:
                 x = max_pool_2x2(x)
-            x = DoubleConv(self.width << level, self.axis_name, self.dtype, name=f"level_{level}")(x, train)
+            x = double_conv(self.width << level, self.axis_name, self.dtype, name=f"level_{level}")(x, train)
             features.append(x)
         return features
 
@@ -81,6 +84,7 @@ class TriUNet(nn.Module):
     views: tuple[str, ...] = VIEWS  # names of the views' encoders
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
+    remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
@@ -89,9 +93,10 @@ class TriUNet(nn.Module):
             raise ValueError(f"fused_features must be 'released' or 'paper', found {self.fused_features!r}")
         check_image_size(*views.shape[2:4])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
+        double_conv, gate = (rematerialized(block, self.remat) for block in (DoubleConv, AttentionGate))
         views = views.astype(self.dtype)
         encoded = [
-            Encoder(self.width, **norm, name=f"encoder_{v}")(views[:, i], train)
+            Encoder(self.width, **norm, remat=self.remat, name=f"encoder_{v}")(views[:, i], train)
             for i, v in enumerate(self.views)
         ]
         *skips, deepest = zip(*encoded)
@@ -100,13 +105,13 @@ class TriUNet(nn.Module):
             features = self.width << level
             up = UpConv2x2(features, self.dtype, name=f"up_{level}")(x)
             gated = [
-                AttentionGate(**norm, name=f"gate_{level}_{v}")(up, skip, train)
+                gate(**norm, name=f"gate_{level}_{v}")(up, skip, train)
                 for v, skip in zip(self.views, skips[level])
             ]
             x = jnp.concatenate([up, *gated], axis=-1)
             # The released weights have the last convolutions too, unused: keep their parameters.
             if level or self.fused_features == "paper" or self.is_initializing():
-                merged = DoubleConv(features, **norm, name=f"merge_{level}")(x, train)
+                merged = double_conv(features, **norm, name=f"merge_{level}")(x, train)
             if level or self.fused_features == "paper":
                 x = merged
         return x

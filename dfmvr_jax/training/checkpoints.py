@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import jax
+import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from dfmvr_jax.config import Config
@@ -23,6 +24,8 @@ class Checkpoints:
 
     Only the one training run in a folder may say how many newest ones to `keep`: it tidies up what a
     killed run left half-written. Without it nothing in the folder changes.
+
+    Of several processes all make one and call its methods together, with equal states; process 0 writes.
     """
 
     def __init__(self, directory: Path, keep: int | None = None):
@@ -46,7 +49,7 @@ class Checkpoints:
         self.wait()
         self._pending = self._writer.save_checkpointables_async(
             int(state.step),
-            {"state": state._asdict()},
+            {"state": _own_arrays(state)._asdict()},
             custom_metadata={"config": dataclasses.asdict(config)},
             metrics={"loss": loss if math.isfinite(loss) else math.inf},
             force=True,
@@ -120,7 +123,14 @@ def _loss(metrics: dict | None) -> float:
     return (metrics or {}).get("loss", math.inf)
 
 
+def _own_arrays(state: TrainState) -> TrainState:
+    """As orbax takes them: of several processes, numpy's, since JAX's would have to be of all together."""
+    return state if jax.process_count() == 1 else jax.device_get(state)
+
+
 def _abstract(tree):
+    if jax.process_count() > 1:
+        return jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
     sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)
 

@@ -1,9 +1,11 @@
 """The loop around an update function: progress line, logs, validation, pictures, checkpoints, resume."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +22,13 @@ from rich.progress import (
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.logs import Logs
+from dfmvr_jax.training.logs import Logs, open_logs
+from dfmvr_jax.training.meter import Meter
+from dfmvr_jax.training.not_finite import SkippedUpdates
+from dfmvr_jax.training.processes import any_process, is_writer
+from dfmvr_jax.training.profile import StepProfile
 from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
+from dfmvr_jax.training.stopping import Stopped, StopSignals, exit_code
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,70 +42,143 @@ class Task:
     draw: Callable[[TrainState], np.ndarray] | None  # a picture [h, w, 3] uint8 of what the state does
     batches: Callable[[int], Iterable[dict]]  # batches from a step on; "damaged" is counted if it is there
     total_steps: int
-    images_per_batch: int
+    images_per_batch: int  # over all processes
 
 
-def fit(task: Task, state: TrainState, config: Config, workdir: Path) -> TrainState:
-    """Train from the newest checkpoint (or from `state`) to the end; returns the best checkpoint's state."""
+class Watching(NamedTuple):
+    """Besides TensorBoard."""
+
+    profile: bool = False  # record ten steps
+    wandb: str | None = None  # project at Weights & Biases
+
+
+NOTHING_ELSE = Watching()
+
+
+def fit(
+    task: Task, state: TrainState, config: Config, workdir: Path, watching: Watching = NOTHING_ELSE
+) -> TrainState:
+    """Train from the newest checkpoint (or from `state`) to the end; returns the best checkpoint's state.
+
+    Raises:
+      Stopped: after Ctrl-C or SIGTERM, when the state is saved.
+      InputError: the loss stays not finite, an example cannot be read, or the disk refuses.
+    """
     checkpoints = Checkpoints(workdir / task.name, config.keep_checkpoints)
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), state)
     state = checkpoints.restore_latest(like) or state
     start = int(state.step)
-    if start >= task.total_steps:
+    if start < task.total_steps:
+        if start:
+            print(f"{task.name}: goes on from step {start} of {task.total_steps}")
+        try:
+            _train(task, state, config, workdir, watching, checkpoints)
+        except InputError:
+            checkpoints.close()  # what is being saved is none the worse
+            raise
+    else:
         print(f"{task.name}: has all its {start} steps")
-        best = checkpoints.restore_best(like)
-        checkpoints.close()
-        return best
-    if start:
-        print(f"{task.name}: goes on from step {start} of {task.total_steps}")
-    print(f"{task.name}: compiling, a minute or two; a stopped run goes on from its last checkpoint")
-    state = replicate(state)
-
-    logs = Logs(workdir / "logs" / task.name, start + 1)
-    batches, damaged = task.batches(start), 0
-    with _progress_bar() as progress:
-        bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
-        clock, last_logged = time.perf_counter(), start
-        for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
-            damaged += int(np.sum(batch.get("damaged", 0)))
-            state, metrics = task.update(state, shard(batch))
-            last = step == task.total_steps
-            if step % config.log_every == 0 or step == start + 1 or last:
-                metrics = {name: float(value) for name, value in unreplicate(metrics).items()}
-                elapsed, clock = time.perf_counter() - clock, time.perf_counter()
-                metrics["images_per_second"] = (step - last_logged) * task.images_per_batch / elapsed
-                last_logged = step
-                metrics["damaged_examples"] = damaged
-                logs.scalars("train", metrics, step)
-                note = f"loss {metrics['loss']:.3f}, {metrics['images_per_second']:.0f} images/s"
-                progress.update(bar, note=note)
-                if not progress.console.is_terminal:  # a log file gets lines
-                    print(f"{task.name} {step}/{task.total_steps}: {note}", flush=True)
-            progress.update(bar, completed=step)
-            if task.draw and (step % config.picture_every == 0 or last):
-                logs.picture("reconstruction", task.draw(state), step)
-            if step % config.checkpoint_every == 0 or last:
-                scores = {name: float(value) for name, value in task.validate(state).items()}
-                logs.scalars("validation", scores, step)
-                logs.flush()
-                if not np.isfinite(scores["loss"]):
-                    raise InputError(
-                        f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
-                        f"begin another --workdir with a lower {task.rate_flag}"
-                    )
-                checkpoints.save(unreplicate(state), config, scores["loss"])
-    if damaged:
-        print(f"{task.name}: {damaged} times an example could not be read, and the next was taken instead")
     checkpoints.wait()
     best = checkpoints.restore_best(like)
     checkpoints.close()
     return best
 
 
+def _train(
+    task: Task,
+    state: TrainState,
+    config: Config,
+    workdir: Path,
+    watching: Watching,
+    checkpoints: Checkpoints,
+) -> None:
+    """The steps that are left; each `checkpoint_every` and the last one are validated and saved."""
+    start = int(state.step)
+    state = replicate(state)
+    logs = open_logs(workdir, task.name, start + 1, watching.wandb, config) if is_writer() else Logs([])
+    skipped = SkippedUpdates(task.name, workdir, task.rate_flag, config.skipped_updates)
+    profile = (
+        StepProfile(workdir / "profile" / task.name, start) if watching.profile and is_writer() else None
+    )
+    meter, damaged, saved = Meter(task.images_per_batch), 0, start
+    print(f"{task.name}: compiling, a minute or two at full size the first time")
+    with StopSignals() as signals, _progress_bar() as progress:
+        bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
+        for step, batch in zip(range(start + 1, task.total_steps + 1), meter.batches(task.batches(start))):
+            began = time.perf_counter()
+            damaged += int(np.sum(batch.get("damaged", 0)))
+            state, metrics = task.update(state, shard(batch))
+            skipped.look(step, metrics, batch)
+            first, last = step == start + 1, step == task.total_steps
+            if first or last or step % config.log_every == 0:
+                values = {name: float(value) for name, value in unreplicate(metrics).items()}
+                if first:
+                    progress.console.print(f"{task.name}: compiled in {time.perf_counter() - began:.0f} s")
+                else:
+                    values |= meter.read()
+                counts = {"damaged_examples": damaged, "skipped_updates": skipped.count}
+                logs.scalars("train", values | counts, step)
+                note = _note(values)
+                progress.update(bar, note=note)
+                if not progress.console.is_terminal:  # a log file gets lines
+                    print(f"{task.name} {step}/{task.total_steps}: {note}", flush=True)
+                stop = any_process(signals.received is not None)
+            else:
+                stop = jax.process_count() == 1 and signals.received is not None
+            progress.update(bar, completed=step)
+            if first:
+                meter.read()
+            if profile:
+                profile.after(step, state)
+            if task.draw and is_writer() and (step % config.picture_every == 0 or last):
+                with meter.pause(metrics):
+                    logs.picture("reconstruction", task.draw(state), step)
+            if step % config.checkpoint_every == 0 or last:
+                with meter.pause(metrics):
+                    scores = {name: float(value) for name, value in task.validate(state).items()}
+                    logs.scalars("validation", scores, step)
+                    logs.flush()
+                    skipped.finish()
+                    if not math.isfinite(scores["loss"]):
+                        raise InputError(
+                            f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
+                            f"begin another --workdir with a lower {task.rate_flag}"
+                        )
+                    saved = step
+                    checkpoints.save(unreplicate(state), config, scores["loss"])
+            if stop and not last:
+                logs.flush()
+                if saved < step:  # not validated, so not among the best
+                    checkpoints.save(unreplicate(state), config, math.inf)
+                checkpoints.close()
+                raise Stopped(
+                    f"stopped; {task.name} is saved at step {step} of {task.total_steps}, from where the "
+                    "same command goes on",
+                    exit_code(signals.received),
+                )
+    if profile:
+        profile.stop(state)
+    if damaged:
+        print(f"{task.name}: {damaged} times an example could not be read, and the next was taken instead")
+    if skipped.count:
+        print(f"{task.name}: {skipped.count} updates were skipped, for want of a finite loss and gradient")
+
+
 def average(evaluate: Callable[[dict], dict], batches: list[dict]) -> dict:
     """Mean metrics of a replicated `evaluate` over batches, as arrays without device axis."""
     metrics = [unreplicate(evaluate(shard(batch))) for batch in batches]
     return jax.tree.map(lambda *values: jnp.mean(jnp.stack(values), axis=0), *metrics)
+
+
+def _note(values: dict[str, float]) -> str:
+    """For the progress line."""
+    note = f"loss {values['loss']:.3f}"
+    if "step_ms" in values:
+        note += (
+            f", {values['images_per_second']:.0f} images/s, {values['step_ms']:.0f} ms a step, "
+            f"{values['data_wait']:.0%} of it for data, {values['memory_gib']:.1f} GiB"
+        )
+    return note
 
 
 def _progress_bar() -> Progress:

@@ -156,11 +156,23 @@ def make_parse_update(
 def apply_gradient(
     optimizer: optax.GradientTransformation, state: TrainState, gradient, batch_stats, metrics: Metrics
 ) -> tuple[TrainState, Metrics]:
-    """Average gradient and metrics over the devices and take the optimiser's step."""
+    """Average gradient and metrics over the devices and take the optimiser's step.
+
+    Where the loss, the gradient or a batch statistic is not finite, only the step is counted: all else stays
+    as it was, and the metric `skipped` is 1.
+    """
     gradient, metrics = jax.lax.pmean((gradient, metrics), DEVICES)
+    norm = optax.global_norm(gradient)
+    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm) & jnp.isfinite(optax.global_norm(batch_stats))
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    metrics = {**metrics, "gradient_norm": optax.global_norm(gradient)}
+    params, batch_stats, opt_state = jax.tree.map(
+        lambda new, old: jnp.where(finite, new, old),
+        (params, batch_stats, opt_state),
+        (state.params, state.batch_stats, state.opt_state),
+    )
+    parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in gradient.items()}
+    metrics = {**metrics, "gradient_norm": norm, **parts, "skipped": 1.0 - finite}
     return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr_jax.config import Config, differing_fields, read_config, write_config
+from dfmvr_jax.config import Config, differing_fields, flat_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.files import whole_files
@@ -16,12 +16,14 @@ FACE_MODEL_FILE = "face_model.json"
 # what may change when a run goes on: no update depends on it
 RUNTIME_FIELDS = (
     "face_model",  # where it is; that it is the same one, `check_face_model` sees
+    "network.remat",
     "data.directory",
     "data.workers",
     "log_every",
     "picture_every",
     "checkpoint_every",
     "keep_checkpoints",
+    "skipped_updates",
 )
 
 
@@ -30,12 +32,11 @@ def check_workdir(workdir: Path, config: Config) -> None:
     path = workdir / "config.json"
     if not path.exists():
         return
-    different = [
-        field for field in differing_fields(config, read_config(path)) if not field.startswith(RUNTIME_FIELDS)
-    ]
-    if different:
+    different = differing_fields(flat_fields(config), flat_fields(read_config(path)))
+    words = [words for name, words in different.items() if name not in RUNTIME_FIELDS]
+    if words:
         raise InputError(
-            f"{path} is of a run with other settings ({'; '.join(different)}): "
+            f"{path} is of a run with other settings ({'; '.join(words)}): "
             "choose a new --workdir, or give the same flags to go on with that run"
         )
 

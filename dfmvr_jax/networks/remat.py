@@ -1,0 +1,26 @@
+"""What the backward pass keeps of the forward pass, and what it computes again (rematerialization)."""
+
+from typing import Literal
+
+import flax.linen as nn
+import jax
+
+CONVOLUTION = "convolution"  # name of the outputs of convolutions and dense layers (`ConvNorm`)
+Remat = Literal["none", "norms", "blocks"]
+
+
+def rematerialized(block: type[nn.Module], remat: Remat) -> type[nn.Module]:
+    """The class of a block of layers whose call ends in `train`, as the policy wants its gradient.
+
+    "none" keeps everything; "norms" keeps what convolutions give and computes batch norms, activations and
+    involutions again; "blocks" keeps only what goes into the block, and computes all of it again.
+    """
+    if remat == "none":
+        return block
+    policies = jax.checkpoint_policies
+    keep = {
+        "norms": policies.save_only_these_names(CONVOLUTION),
+        "blocks": policies.nothing_saveable,
+    }[remat]
+    arguments = block.__call__.__code__.co_varnames[: block.__call__.__code__.co_argcount]
+    return nn.remat(block, policy=keep, static_argnums=(arguments.index("train"),))

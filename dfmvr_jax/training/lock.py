@@ -1,0 +1,47 @@
+"""One training at a time in a workdir."""
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.training.processes import is_writer
+
+LOCK_FILE = "train.lock"
+
+
+@contextlib.contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """The workdir, made if need be, for this process alone, until it ends, however it ends.
+
+    Of several that train together the writer locks it for all. Raises `InputError` where another process has
+    it, or it cannot be written to.
+    """
+    if not is_writer():
+        yield
+        return
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = (workdir / LOCK_FILE).open("a+")
+    except OSError as error:
+        raise InputError(
+            f"{workdir}: cannot be written to ({error.strerror}); choose another --workdir"
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise InputError(
+                f"{workdir}: another training works there ({file.read().strip()}): wait until it ends, "
+                "stop it, or choose another --workdir"
+            ) from None
+        except OSError as error:  # some network file systems
+            print(f"warning: {workdir}: cannot be locked ({error.strerror}); start no other training there")
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield

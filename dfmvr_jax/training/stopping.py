@@ -1,0 +1,42 @@
+"""Ctrl-C and SIGTERM end a training after the step under way, with its state saved."""
+
+import signal
+import sys
+
+
+class Stopped(Exception):
+    """The run was asked to stop, and has. `code` is the exit code: 130 for Ctrl-C, 0 for SIGTERM."""
+
+    def __init__(self, message: str, code: int):
+        super().__init__(message)
+        self.code = code
+
+
+class StopSignals:
+    """While it is entered, the first SIGINT or SIGTERM only makes `received` its number.
+
+    The next one acts as it always does.
+    """
+
+    def __init__(self):
+        self.received: int | None = None
+        self._before = {}
+
+    def __enter__(self) -> "StopSignals":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._receive)
+        return self
+
+    def __exit__(self, *_) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _) -> None:
+        self.received = number
+        self.__exit__()
+        name = signal.Signals(number).name
+        print(f"\n{name}: saving after this step; once more stops at once", file=sys.stderr, flush=True)
+
+
+def exit_code(number: int) -> int:
+    return 130 if number == signal.SIGINT else 0

@@ -1,0 +1,121 @@
+"""A training of a model so small that the loop around it is what is tested, as a program of its own.
+
+    python -m tests.tiny_training WORKDIR [--steps 30] [--seconds 0.02] [--bad STEP ...]
+        [--coordinator HOST:PORT --num-processes N --process-id K]
+
+Every loss goes to WORKDIR/losses.txt, `step loss` in hexadecimal, appended: it outlives a kill.
+"""
+
+import argparse
+import json
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dfmvr_jax.command_line import run
+from dfmvr_jax.config import Config, changed
+from dfmvr_jax.training.lock import locked
+from dfmvr_jax.training.loop import Task, Watching, average, fit
+from dfmvr_jax.training.processes import is_writer, join_processes, share
+from dfmvr_jax.training.state import DEVICES, TrainState, initial_state
+from dfmvr_jax.training.update import apply_gradient
+
+CONFIG = changed(Config(), {"log_every": 5, "checkpoint_every": 5, "skipped_updates": 3})
+BATCH, SIZE = 8, 5
+
+
+def tiny_update(optimizer: optax.GradientTransformation):
+    """Pmapped update and validation of a linear regression."""
+
+    def loss_of(params, batch):
+        return jnp.mean((batch["x"] @ params["layer"]["w"] - batch["y"]) ** 2)
+
+    def update(state: TrainState, batch: dict):
+        loss, gradient = jax.value_and_grad(loss_of)(state.params, batch)
+        stats = {"mean": 0.9 * state.batch_stats["mean"] + 0.1 * jax.lax.pmean(batch["x"].mean(0), DEVICES)}
+        return apply_gradient(optimizer, state, gradient, stats, {"loss": loss})
+
+    def validate(state: TrainState, batch: dict):
+        return jax.lax.pmean({"loss": loss_of(state.params, batch)}, DEVICES)
+
+    return jax.pmap(update, axis_name=DEVICES), jax.pmap(validate, axis_name=DEVICES)
+
+
+def make_batch(step: int, bad: bool = False) -> dict:
+    """This process's share of the batch of a step; a bad one holds a NaN."""
+    number, processes = share()
+    rng = np.random.default_rng(step)
+    x = rng.standard_normal((BATCH, SIZE)).astype(np.float32)
+    y = (x @ np.arange(SIZE, dtype=np.float32) + 1)[:, None]
+    if bad:
+        y[BATCH - 1] = np.nan
+    index = np.arange(BATCH * step, BATCH * (step + 1))
+    return {name: value[number::processes] for name, value in {"x": x, "y": y, "index": index}.items()}
+
+
+def tiny_task(steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=None) -> Task:
+    """`tell(step, loss)` hears of every update, which takes at least so many seconds."""
+    update, validate = tiny_update(optax.adam(1e-2))
+
+    def told(state, batch):
+        state, metrics = update(state, batch)
+        if tell:
+            tell(int(state.step[0]), float(metrics["loss"][0]))
+        time.sleep(seconds)
+        return state, metrics
+
+    return Task(
+        name="tiny",
+        rate_flag="--learning-rate",
+        update=told,
+        validate=lambda state: average(partial(validate, state), [make_batch(10_000)]),
+        draw=None,
+        batches=lambda start: (make_batch(step, step + 1 in bad) for step in range(start, steps)),
+        total_steps=steps,
+        images_per_batch=BATCH,
+    )
+
+
+def tiny_state() -> TrainState:
+    variables = {
+        "params": {"layer": {"w": jnp.zeros((SIZE, 1))}},
+        "batch_stats": {"mean": jnp.zeros(SIZE)},
+    }
+    return initial_state(variables, optax.adam(1e-2))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("workdir", type=Path)
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--seconds", type=float, default=0.0)
+    parser.add_argument("--bad", type=int, nargs="*", default=[])
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--coordinator")
+    parser.add_argument("--num-processes", type=int)
+    parser.add_argument("--process-id", type=int)
+    command = parser.parse_args()
+    join_processes(command.coordinator, command.num_processes, command.process_id)
+    with locked(command.workdir):
+        losses = (command.workdir / f"losses_{jax.process_index()}.txt").open("a")
+
+        def tell(step: int, loss: float) -> None:
+            losses.write(f"{step} {loss.hex()}\n")
+            losses.flush()
+            os.fsync(losses.fileno())
+
+        task = tiny_task(command.steps, tuple(command.bad), command.seconds, tell)
+        best = fit(task, tiny_state(), CONFIG, command.workdir, Watching(command.profile))
+        parameters = jax.tree.map(lambda leaf: np.asarray(leaf).ravel().tolist(), best.params)
+        (command.workdir / f"best_{jax.process_index()}.json").write_text(json.dumps(parameters))
+        print("written by", jax.process_index(), is_writer())
+
+
+if __name__ == "__main__":
+    run(main)
