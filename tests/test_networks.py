@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
-from dfmvr_jax.networks.convolution import batch_norm
+from dfmvr_jax.networks.convolution import LARGE, Conv, batch_norm, convolve
 from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.initialization import SET_BY_MODULE, init_variables
 from dfmvr_jax.networks.involution import Involution, involution
@@ -224,12 +224,97 @@ def test_batch_norm_follows_pytorch():
     np.testing.assert_allclose(updated["batch_stats"]["var"], 0.9 + 0.1 * var, rtol=1e-5)
 
 
+def plain_convolution(x, kernel, stride):
+    pad = kernel.shape[0] // 2
+    return jax.lax.conv_general_dilated(
+        x, kernel, (stride, stride), ((pad, pad), (pad, pad)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "channels", "stride", "dtype"),
+    [
+        (104, 100, 16, 1, jnp.float32),
+        (101, 103, 17, 1, jnp.float32),  # prime numbers of rows and columns
+        (208, 202, 16, 2, jnp.float32),
+        (207, 201, 16, 2, jnp.float32),  # odd sides
+        (104, 100, 16, 1, jnp.bfloat16),
+        (20, 30, 16, 2, jnp.float32),  # small
+        (104, 100, 3, 1, jnp.float32),  # few channels
+    ],
+)
+def test_gradients_of_large_convolutions(height, width, channels, stride, dtype):
+    """Those made for CPUs against automatic ones of the plain convolution."""
+    x, kernel = uniform(2, height, width, channels), uniform(3, 3, channels, 5, seed=1)
+    out, gradients_of = jax.vjp(lambda x, kernel: plain_convolution(x, kernel, stride), x, kernel)
+    if stride == 1 and channels > 3:
+        assert out.shape[1] * out.shape[2] >= LARGE
+    weights = uniform(*out.shape, seed=2)
+    arguments = [leaf.astype(dtype) for leaf in (x, kernel, weights)]
+
+    @jax.jit
+    def ours(x, kernel, weights):
+        out, vjp = jax.vjp(lambda x, kernel: convolve(x, kernel, stride), x, kernel)
+        return out, *vjp(weights)
+
+    tolerance = 2e-2 if dtype == jnp.bfloat16 else 1e-5
+    for found, expected in zip(ours(*arguments), (out, *gradients_of(weights))):
+        assert found.dtype == dtype and found.shape == expected.shape
+        difference = jnp.abs(found.astype(jnp.float32) - expected).max()
+        assert difference < tolerance * jnp.abs(expected).max()
+
+
+def test_gradient_of_a_convolution_by_finite_differences():
+    x, kernel, weights = uniform(1, 102, 100, 16), uniform(3, 3, 16, 2, seed=1), uniform(1, 102, 100, 2)
+    gradients = jax.grad(lambda *a: jnp.vdot(convolve(*a), weights), argnums=(0, 1))(x, kernel)
+    for which, gradient in enumerate(gradients):
+        direction = uniform(*gradient.shape, seed=3)
+        moved = (direction, kernel) if which == 0 else (x, direction)  # it is linear in either
+        expected = jnp.vdot(plain_convolution(*moved, 1), weights)
+        np.testing.assert_allclose(jnp.vdot(gradient, direction), expected, rtol=1e-3)
+
+
+def test_parts_stand_for_all_their_channels():
+    whole, conv = uniform(2, 6, 6, 9), Conv(4, 3)
+    parts = whole[..., :2], whole[..., 2:5], whole[..., 5:]
+    variables = conv.init(jax.random.key(0), whole)
+    jax.tree.map(np.testing.assert_array_equal, variables, conv.init(jax.random.key(0), *parts))
+    np.testing.assert_allclose(conv.apply(variables, *parts), conv.apply(variables, whole), atol=1e-5)
+
+
+@pytest.mark.parametrize("remat", ["norms", "blocks"])
+@pytest.mark.parametrize(
+    "variant", [{}, {"fusion": "shared-unet"}, {"fusion": "cnn", "backbone": "resnet50"}]
+)
+def test_rematerialization_changes_no_result(remat, variant):
+    """Coefficients, statistics and gradients; and names of parameters, so that checkpoints fit."""
+    photos, labels = uniform(1, 3, 32, 32, 3) / 2 + 0.5, jnp.ones((1, 3, 32, 32), jnp.int32)
+    plain, saving = (DFMVR(**SMALL, **variant, remat=policy) for policy in ("none", remat))
+    variables = init_variables(plain, 0, photos, labels)
+    shapes = [jax.tree.structure(init_variables(net, 0, photos, labels)) for net in (plain, saving)]
+    assert shapes[0] == shapes[1]
+    heads = jax.tree.map(lambda leaf: 0.1 * jnp.ones_like(leaf), variables["params"]["heads"])
+    params = variables["params"] | {"heads": heads}
+
+    def gradient(network):
+        def loss(params):
+            found, changed = network.apply(
+                {**variables, "params": params}, photos, labels, True, mutable=["batch_stats"]
+            )
+            return sum(jnp.sum(leaf**2) for leaf in found), changed
+
+        return jax.jit(jax.grad(loss, has_aux=True))(params)
+
+    for one, other in zip(jax.tree.leaves(gradient(plain)), jax.tree.leaves(gradient(saving))):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4 * (1e-3 + np.abs(one).max()))
+
+
 def test_views_have_encoders_of_their_own(inputs):
     photos, _ = inputs
     views = jnp.concatenate([photos, photos[..., :1]], axis=-1)
     network = TriUNet(width=8)
     variables = init_variables(network, 0, views)
-    apply = jax.jit(lambda views: network.apply(variables, views, train=False))
+    apply = jax.jit(lambda views: jnp.concatenate(network.apply(variables, views, train=False), -1))
     fused = apply(views)
     assert fused.shape == (2, 48, 48, 32)
     assert abs(fused - apply(views[:, ::-1])).max() > 0.1 * abs(fused).max()

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import math
 import os
 import resource
 import shutil
@@ -15,12 +16,12 @@ import optax
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from dfmvr_jax.config import Config, LossConfig, differing_fields, read_config
+from dfmvr_jax.config import Config, LossConfig, differing_fields, flat_fields, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.logs import Logs
+from dfmvr_jax.training.logs import Logs, TensorBoard
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import learning_rate_schedule
 from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard, unreplicate
@@ -150,7 +151,8 @@ def test_the_mask_loss_alone_moves_the_network(mask_alone):
     state, metrics = mask_alone.update(
         replicate(mask_alone.state), replicate(mask_alone.frozen), shard(mask_alone.batches[0])
     )
-    assert set(metrics) == {"loss", "mask", "gradient_norm"}
+    of_parts = {f"gradient_norm_{part}" for part in ("tri_unet", "rednet", "heads")}
+    assert set(metrics) == {"loss", "mask", "gradient_norm", "skipped"} | of_parts
     assert metrics["gradient_norm"][0] > 1e-4
     for name, head in unreplicate(state.params)["heads"].items():
         assert (head["kernel"] != mask_alone.state.params["heads"][name]["kernel"]).any(), name
@@ -210,19 +212,20 @@ def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_checkpoints(training, t
 
 
 def test_a_disk_that_fills_up_ends_the_log(tmp_path):
-    logs = Logs(tmp_path, first_step=1)
+    logs = TensorBoard(tmp_path, first_step=1)
     with (
         files_of_at_most(1000),
         pytest.raises(InputError, match=f"{tmp_path}: the log could not be written .File too large"),
     ):
         for step in range(1, 100):
-            logs.scalars("train", {"loss": 1.0}, step)
+            logs.scalars({"train/loss": 1.0}, step)
             logs.flush()
 
 
 def test_logs_hold_what_was_written(tmp_path):
-    logs = Logs(tmp_path, first_step=5)
-    logs.scalars("train", {"loss": 0.5, "mask": 2.0}, 5)
+    tensorboard = TensorBoard(tmp_path, first_step=5)
+    logs = Logs([tensorboard])
+    logs.scalars("train", {"loss": 0.5, "mask": 2.0, "unknown": math.nan}, 5)
     logs.picture("drawn", np.zeros((4, 6, 3), np.uint8), 6)
     logs.flush()
     (path,) = tmp_path.iterdir()
@@ -235,6 +238,7 @@ def test_logs_hold_what_was_written(tmp_path):
     values = {value.tag: (event.step, value) for event in events for value in event.summary.value}
     assert values["train/loss"][0] == 5 and values["train/loss"][1].simple_value == 0.5
     assert values["train/mask"][1].simple_value == 2
+    assert "train/unknown" not in values
     step, drawn = values["drawn"]
     assert (step, drawn.image.height, drawn.image.width) == (6, 4, 6)
 
@@ -320,7 +324,7 @@ def test_workdir_of_another_config_is_refused(tmp_path, toy_model):
     open_workdir(tmp_path / "run", Config(), toy_model)
     going_on = dataclasses.replace(Config(), log_every=7)  # changes nothing learnt
     open_workdir(tmp_path / "run", going_on, toy_model)
-    with pytest.raises(InputError, match="learning_rate: 0.5, not 0.0001"):
+    with pytest.raises(InputError, match="learning_rate is 0.0001 there, 0.5 here"):
         open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5), toy_model)
     with pytest.raises(InputError, match=r"face model 'toy' \(441 vertices.*not of 'toy' \(144 vertices"):
         open_workdir(tmp_path / "run", going_on, toy_face_model(side=12))
@@ -350,7 +354,8 @@ def test_missing_config_names_the_folder(tmp_path):
 
 def test_differing_fields_names_nested_ones():
     other = dataclasses.replace(Config(), loss=LossConfig(photo=9.0))
-    assert differing_fields(other, Config()) == ["loss.photo: 9.0, not 4.0"]
+    found = differing_fields(flat_fields(other), flat_fields(Config()))
+    assert found == {"loss.photo": "loss.photo is 4.0 there, 9.0 here"}
 
 
 def test_schedule_is_constant_then_cosine():

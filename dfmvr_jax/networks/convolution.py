@@ -1,13 +1,138 @@
 """Convolutions with batch norm as the released networks use them. Images are `[b, h, w, c]`."""
 
+import functools
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
 from dfmvr_jax.networks.remat import CONVOLUTION
 from render.array_types import Array, Float
+
+LARGE = 10_000  # pixels of an output from which XLA's gradients are slow on a CPU
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+CHUNK = 1_800  # pixels of the output whose patches stay in the processor's cache
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def convolve(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "k k c d"], stride: int = 1
+) -> Float[Array, "b h2 w2 d"]:
+    """Convolution, k odd, with k // 2 zeros on every side, as in PyTorch; XLA's "SAME" differs at stride 2.
+
+    On a CPU gradients of large images are computed as `kernel_gradient` and `input_gradient` do: in half of
+    the time that XLA takes for them and less (docs/performance.md).
+    """
+    return _convolve(x, kernel, stride)
+
+
+def _convolve(x, kernel, stride):
+    pad = (kernel.shape[0] // 2,) * 2
+    return lax.conv_general_dilated(x, kernel, (stride, stride), (pad, pad), dimension_numbers=LAYOUT)
+
+
+def _forward(x, kernel, stride):
+    return convolve(x, kernel, stride), (x, kernel)
+
+
+def _backward(stride, inputs, gradient):
+    x, kernel = inputs
+    _, transposed = jax.vjp(lambda x, kernel: _convolve(x, kernel, stride), x, kernel)
+    large = kernel.shape[0] == 3 and gradient.shape[1] * gradient.shape[2] >= LARGE and x.shape[-1] >= 16
+    if not large or x.shape[1] % stride or x.shape[2] % stride:
+        return transposed(gradient)
+
+    def on_cpu(gradient):
+        of_x = input_gradient(x, kernel, gradient) if stride == 2 else transposed(gradient)[0]
+        return of_x, kernel_gradient(x, gradient, stride).astype(kernel.dtype)
+
+    return lax.platform_dependent(gradient, cpu=on_cpu, default=transposed)
+
+
+convolve.defvjp(_forward, _backward)
+
+
+def kernel_gradient(
+    x: Float[Array, "b h w c"], gradient: Float[Array, "b h2 w2 d"], stride: int
+) -> Float[Array, "3 3 c d"]:
+    """Gradient of `convolve`'s 3x3 kernel: a sum of matrix products over a few rows at a time.
+
+    The patches of these rows stay in the cache. XLA's matrix products are twice as fast where the sum is over
+    the last axis of the left side, so the output's gradient is transposed first.
+    """
+    b, rows, width, d = gradient.shape
+    c = x.shape[-1]
+    at_once = max(n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or n * width <= CHUNK))
+    per_image = rows // at_once
+    tall = stride * (at_once - 1) + 3
+    x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    gradient = lax.optimization_barrier(gradient.transpose(0, 3, 1, 2))
+
+    def add_rows(sums, chunk):
+        image, first = chunk // per_image, chunk % per_image * at_once
+        pixels = lax.dynamic_slice(x, (image, stride * first, 0, 0), (1, tall, x.shape[2], c))[0]
+        outputs = lax.dynamic_slice(gradient, (image, 0, first, 0), (1, d, at_once, width)).reshape(d, -1)
+        columns = [pixels[:, j : j + stride * (width - 1) + 1 : stride] for j in range(3)]
+        patches = jnp.concatenate(columns, axis=-1)
+        products = [
+            jnp.matmul(
+                outputs,
+                patches[i : i + stride * (at_once - 1) + 1 : stride].reshape(-1, 3 * c),
+                preferred_element_type=jnp.float32,
+            )
+            for i in range(3)
+        ]
+        return [total + product for total, product in zip(sums, products)], None
+
+    sums, _ = lax.scan(add_rows, [jnp.zeros((d, 3 * c), jnp.float32)] * 3, jnp.arange(b * per_image))
+    return jnp.stack(sums).reshape(3, d, 3, c).transpose(0, 2, 3, 1)
+
+
+def input_gradient(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"], gradient: Float[Array, "b h2 w2 d"]
+) -> Float[Array, "b h w c"]:
+    """Gradient of `convolve`'s input at stride 2, sides even: each parity of rows and columns by itself."""
+
+    def by_parity(x):
+        total = 0
+        for i in (0, 1):
+            for j in (0, 1):
+                taps = (kernel[1:2], kernel[0::2])[i]
+                taps = (taps[:, 1:2], taps[:, 0::2])[j]
+                total += lax.conv_general_dilated(
+                    x[:, i::2, j::2],
+                    taps,
+                    (1, 1),
+                    ((i, 0), (j, 0)),
+                    dimension_numbers=LAYOUT,
+                )
+        return total
+
+    return jax.linear_transpose(by_parity, x)(gradient)[0]
+
+
+class Conv(nn.Module):
+    """`convolve` with its parameters. Several inputs stand for one of all their channels, in this order."""
+
+    features: int
+    kernel_size: int
+    stride: int = 1
+    use_bias: bool = True
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, *parts: Float[Array, "b h w _"]) -> Float[Array, "b h2 w2 features"]:
+        channels = [part.shape[-1] for part in parts]
+        shape = (self.kernel_size, self.kernel_size, sum(channels), self.features)
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
+        kernels = jnp.split(kernel, [sum(channels[:i]) for i in range(1, len(parts))], axis=2)
+        y = sum(convolve(part.astype(self.dtype), k, self.stride) for part, k in zip(parts, kernels))
+        if self.use_bias:
+            y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
 
 
 def batch_norm(
@@ -30,7 +155,7 @@ def batch_norm(
 
 
 class ConvNorm(nn.Module):
-    """Convolution and batch norm. Pads both sides alike as in PyTorch; XLA's "SAME" does not at stride 2."""
+    """Convolution and batch norm. Several inputs, in a tuple, stand for one of all their channels."""
 
     features: int
     kernel_size: int = 3
@@ -41,20 +166,14 @@ class ConvNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h2 w2 features"]:
+    def __call__(
+        self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
+    ) -> Float[Array, "b h2 w2 features"]:
         if self.kernel_size == 1:
             x = x[:, :: self.stride, :: self.stride]
             x = nn.Dense(self.features, self.use_bias, self.dtype, name="conv")(x)
         else:
-            pad = (self.kernel_size // 2,) * 2
-            x = nn.Conv(
-                self.features,
-                (self.kernel_size, self.kernel_size),
-                self.stride,
-                padding=(pad, pad),
-                use_bias=self.use_bias,
-                dtype=self.dtype,
-                name="conv",
-            )(x)
+            conv = Conv(self.features, self.kernel_size, self.stride, self.use_bias, self.dtype, name="conv")
+            x = conv(*(x if isinstance(x, tuple) else (x,)))
         x = checkpoint_name(x, CONVOLUTION)
         return batch_norm(train, self.axis_name, self.dtype, "norm", self.initial_scale)(x)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from dfmvr_jax.networks.convolution import ConvNorm, batch_norm
@@ -21,7 +22,9 @@ class Stem(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h2 w2 width"]:
+    def __call__(
+        self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
+    ) -> Float[Array, "b h2 w2 width"]:
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         x = nn.relu(ConvNorm(self.width // 2, stride=2, **norm, name="first")(x, train))
         x = Involution(3, 1, self.group_channels, **norm, name="involution")(x, train)
@@ -74,10 +77,11 @@ class RedNet(nn.Module):
     remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b features"]:
-        check_image_size(*x.shape[1:3])
+    def __call__(
+        self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
+    ) -> Float[Array, "b features"]:
+        check_image_size(*jax.tree.leaves(x)[0].shape[1:3])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
-        x = x.astype(self.dtype)
         if self.convolutions:
             x = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))
         else:

@@ -1,5 +1,6 @@
 """What the backward pass keeps of the forward pass, and what it computes again (rematerialization)."""
 
+import inspect
 from typing import Literal
 
 import flax.linen as nn
@@ -22,5 +23,5 @@ def rematerialized(block: type[nn.Module], remat: Remat) -> type[nn.Module]:
         "norms": policies.save_only_these_names(CONVOLUTION),
         "blocks": policies.nothing_saveable,
     }[remat]
-    arguments = block.__call__.__code__.co_varnames[: block.__call__.__code__.co_argcount]
-    return nn.remat(block, policy=keep, static_argnums=(arguments.index("train"),))
+    train = list(inspect.signature(block.__call__).parameters).index("train")
+    return nn.remat(block, policy=keep, static_argnums=(train,))

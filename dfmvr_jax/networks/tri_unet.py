@@ -20,7 +20,9 @@ class DoubleConv(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: Float[Array, "b h w c"], train: bool) -> Float[Array, "b h w features"]:
+    def __call__(
+        self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
+    ) -> Float[Array, "b h w features"]:
         for name in ("first", "second"):
             x = nn.relu(
                 ConvNorm(self.features, use_bias=True, axis_name=self.axis_name, dtype=self.dtype, name=name)(
@@ -87,8 +89,13 @@ class TriUNet(nn.Module):
     remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
-    def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
-        """The channels are a photo in [-1, 1] and, but in v4, its part labels."""
+    def __call__(
+        self, views: Float[Array, "b views h w c"], train: bool
+    ) -> Float[Array, "b h w width"] | tuple[Float[Array, "b h w width"], ...]:
+        """The channels are a photo in [-1, 1] and, but in v4, its part labels.
+
+        "released" features are a tuple, which stands for one array of all channels.
+        """
         if self.fused_features not in ("released", "paper"):
             raise ValueError(f"fused_features must be 'released' or 'paper', found {self.fused_features!r}")
         check_image_size(*views.shape[2:4])
@@ -108,7 +115,9 @@ class TriUNet(nn.Module):
                 gate(**norm, name=f"gate_{level}_{v}")(up, skip, train)
                 for v, skip in zip(self.views, skips[level])
             ]
-            x = jnp.concatenate([up, *gated], axis=-1)
+            x = (up, *gated)
+            if level > 1:  # at high resolution, copying them into one array takes longer than it saves
+                x = jnp.concatenate(x, axis=-1)
             # The released weights have the last convolutions too, unused: keep their parameters.
             if level or self.fused_features == "paper" or self.is_initializing():
                 merged = double_conv(features, **norm, name=f"merge_{level}")(x, train)

@@ -164,16 +164,17 @@ def apply_gradient(
     gradient, metrics = jax.lax.pmean((gradient, metrics), DEVICES)
     norm = optax.global_norm(gradient)
     finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm) & jnp.isfinite(optax.global_norm(batch_stats))
-    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    params, batch_stats, opt_state = jax.tree.map(
-        lambda new, old: jnp.where(finite, new, old),
-        (params, batch_stats, opt_state),
-        (state.params, state.batch_stats, state.opt_state),
-    )
+
+    def take() -> TrainState:
+        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+        return TrainState(
+            state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state
+        )
+
+    state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
     parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in gradient.items()}
     metrics = {**metrics, "gradient_norm": norm, **parts, "skipped": 1.0 - finite}
-    return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+    return state, metrics
 
 
 def _merge_views(views: Num[Array, "b views *rest"]) -> Num[Array, "b_views *rest"]:
