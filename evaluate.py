@@ -73,7 +73,7 @@ def main() -> None:
     if not results:
         raise InputError(
             f"{subjects.path}: split {command.split} has no true meshes and no scans; choose test or "
-            "validation of a data set that has"
+            "validation of a data set that has; without, look at what reconstruct.py draws on photos"
         )
     if len(results) < len(subjects):
         print(f"{len(subjects) - len(results)} of {len(subjects)} have no scan and were left out")

@@ -5,9 +5,9 @@ Example: python reconstruct.py --checkpoint runs/small --photos a.jpg b.jpg c.jp
 The photos show the head from the left, the front and the right, in any order; for the side views turn it by
 20 to 50 degrees. The face and its landmarks are found by MediaPipe's networks (fetch them once by
 python -m dfmvr_jax.photos.fetch), unless a file of 68 or 5 points lies beside the photo, of the same name
-(.pts, .txt, .npy). --photos may also be a folder of the photos, or a folder of such folders, one a subject.
-Or say which photo is which by --left, --front and --right: in the left photo the nose points to the image's
-left.
+(.pts, .txt, .5pt, .npy). --photos may also be a folder of the photos, or a folder of such folders, one a
+subject. Or say which photo is which by --left, --front and --right: in the left photo the nose points to the
+image's left.
 
 Writes mesh.ply, mesh.glb and mesh.obj (millimetres, colours per vertex), coefficients.json, overview.png, and
 the mesh on each photo, overlay_left.png and so on.
@@ -67,6 +67,8 @@ class ReconstructCommand:
 
 def main() -> None:
     command = parse_command(ReconstructCommand, __doc__)
+    if command.out.is_file():
+        raise InputError(f"--out {command.out}: is a file; name a folder")
     subjects = list_subjects(command)
     trained = load_run(command.checkpoint, command.face_model)
     get_detector = None if command.aligned else functools.cache(lambda: load_detector(command.detector))

@@ -98,7 +98,10 @@ def main() -> None:
             )
             return
         train_reconstruction(config, fit, training, validation, model, parse_variables)
-    print(f"done; next: python evaluate.py --workdir {workdir}")
+    if training.metadata["landmarks_3d"] == "none":  # nor has it scans
+        print(f"done; next: python reconstruct.py --checkpoint {workdir} --photos ...")
+    else:
+        print(f"done; next: python evaluate.py --workdir {workdir}")
 
 
 # ---------------------------------------------------------------- 1. the face parse net
@@ -207,7 +210,10 @@ def steps_of(epochs: int, training: Split, batch_size: int) -> int:
     """Batches run on over the end of an epoch, so only the last epoch is rounded down."""
     steps = epochs * len(training) // batch_size
     if epochs and not steps:
-        raise InputError(f"{training.path}: {len(training)} subjects, less than a batch of {batch_size}")
+        raise InputError(
+            f"{training.path}: {len(training)} subjects, less than a batch of {batch_size}: train with "
+            "smaller ones (--batch-size, --parse.batch-size)"
+        )
     return steps
 
 

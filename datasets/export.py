@@ -2,8 +2,8 @@
 
     python -m datasets.export synthetic/small --split test --index 0 --out photos
 
-Writes left.png, front.png, right.png, the 68 landmarks of each as left.txt, ..., and the true mesh truth.ply
-(millimetres) where the split has it. A data set that is missing is prepared first.
+Writes left.png, front.png, right.png (photo.png in a set of single photos), the 68 landmarks of each as
+left.txt, ..., and the true mesh or the scan, truth.ply (millimetres), where the split has it. A data set that is missing is prepared first.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.pictures import to_uint8
+from render.array_types import Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,16 +43,24 @@ def main() -> None:
         )
     example = split[command.index]
     with whole_files(command.out) as folder:
-        for view, photo, landmarks in zip(VIEWS, to_uint8(example["photos"]), example["landmarks"]):
+        views = VIEWS if len(example["photos"]) == len(VIEWS) else ("photo",)
+        for view, photo, landmarks in zip(views, to_uint8(example["photos"]), example["landmarks"]):
             Image.fromarray(photo).save(folder / f"{view}.png")
             np.savetxt(folder / f"{view}.txt", landmarks, fmt="%.3f")
-        if len(example["vertices"]):
+        vertices, triangles = true_mesh(example, split.metadata["face_model"])
+        if len(vertices):
             import trimesh
 
-            model = load_face_model(split.metadata["face_model"])
-            mesh = trimesh.Trimesh(example["vertices"] * model.unit_mm, model.triangles, process=False)
-            mesh.export(folder / "truth.ply")
+            trimesh.Trimesh(vertices, triangles, process=False).export(folder / "truth.ply")
     print(f"{example['subject']}: {command.out}")
+
+
+def true_mesh(example: dict, face_model: str) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3"]]:
+    """The scan, or the mesh that was rendered, mm; empty where there is none."""
+    if "vertices" not in example:
+        return example["scan_points"], example["scan_triangles"]
+    model = load_face_model(face_model)
+    return example["vertices"] * model.unit_mm, np.asarray(model.triangles)
 
 
 if __name__ == "__main__":

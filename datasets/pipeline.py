@@ -27,6 +27,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
 ONLY_SUBJECT = tfds.features.FeaturesDict({"subject": tfds.features.Text()})  # of a record
+EPOCHS = 10**9  # for ever: grain itself counts to sys.maxsize, which is too much for batches of one
 PREFETCHED_BATCHES = 4  # in the main process; each worker process holds two more
 
 
@@ -176,7 +177,7 @@ def check_image_size(split: Split, config: Config) -> None:
     if size != config.image_size:
         raise InputError(
             f"{split.path}: its photos have {size} pixels a side, the config wants {config.image_size}: "
-            f"train with --image-size {size}, or take another data set"
+            f"prepare it with --image-size {config.image_size}, or train with --image-size {size}"
         )
 
 
@@ -240,7 +241,7 @@ def training_batches(
         grain.MapDataset.source(split)
         .seed(seed)
         .shuffle()
-        .repeat()
+        .repeat(EPOCHS)
         .map(_select_training_keys)
         .random_map(functools.partial(augment, config=config))
     )

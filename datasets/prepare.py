@@ -12,6 +12,7 @@ The same command goes on.
 import dataclasses
 import os
 import shutil
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,7 @@ class PrepareCommand:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # tidies up as after Ctrl-C
     command = parse_command(PrepareCommand, __doc__)
     kind = builder_class(command.name)
     name = with_variant(command.name)
@@ -74,6 +76,9 @@ def main() -> None:
     folder = data_set_folder(name, command.directory)
     if BUILDERS[data_set] == SYNTHETIC:
         check_synthetic(command)
+        if folder.exists():
+            print(f"{folder} is there already; delete it to prepare it again")
+            return
         prepare_synthetic(DataConfig(name=name, directory=str(command.directory)))
         print(f"prepared: {folder}")
         return
@@ -88,10 +93,16 @@ def main() -> None:
         builder = write_data_set(kind, config, command.directory)
         keep_records(staging, folder)
         print_summary(builder.outcomes)
+        if command.split_list and " validation" not in command.split_list.read_text("utf-8-sig"):
+            print(
+                f"{command.split_list} names no validation subjects: {command.validation_share:.0%} of its "
+                "training subjects, one at least, became that (--validation-share)"
+            )
         print(
             f"prepared: {folder}; which sample went where, and why some were left out: {folder / REPORT_FILE}"
         )
-        split = next(outcome.sample.split for outcome in builder.outcomes if not outcome.reason)
+        splits = [outcome.sample.split for outcome in builder.outcomes if not outcome.reason]
+        split = max(SPLITS, key=splits.count)
         show = f"python -m datasets.show {name} --directory {command.directory} --split {split}"
         print(f"see whether all is right: {show}")
 
@@ -101,7 +112,7 @@ def check_synthetic(command: PrepareCommand) -> None:
     for field in dataclasses.fields(command):
         if field.name not in ("name", "directory") and getattr(command, field.name) != field.default:
             flag = field.name.replace("_", "-")
-            raise InputError(f"--{flag}: says nothing of {command.name}, which is as its variant's name says")
+            raise InputError(f"--{flag}: {command.name} is rendered here, as its variant's name says")
 
 
 def keep_records(staging: Path, folder: Path) -> None:
@@ -130,6 +141,13 @@ def check_command(command: PrepareCommand, variant: str) -> None:
         raise InputError(
             f"--image-size {command.image_size}: expected a multiple of 16, from 32 to {LARGEST_CROP}"
         )
+    for field, of_set in (
+        ("subject_folder", "pixel_face"),
+        ("left_yaw", "bosphorus"),
+        ("angles", "multi_pie"),
+    ):
+        if getattr(command, field) != getattr(PrepareCommand, field) and of_set != command.name.split("/")[0]:
+            raise InputError(f"--{field.replace('_', '-')}: says nothing of {command.name}, only of {of_set}")
     if command.processes < 1:
         raise InputError(f"--processes {command.processes}: expected 1 or more")
     for flag, share in (("test", command.test_share), ("validation", command.validation_share)):
@@ -169,11 +187,14 @@ def print_summary(outcomes: list[Outcome]) -> None:
         of_split = [sample for sample in kept if sample.split == split]
         table.add_row(split, str(len({sample.subject for sample in of_split})), str(len(of_split)))
     Console().print(table)
-    if not all(any(sample.split == split for sample in kept) for split in ("train", "validation")):
-        print("train.py wants samples in train and in validation, this set is for evaluation only")
+    if missing := {"train", "validation"} - {sample.split for sample in kept}:
+        print(
+            f"no samples in {' and '.join(sorted(missing))}: train.py needs some; for that prepare another "
+            "variant, with other shares (--validation-share, --test-share) or a --split-list"
+        )
     left_out = [outcome for outcome in outcomes if outcome.reason]
     if left_out:
-        print(f"{len(left_out)} of {len(outcomes)} samples were left out:")
+        print(f"left out: {len(left_out)} of {len(outcomes)} samples")
     for outcome in left_out[:SHOWN_REASONS]:
         print(f"  {outcome.sample.name}: {outcome.reason}")
     if len(left_out) > SHOWN_REASONS:

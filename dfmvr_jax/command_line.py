@@ -4,6 +4,7 @@ A mistake of the user's ends in a message and exit code 2, never in a traceback.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,9 @@ def run(main: Callable[[], None], stopped: str = "stopped") -> None:
     except Stopped as stop:
         print(stop, file=sys.stderr)
         sys.exit(stop.code)
+    except BrokenPipeError:  # of `... --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         sys.exit(130)

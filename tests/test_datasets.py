@@ -654,3 +654,17 @@ def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [*command[:-1], str(out / "no_folder.png")])
     with pytest.raises(InputError, match=f"{out}: cannot be written to"):
         datasets.show.main()
+
+
+def test_batches_of_one_subject_come_for_ever(train):
+    batches = iterate(training_batches(train, DataConfig(), 1, seed=0), 3 * len(train))
+    assert next(batches)["photos"].shape[0] == 1
+    batches.close()
+
+
+def test_processes_share_validation_batches(validation):
+    (whole,), *shares = (
+        list(validation_batches(validation, 2, process)) for process in ((0, 1), (0, 2), (1, 2))
+    )
+    for number, (share,) in enumerate(shares):
+        np.testing.assert_array_equal(share["index"], whole["index"][number::2])

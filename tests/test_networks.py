@@ -282,9 +282,9 @@ def test_parts_stand_for_all_their_channels():
     np.testing.assert_allclose(conv.apply(variables, *parts), conv.apply(variables, whole), atol=1e-5)
 
 
-@pytest.mark.parametrize("remat", ["norms", "blocks"])
 @pytest.mark.parametrize(
-    "variant", [{}, {"fusion": "shared-unet"}, {"fusion": "cnn", "backbone": "resnet50"}]
+    ("remat", "variant"),
+    [("norms", {}), ("blocks", {}), ("blocks", {"fusion": "cnn", "backbone": "resnet50"})],
 )
 def test_rematerialization_changes_no_result(remat, variant):
     """Coefficients, statistics and gradients; and names of parameters, so that checkpoints fit."""
@@ -305,8 +305,10 @@ def test_rematerialization_changes_no_result(remat, variant):
 
         return jax.jit(jax.grad(loss, has_aux=True))(params)
 
-    for one, other in zip(jax.tree.leaves(gradient(plain)), jax.tree.leaves(gradient(saving))):
-        np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-4 * (1e-3 + np.abs(one).max()))
+    expected, found = (jax.tree.leaves(gradient(network)) for network in (plain, saving))
+    largest = max(np.abs(leaf).max() for leaf in expected)  # biases before batch norms have none but rounding
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other, rtol=2e-3, atol=1e-5 * largest)
 
 
 def test_views_have_encoders_of_their_own(inputs):

@@ -273,6 +273,9 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
         shutil.copytree(good / "person0", source / name)
     for photo in "abc":
         (source / "empty" / f"{photo}.png").unlink()
+    (source / "one_photo" / "c.png").with_name("d.heic").write_bytes(b"of a phone")
+    shutil.copy(source / "a_good" / "a.png", source / "loose.jpg")
+    shutil.copytree(source / "a_good", source / ".hidden")
     (source / "c_good").rename(tmp_path / "elsewhere")
     (source / "c_good").symlink_to(tmp_path / "elsewhere")
     (source / "c_good" / "again").symlink_to(source)  # links in a circle
@@ -286,7 +289,7 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
         (source / "away" / f"{old}.png").rename(source / "away" / f"{new}.png")
     command = prepare_command("photo_folder/mine", source, tmp_path / "data")
     code, printed, _ = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])
-    assert code == 0 and "7 of 10 samples were left out" in printed
+    assert code == 0 and "left out: 8 of 11 samples" in printed
     folder = tmp_path / "data" / "photo_folder" / "mine" / "1.0.0"
     with open(folder / "report.csv") as file:
         rows = {row["name"]: row for row in csv.DictReader(file)}
@@ -295,12 +298,15 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
         "nobody": "nobody/a.png: no face found",
         "damaged": "damaged/b.png: cannot be read as an image",
         "two_photos": "has 2 photos, expected 3",
-        "one_photo": "has 1 photos, expected 3",
+        "one_photo": "has 2 photos, expected 3",
         "turned": "do not show the head from the left, the front and the right",
         "away": "the nose points to the wrong side",
     }
     for name, reason in expected.items():
         assert reason in rows[name]["left out because"] and rows[name]["split"] == ""
+    assert "expected 3" in rows["loose.jpg"]["left out because"] and ".hidden" not in rows
+    # of few people those that can be used are split, so that there are some of each
+    assert {rows[name]["split"] for name in ("a_good", "b_good", "c_good")} == {"train", "validation", "test"}
     config = DataConfig(name="photo_folder/mine", directory=str(tmp_path / "data"))
     for name in ("a_good", "b_good", "c_good"):
         split = load_split(config, rows[name]["split"])
@@ -424,9 +430,10 @@ def test_folders_of_something_else(name, tmp_path, monkeypatch, capsys, face_mes
         (("multi_pie", "--source", ".", "--parse-net", "nowhere"), "nowhere/config.json is missing"),
         (("multi_pie", "--source", ".", "--face-model", "nowhere"), "face model nowhere"),
         (("multi_pie", "--source", ".", "--processes", 0), "--processes 0: expected 1 or more"),
+        (("photo_folder", "--source", ".", "--angles", 15), "--angles: says nothing of photo_folder"),
         (("synthetic/smal",), "synthetic/small"),
-        (("synthetic/small", "--source", "."), "--source: says nothing of synthetic/small"),
-        (("synthetic/small", "--image-size", 64), "--image-size: says nothing of synthetic/small"),
+        (("synthetic/small", "--source", "."), "--source: synthetic/small is rendered here"),
+        (("synthetic/small", "--image-size", 64), "--image-size: synthetic/small is rendered here"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch, capsys, face_mesh):
@@ -523,7 +530,7 @@ def test_list_of_subjects(tmp_path):
     splits = splits_by_subject(split_samples(samples_of(subjects), 0.2, 0.05, 0, path)[0])
     assert {subject for subject, split in splits.items() if split == "test"} == {"c d", "e train"}
     for text, message in (
-        ("a training\n", "names 'a training', which is none of the subjects .a, b, c d, ...."),
+        ("a training\n", "names 'a training', which is none of the subjects .a, b, c d"),
         ("a test\nbb test\n", "names 'bb', which is none"),
         ("a train\na test\n", "a is in train and in test"),
         ("a train\nb\n", "says the split of some subjects only"),

@@ -140,9 +140,30 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                 raise InputError(f"two samples are called {one.name}: {paths}; take one of them away")
         share = self.usual_test_share if config.test_share is None else config.test_share
         listed = Path(config.split_list) if config.split_list else None
-        samples, left_out = split_samples(samples, share, config.validation_share, config.seed, listed)
+        shares = share, config.validation_share, config.seed, listed
+        split, left_out = split_samples(samples, *shares)
         staging = Path(config.staging)
         open_staging(staging, settings_of(type(self), config))
+        outcomes = self._stage_samples(split, staging)
+        usable = {outcome.sample.subject for outcome in outcomes if not outcome.reason}
+        if not listed and usable and usable != {sample.subject for sample in split}:
+            # where subjects are few, so that each split has its share of those that can be used
+            again, _ = split_samples([s for s in samples if s.subject in usable], *shares)
+            unusable = [outcome for outcome in outcomes if outcome.sample.subject not in usable]
+            if again != [sample for sample in split if sample.subject in usable]:
+                outcomes = [*self._stage_samples(again, staging), *unusable]
+        outcomes += [Outcome(sample, staging, "its subject is in no split") for sample in left_out]
+        write_report(staging / REPORT_FILE, outcomes)
+        if all(outcome.reason for outcome in outcomes):
+            raise InputError(
+                f"{config.source}: none of its {len(outcomes)} samples can be used; the first, "
+                f"{outcomes[0].sample.name}: {outcomes[0].reason}; all: {staging / REPORT_FILE}"
+            )
+        return outcomes
+
+    def _stage_samples(self, samples: Sequence[Sample], staging: Path) -> list[Outcome]:
+        """Those that are staged already are not made again."""
+        config = self.builder_config
         make = functools.partial(
             make_example,
             views=self.views,
@@ -152,15 +173,7 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             image_size=config.image_size,
         )
         staged = stage(samples, make, staging, config.processes)
-        outcomes = list(track(staged, f"{self.name}: preparing", len(samples), console=Console(stderr=True)))
-        outcomes += [Outcome(sample, staging, "its subject is in no split") for sample in left_out]
-        write_report(staging / REPORT_FILE, outcomes)
-        if all(outcome.reason for outcome in outcomes):
-            raise InputError(
-                f"{config.source}: none of its {len(outcomes)} samples can be used; the first, "
-                f"{outcomes[0].sample.name}: {outcomes[0].reason}; all: {staging / REPORT_FILE}"
-            )
-        return outcomes
+        return list(track(staged, f"{self.name}: preparing", len(samples), console=Console(stderr=True)))
 
     def _generate_examples(self, outcomes: Sequence[Outcome]) -> Iterator[tuple[int, dict]]:
         label = self.builder_config.label

@@ -42,7 +42,7 @@ def make_example(
       InputError: the sample will not do.
     """
     if len(sample.photos) != views:
-        raise InputError(f"{sample.name}: has {len(sample.photos)} photos, expected {views}")
+        raise InputError(f"has {len(sample.photos)} photos, expected {views}")
     model = _face_model(face_model)
     get_detector = functools.partial(_detector, detector)
     photos = [prepare_photo(file, get_detector, model, image_size) for file in sample.photos]

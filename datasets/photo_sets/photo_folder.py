@@ -20,7 +20,9 @@ class PhotoFolder(PhotoSet):
     @staticmethod
     def find_samples(config: PhotoSetConfig) -> list[Sample]:
         source = Path(config.source)
-        samples, people, with_photos = [], set(), set()
+        loose = find_photo_files(source)  # which belong to nobody: the report says so
+        samples = [Sample(file.path.name, file.path.name, (file,)) for file in loose]
+        people, with_photos = set(), set()
         for folder, _ in walk(source):
             if folder == source:
                 continue
@@ -29,7 +31,7 @@ class PhotoFolder(PhotoSet):
             if photos := find_photo_files(folder):
                 with_photos.add(name.parts[0])
                 samples.append(Sample(name.parts[0], str(name), tuple(photos)))
-        if not samples:
+        if not with_photos:
             raise InputError(
                 f"{source}: has no folders with photos; expected one a person, three photos in each"
             )

@@ -20,6 +20,7 @@ def printable(text: str) -> str:
 def walk(source: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder at and below `source`, links to folders too, once, and its files; in order of names.
 
+    Hidden folders are left out.
     Raises `OSError` where one cannot be read.
     """
 
@@ -28,7 +29,7 @@ def walk(source: Path) -> Iterator[tuple[Path, list[Path]]]:
 
     seen = set()
     for folder, folders, files in os.walk(source, onerror=fail, followlinks=True):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
         if os.path.realpath(folder) in seen:
             folders.clear()
             continue

@@ -65,8 +65,8 @@ def read_split_list(path: Path, subjects: Sequence[str]) -> dict[str, str]:
         subject, split = words if len(words) == 2 and words[1] in SPLITS else (line, None)
         if subject not in known:
             raise InputError(
-                f"{path}: names {subject!r}, which is none of the subjects ({', '.join(list(subjects)[:3])}, "
-                f"...); expected lines `subject split`, with one of {', '.join(SPLITS)}, or names of test "
+                f"{path}: names {subject!r}, which is none of the subjects "
+                f"({', '.join(list(subjects)[:3])}{', ...' * (len(subjects) > 3)}); expected lines `subject split`, with one of {', '.join(SPLITS)}, or names of test "
                 "subjects alone"
             )
         if listed.setdefault(subject, split) != split:

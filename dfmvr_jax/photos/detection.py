@@ -42,7 +42,9 @@ def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int
             "Or give its landmarks in a file"
         )
     if not 1 <= number <= len(faces):
-        raise InputError(f"has {len(faces)} faces, no number {number} (1 is the largest)")
+        raise InputError(
+            f"has {len(faces)} face{'s' * (len(faces) > 1)}, no number {number} (1 is the largest)"
+        )
     face = faces[number - 1]
     height, width = photo.shape[:2]
     inner = face.landmarks[JAW:]

@@ -11,12 +11,15 @@ from render.array_types import Float
 
 # what cameras and scanners write; Pillow knows others that run programs, such as PostScript
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# photos, but not to us: they are told of rather than passed over
+UNREADABLE = (".avif", ".cr2", ".dng", ".heic", ".heif", ".nef")
 
 
 def is_photo(path: Path) -> bool:
-    """Whether a file is called like a photo; hidden files are not."""
-    kind = Image.registered_extensions().get(path.suffix.lower())
-    return kind in FORMATS and not path.name.startswith(".")
+    """Whether a file is called like a photo, one that we can read or not; hidden files are not."""
+    kind = path.suffix.lower()
+    photo = kind in UNREADABLE or Image.registered_extensions().get(kind) in FORMATS
+    return photo and not path.name.startswith(".")
 
 
 def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:

@@ -167,9 +167,7 @@ def apply_gradient(
 
     def take() -> TrainState:
         updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        return TrainState(
-            state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state
-        )
+        return TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state)
 
     state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
     parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in gradient.items()}
