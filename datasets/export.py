@@ -3,7 +3,8 @@
     python -m datasets.export synthetic/small --split test --index 0 --out photos
 
 Writes left.png, front.png, right.png (photo.png in a set of single photos), the 68 landmarks of each as
-left.txt, ..., and the true mesh or the scan, truth.ply (millimetres), where the split has it. A data set that is missing is prepared first.
+left.txt, ..., and the true mesh or the scan, truth.ply (millimetres), where the split has it. A synthetic
+data set that is missing is prepared first.
 """
 
 import dataclasses

@@ -115,7 +115,7 @@ def test_what_is_no_photo_is_refused_in_one_line(tmp_path, monkeypatch):
     Image.fromarray(random_pixels(30, 40)).save(tmp_path / "larger.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     expected = {
-        "missing.png": "no such file",
+        "missing.png": "no such photo",
         "empty.png": "not an image",
         "text.jpg": "not an image",
         "no_width.ppm": "not an image",

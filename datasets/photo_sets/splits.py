@@ -64,10 +64,10 @@ def read_split_list(path: Path, subjects: Sequence[str]) -> dict[str, str]:
         words = [line] if line in known else line.rsplit(maxsplit=1)
         subject, split = words if len(words) == 2 and words[1] in SPLITS else (line, None)
         if subject not in known:
+            some = ", ".join(list(subjects)[:3]) + (", ..." if len(subjects) > 3 else "")
             raise InputError(
-                f"{path}: names {subject!r}, which is none of the subjects "
-                f"({', '.join(list(subjects)[:3])}{', ...' * (len(subjects) > 3)}); expected lines `subject split`, with one of {', '.join(SPLITS)}, or names of test "
-                "subjects alone"
+                f"{path}: names {subject!r}, which is none of the subjects ({some}); expected lines `subject "
+                f"split`, with one of {', '.join(SPLITS)}, or names of test subjects alone"
             )
         if listed.setdefault(subject, split) != split:
             raise InputError(f"{path}: {subject} is in {listed[subject]} and in {split}")

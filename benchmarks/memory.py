@@ -1,0 +1,98 @@
+"""Memory of the training step, and the largest batch that a given amount holds.
+
+    python -m benchmarks.memory                                         # full size, float32
+    python -m benchmarks.memory --precision bfloat16 --remat none norms blocks --gib 24
+
+Compiles the pmapped update of train.py for one device and a few sizes of the batch, without running it, and
+asks XLA what memory the program takes: arguments, results and everything in between. That grows along a line
+with the batch, from which the largest batch follows; it is compiled once more with that one, as a check.
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+
+from benchmarks.network import make_batch
+from dfmvr_jax.command_line import run
+from dfmvr_jax.config import Config, changed
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
+from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.presets import load_preset
+from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.state import DEVICES, initial_state
+from dfmvr_jax.training.update import freeze, make_reconstruction_update
+
+BATCHES = (1, 2)  # that the line goes through
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--preset", default="paper", help="of train.py")
+    parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
+    parser.add_argument("--remat", nargs="+", default=["none"], choices=("none", "norms", "blocks"))
+    parser.add_argument("--gib", type=float, default=24.0, help="memory of the device")
+    parser.add_argument("--batch", type=int, help="subjects per device to compile for, instead")
+    arguments = parser.parse_args()
+    device = jax.local_devices()[0].device_kind
+    print(f"{device}, preset {arguments.preset}, {arguments.precision}; GiB by XLA's account")
+    for remat in arguments.remat:
+        config = changed(
+            load_preset(arguments.preset),
+            {"network.precision": arguments.precision, "network.remat": remat},
+        )
+        model = load_face_model(config.face_model)
+        if arguments.batch:
+            print(f"remat {remat}: batch {arguments.batch} {gib_of(config, model, arguments.batch):.2f} GiB")
+            continue
+        few, more = (gib_of(config, model, batch) for batch in BATCHES)
+        each = (more - few) / (BATCHES[1] - BATCHES[0])
+        largest = int((arguments.gib - few) / each) + BATCHES[0]
+        text = f"remat {remat}: {few - each * BATCHES[0]:.2f} GiB and {each:.2f} more a subject"
+        print(f"{text}: {arguments.gib:g} GiB hold a batch of {largest}", flush=True)
+        print(f"  compiled for that batch: {gib_of(config, model, largest):.2f} GiB", flush=True)
+
+
+def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
+    """Of the compiled update for so many subjects on one device."""
+    _, parse_net = make_networks(config, model.dimensions)
+    synced, _ = make_networks(config, model.dimensions, DEVICES)
+    optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
+    update, _ = make_reconstruction_update(config, synced, parse_net, optimizer, 1000)
+    one = make_batch(changed(config, {"image_size": 32}), model, 1)
+    shapes = {name: leaf.shape[1:] for name, leaf in one.items()}
+    size = config.image_size
+    shapes |= {"photos": (3, size, size, 3), "labels": (3, size, size)}
+
+    def abstract(tree):
+        return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), tree)
+
+    variables, parse_variables = (
+        shapes_of_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
+    )
+    state = jax.eval_shape(lambda: initial_state(jax.tree.map(zeros, variables), optimizer))
+    frozen = freeze(config, model, parse_variables)
+    photos = {
+        name: jax.ShapeDtypeStruct((1, batch, *shape), one[name].dtype) for name, shape in shapes.items()
+    }
+    compiled = update.lower(abstract(state), abstract(frozen), photos).compile()
+    memory = compiled.memory_analysis()
+    taken = (
+        memory.argument_size_in_bytes
+        + memory.output_size_in_bytes
+        - memory.alias_size_in_bytes
+        + memory.temp_size_in_bytes
+    )
+    return taken / 2**30
+
+
+def zeros(leaf: jax.ShapeDtypeStruct) -> jax.Array:
+    return jnp.zeros(leaf.shape, leaf.dtype)
+
+
+if __name__ == "__main__":
+    run(main)
