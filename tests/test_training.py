@@ -7,7 +7,9 @@ import shutil
 import struct
 import subprocess
 import sys
+import types
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +23,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.logs import Logs, TensorBoard
+from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import learning_rate_schedule
 from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard, unreplicate
@@ -241,6 +243,44 @@ def test_logs_hold_what_was_written(tmp_path):
     assert "train/unknown" not in values
     step, drawn = values["drawn"]
     assert (step, drawn.image.height, drawn.image.width) == (6, 4, 6)
+
+
+class FakeWandb(types.ModuleType):
+    """What of the package is called, as it answers (wandb 0.31)."""
+
+    class Image(NamedTuple):
+        pixels: np.ndarray
+
+    def __init__(self):
+        super().__init__("wandb")
+        self.runs, self.logged = [], []
+
+    def init(self, **settings):
+        self.runs.append(settings)
+        return types.SimpleNamespace(log=self.logged.append, define_metric=lambda *_, **__: None)
+
+
+def test_wandb_gets_the_same_numbers_and_goes_on_in_its_run(tmp_path, monkeypatch):
+    wandb = FakeWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    for task, first in (("parse_net", 1), ("df_mvr", 1), ("df_mvr", 5)):  # the last one after a kill
+        logs = open_logs(tmp_path, task, first, "faces", Config())
+        logs.scalars("train", {"loss": 0.5, "unknown": math.nan}, first)
+        logs.picture("drawn", np.zeros((4, 6, 3), np.uint8), first)
+        logs.flush()
+    parse_net, before, after = (run["id"] for run in wandb.runs)
+    assert parse_net != before == after
+    assert all(run["project"] == "faces" and run["resume"] == "allow" for run in wandb.runs)
+    assert wandb.runs[0]["config"]["batch_size"] == Config().batch_size
+    assert wandb.logged[-2] == {"train/loss": 0.5, "step": 5}
+    assert wandb.logged[-1]["drawn"].pixels.shape == (4, 6, 3)
+    assert list((tmp_path / "logs" / "df_mvr").iterdir())  # TensorBoard's as well
+
+
+def test_wandb_that_is_not_there_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(InputError, match="wandb is not installed: pip install wandb"):
+        open_logs(tmp_path, "df_mvr", 1, "faces", Config())
 
 
 def tiny_state(step: int = 0, size: int = 2) -> TrainState:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import math
+import secrets
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -116,12 +117,13 @@ class WeightsAndBiases:
         try:
             if not identity.exists():
                 identity.parent.mkdir(parents=True, exist_ok=True)
-                identity.write_text(wandb.util.generate_id())
+                identity.write_text(secrets.token_hex(4))
             self._run = wandb.init(
                 project=project,
                 name=f"{workdir.name} {task}",
                 id=identity.read_text(),
                 resume="allow",
+                reinit="finish_previous",  # that of the parse net
                 dir=workdir,
                 config=dataclasses.asdict(config),
             )
