@@ -1,6 +1,7 @@
 """From a data set's name to batches: prepare, open, shuffle, augment and batch (TFDS and grain)."""
 
 import functools
+import signal
 import sys
 from collections.abc import Callable, Iterator
 
@@ -267,13 +268,19 @@ def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) ->
         if not flags.FLAGS.is_parsed():
             flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
         elements = elements.mp_prefetch(
-            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2)
+            grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
+            worker_init_fn=_leave_interrupts_to_the_parent,
         )
     iterator = iter(elements)
     try:
         yield from iterator
     finally:
         iterator.close()
+
+
+def _leave_interrupts_to_the_parent(*_) -> None:
+    """A terminal sends Ctrl-C to workers too; the process that they belong to decides what it means."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _share_of_batches(

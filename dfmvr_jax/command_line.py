@@ -77,17 +77,22 @@ def parse_command(command: type, description: str):
 
 def run(main: Callable[[], None], stopped: str = "stopped") -> None:
     """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`."""
+    code = 0
     try:
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        exit_process(2)
+        code = 2
     except Stopped as stop:
         print(stop, file=sys.stderr)
-        sys.exit(stop.code)
+        code = stop.code
     except BrokenPipeError:  # of `... --help | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        code = 1
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
-        sys.exit(130)
+        code = 130
+    if code == 2:  # here, where the exception and what it holds are gone
+        exit_process(code)
+    elif code:
+        sys.exit(code)
