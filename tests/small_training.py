@@ -1,7 +1,7 @@
 """A training so small that tests can run it: toy face model, 32 px photos, networks of width 8.
 
-Run as a script it takes one step on all devices and saves the resulting parameters, for the test that
-compares two devices with one:  python -m tests.small_training OUT.npz
+Run as a script it takes one step on all devices and saves the resulting parameters, for the tests that
+compare several devices with one:  python -m tests.small_training OUT.npz [BATCH_SIZE]
 """
 
 import sys
@@ -50,19 +50,23 @@ def small_training(config: Config = CONFIG) -> SmallTraining:
     state = initial_state(initial_variables(NETWORK_FOLDER, config, model), optimizer)
     frozen = freeze(config, model, initial_variables(PARSE_FOLDER, changed(config, {"seed": 1}), model))
     return SmallTraining(
-        update, validate, frozen, state, [make_batch(model, seed) for seed in range(TOTAL_STEPS)]
+        update,
+        validate,
+        frozen,
+        state,
+        [make_batch(model, seed, config.batch_size) for seed in range(TOTAL_STEPS)],
     )
 
 
-def make_batch(model, seed: int) -> dict:
+def make_batch(model, seed: int, batch_size: int) -> dict:
     camera = face_camera(CONFIG.image_size)
-    subjects = [random_coefficients(model, seed * 100 + i) for i in range(CONFIG.batch_size)]
+    subjects = [random_coefficients(model, seed * 100 + i) for i in range(batch_size)]
     faces, renderings = jax.vmap(reconstruct, (None, None, 0))(
         model, camera, jax.tree.map(lambda *x: jnp.stack(x), *subjects)
     )
     batch = {
         "photos": jnp.clip(renderings.images, 0, 1),
-        "given": jnp.ones((CONFIG.batch_size, 3), bool),
+        "given": jnp.ones((batch_size, 3), bool),
         "labels": renderings.masks.astype(jnp.int32),
         "landmarks": jax.vmap(landmark_pixels, (None, None, 0))(model, camera, faces.posed),
         "landmarks_3d": faces.vertices[:, model.landmarks_3d],
@@ -80,4 +84,6 @@ def one_step(training: SmallTraining) -> dict[str, np.ndarray]:
 
 
 if __name__ == "__main__":
-    np.savez(sys.argv[1], devices=jax.local_device_count(), **one_step(small_training()))
+    size = int(sys.argv[2]) if len(sys.argv) > 2 else CONFIG.batch_size
+    training = small_training(changed(CONFIG, {"batch_size": size}))
+    np.savez(sys.argv[1], devices=jax.local_device_count(), **one_step(training))

@@ -66,20 +66,36 @@ def make_task(training, total_steps=TOTAL_STEPS, seen=None) -> Task:
     )
 
 
-def test_two_devices_equal_one(stepped, tmp_path):
-    """The pmapped step on two devices gives what one device gives with the whole batch."""
-    out = tmp_path / "two.npz"
-    flags = "--xla_force_host_platform_device_count=2 " + os.environ.get("XLA_FLAGS", "")
+def step_on_devices(devices: int, folder, *batch_size) -> dict[str, np.ndarray]:
+    """`one_step` in a process that has so many devices."""
+    out = folder / f"{devices}.npz"
+    flags = f"--xla_force_host_platform_device_count={devices} " + os.environ.get("XLA_FLAGS", "")
     subprocess.run(
-        [sys.executable, "-m", "tests.small_training", out],
+        [sys.executable, "-m", "tests.small_training", out, *map(str, batch_size)],
         env={**os.environ, "XLA_FLAGS": flags, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},  # as here
         check=True,
     )
-    two = dict(np.load(out))
-    assert two.pop("devices") == 2
-    assert two.keys() == stepped.keys()
-    for name, value in stepped.items():
-        np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
+    step = dict(np.load(out))
+    assert step.pop("devices") == devices
+    return step
+
+
+def assert_equal_steps(one: dict, other: dict) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_allclose(other[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
+
+
+def test_two_devices_equal_one(stepped, tmp_path):
+    """The pmapped step on two devices gives what one device gives with the whole batch."""
+    assert_equal_steps(stepped, step_on_devices(2, tmp_path))
+
+
+@pytest.mark.slow
+def test_four_and_eight_devices_equal_one(tmp_path):
+    one = step_on_devices(1, tmp_path, 8)
+    for devices in (4, 8):
+        assert_equal_steps(one, step_on_devices(devices, tmp_path, 8))
 
 
 def test_the_rendered_share_of_a_batch_stands_for_all_of_it(training, stepped):
