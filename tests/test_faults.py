@@ -123,7 +123,7 @@ def test_killed_runs_lose_nothing_but_steps_since_the_last_checkpoint(tmp_path, 
     kill_often(tmp_path, 3, 0, uninterrupted)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_twenty_kills(tmp_path, uninterrupted):
     done = 0
     while done < 20:

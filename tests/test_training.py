@@ -91,7 +91,7 @@ def test_two_devices_equal_one(stepped, tmp_path):
     assert_equal_steps(stepped, step_on_devices(2, tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_four_and_eight_devices_equal_one(tmp_path):
     one = step_on_devices(1, tmp_path, 8)
     for devices in (4, 8):
