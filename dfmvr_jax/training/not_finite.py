@@ -12,6 +12,11 @@ from dfmvr_jax.files import whole_files
 FOLDER = "not_finite"  # in the workdir
 
 
+def first_number(metric: jax.Array) -> float:
+    """Of a replicated number, without a program that picks it."""
+    return float(np.asarray(metric.addressable_data(0))[0])
+
+
 class SkippedUpdates:
     """Counts them, says so with the numbers of the examples, and keeps the last batch in a file.
 
@@ -37,12 +42,12 @@ class SkippedUpdates:
         if self._before is None:
             return
         (step, metrics, batch), self._before = self._before, None
-        if not float(metrics["skipped"][0]):
+        values = {name: first_number(metrics[name]) for name in ("skipped", "loss", "gradient_norm")}
+        if not values.pop("skipped"):
             self._in_a_row = 0
             return
         self.count += 1
         self._in_a_row += 1
-        values = {name: float(metrics[name][0]) for name in ("loss", "gradient_norm")}
         examples = ", ".join(map(str, np.asarray(batch.get("index", [])).tolist())) or "unknown"
         with whole_files(self._file.parent) as folder:
             np.savez(folder / self._file.name, step=step, **batch, **values)
