@@ -43,7 +43,7 @@ from dfmvr_jax.training.logs import import_wandb
 from dfmvr_jax.training.loop import Task, Watching, average
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
-from dfmvr_jax.training.processes import is_writer, join_processes, share, writer_first
+from dfmvr_jax.training.processes import join_processes, share, writer_does, writer_first
 from dfmvr_jax.training.state import (
     DEVICES,
     TrainState,
@@ -81,8 +81,7 @@ def main() -> None:
         training, validation = (load_split(config.data, name) for name in ("train", "validation"))
     check_data(config, training, model, given.parse_net is None)
     with locked(workdir):
-        if is_writer():
-            open_workdir(workdir, config, model)
+        writer_does(partial(open_workdir, workdir, config, model))
         keep_given_networks(given, config, workdir)
         parse_variables, resnet18 = given.parse_net, given.resnet18
         del given  # its network is the first checkpoint now

@@ -3,7 +3,8 @@
     python -m benchmarks.first_step                      # full size, two subjects
     python -m benchmarks.first_step --preset small --batch 16
 
-Each start is a process of its own: imports, face model, initial networks, compilation, one step.
+Each start is a process of its own: imports, face model, initial networks, compilation, one step on random
+numbers. train.py also opens its data set and checkpoints.
 """
 
 import argparse

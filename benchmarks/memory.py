@@ -5,7 +5,8 @@
 
 Compiles the pmapped update of train.py for one device and a few sizes of the batch, without running it, and
 asks XLA what memory the program takes: arguments, results and everything in between. That grows along a line
-with the batch, from which the largest batch follows; it is compiled once more with that one, as a check.
+with the batch, from which the largest batch follows; it is compiled once more with that one, as a check. It
+is the program for this machine's devices: on a CPU, it says nothing of a GPU's.
 """
 
 import argparse
@@ -51,10 +52,15 @@ def main() -> None:
             continue
         few, more = (gib_of(config, model, batch) for batch in BATCHES)
         each = (more - few) / (BATCHES[1] - BATCHES[0])
-        largest = int((arguments.gib - few) / each) + BATCHES[0]
+        largest = int((arguments.gib - few) // each) + BATCHES[0]
         text = f"remat {remat}: {few - each * BATCHES[0]:.2f} GiB and {each:.2f} more a subject"
+        if largest < 1:
+            print(f"{text}: {arguments.gib:g} GiB do not hold a batch of one", flush=True)
+            continue
         print(f"{text}: {arguments.gib:g} GiB hold a batch of {largest}", flush=True)
-        print(f"  compiled for that batch: {gib_of(config, model, largest):.2f} GiB", flush=True)
+        check = gib_of(config, model, largest)
+        verdict = "fits" if check <= arguments.gib else "does not fit: the line is not straight"
+        print(f"  compiled for that batch: {check:.2f} GiB, {verdict}", flush=True)
 
 
 def gib_of(config: Config, model: MorphableModel, batch: int) -> float:

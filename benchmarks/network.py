@@ -10,7 +10,6 @@ pmapped update with rendering, all losses, the gradient and Adam, on every devic
 
 import argparse
 import functools
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -34,6 +33,7 @@ from dfmvr_jax.inference import (
 )
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import load_preset
+from dfmvr_jax.training.meter import peak_memory
 from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
 from dfmvr_jax.training.update import freeze, make_reconstruction_update
@@ -133,14 +133,6 @@ def measure(what: str, function, photos: int, repeats: int) -> None:
         f"{what:14} {1e3 * median:9.1f} ms {photos / median:8.1f} photos/s   "
         f"compiled in {first - median:.1f} s, peak memory {peak_memory() / 2**30:.2f} GiB",
         flush=True,
-    )
-
-
-def peak_memory() -> int:
-    """Bytes: of the first device where it keeps count, else of this process."""
-    statistics_of_device = jax.local_devices()[0].memory_stats() or {}
-    return statistics_of_device.get(
-        "peak_bytes_in_use", 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     )
 
 

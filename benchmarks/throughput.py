@@ -11,9 +11,9 @@ the same weights, and their outputs are compared first. PyTorch gets channels_la
 Adam, TF32 where JAX has it, and autocast for bfloat16. Each contender lives in a process of its own, and they
 take turns, so that no other work of the machine falls on one of them alone.
 
-Of each: median time of a call, subjects a second, time to compile, peak memory (of the device, or of the
-process), and the share of this machine's matmul peak, measured in the same run, that its convolutions and
-dense layers come to. Needs torch: pip install 'dfmvr_jax[torch]'
+Of each: median time of a call, subjects a second, time to compile, peak memory (of the device, or, on a CPU,
+of the process, with what compilation took), and the share of this machine's matmul peak, measured in the same
+run, that its convolutions and dense layers come to. Needs torch: pip install 'dfmvr_jax[torch]'
 """
 
 import argparse
@@ -70,9 +70,13 @@ def main() -> None:
         def started() -> Iterator[dict[str, Worker]]:
             start = functools.partial(Worker, arguments.width, arguments.image_size, arguments.remat, folder)
             workers = {name: start(name) for name in contenders}
-            yield workers
-            for worker in workers.values():
-                worker.close()
+            try:
+                yield workers
+            finally:
+                for worker in workers.values():
+                    worker.close()
+
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # else compilation is timed as it was before
 
         with started() as workers:
             machine = workers["jax"].ask("describe")
@@ -87,11 +91,10 @@ def main() -> None:
         ):
             with started() as workers:  # new ones, so that the memory is the case's own
                 rows += measure(workers, case, arguments.rounds, arguments.seconds, peaks[case.precision])
+                if arguments.json:
+                    found = {"machine": machine, "matmul_peak": peaks, "results": rows}
+                    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
     print_table(rows)
-    if arguments.json:
-        arguments.json.write_text(
-            json.dumps({"machine": machine, "matmul_peak": peaks, "results": rows}, indent=2) + "\n"
-        )
 
 
 def compare_outputs(workers: dict[str, "Worker"]) -> None:
@@ -170,7 +173,9 @@ class Worker:
     def __init__(self, width: int, size: int, remat: str, folder: str, name: str):
         context = multiprocessing.get_context("spawn")
         self._pipe, other = context.Pipe()
-        self._process = context.Process(target=serve, args=(other, name, width, size, remat, folder))
+        self._process = context.Process(
+            target=serve, args=(other, name, width, size, remat, folder), daemon=True
+        )
         self._process.start()
 
     def ask(self, method: str, *arguments):
@@ -181,8 +186,10 @@ class Worker:
         return answer
 
     def close(self) -> None:
-        self._pipe.send(None)
-        self._process.join()
+        with contextlib.suppress(OSError):  # it has died
+            self._pipe.send(None)
+        self._process.join(10)
+        self._process.terminate()
 
 
 def serve(pipe, name: str, width: int, size: int, remat: str, folder: str) -> None:

@@ -25,6 +25,7 @@ from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.config import Config, DataConfig
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.workers import end_with_the_parent
 
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
 ONLY_SUBJECT = tfds.features.FeaturesDict({"subject": tfds.features.Text()})  # of a record
@@ -279,8 +280,13 @@ def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) ->
 
 
 def _leave_interrupts_to_the_parent(*_) -> None:
-    """A terminal sends Ctrl-C to workers too; the process that they belong to decides what it means."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A signal to a group of processes reaches workers too; the process they belong to decides what it means.
+
+    They end with it, however it ends.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    end_with_the_parent()
 
 
 def _share_of_batches(

@@ -11,6 +11,7 @@ The same command goes on.
 
 import dataclasses
 import os
+import re
 import shutil
 import signal
 from pathlib import Path
@@ -93,7 +94,8 @@ def main() -> None:
         builder = write_data_set(kind, config, command.directory)
         keep_records(staging, folder)
         print_summary(builder.outcomes)
-        if command.split_list and " validation" not in command.split_list.read_text("utf-8-sig"):
+        listed = command.split_list and command.split_list.read_text("utf-8-sig")
+        if listed and not re.search(r"\svalidation\s*$", listed, re.MULTILINE):
             print(
                 f"{command.split_list} names no validation subjects: {command.validation_share:.0%} of its "
                 "training subjects, one at least, became that (--validation-share)"

@@ -6,14 +6,16 @@ A mistake of the user's ends in a message and exit code 2, never in a traceback.
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import jax
 import tyro
 
 from dfmvr_jax.config import Config
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.presets import PRESETS, load_preset
 from dfmvr_jax.training.processes import exit_process
 from dfmvr_jax.training.stopping import Stopped
@@ -77,12 +79,12 @@ def parse_command(command: type, description: str):
 
 def run(main: Callable[[], None], stopped: str = "stopped") -> None:
     """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`."""
-    code = 0
+    code, alone = 0, False  # alone: other processes that train with it do not end by themselves
     try:
         main()
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = 2
+        code, alone = 2, True
     except Stopped as stop:
         print(stop, file=sys.stderr)
         code = stop.code
@@ -91,8 +93,16 @@ def run(main: Callable[[], None], stopped: str = "stopped") -> None:
         code = 1
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
-        code = 130
-    if code == 2:  # here, where the exception and what it holds are gone
+        code, alone = 130, True
+    except Exception as error:
+        if not jax.distributed.is_initialized():
+            raise
+        if isinstance(error, jax.errors.JaxRuntimeError):
+            print(f"error: another process has ended, see its message ({one_line(error)})", file=sys.stderr)
+        else:
+            traceback.print_exc()
+        code, alone = 1, True
+    if alone:  # here, where the exception and what it holds are gone
         exit_process(code)
     elif code:
         sys.exit(code)

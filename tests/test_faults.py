@@ -1,6 +1,7 @@
 """Training that is killed, stopped, started twice, or fed what is not finite."""
 
 import dataclasses
+import gzip
 import json
 import os
 import random
@@ -19,6 +20,8 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.lock import LOCK_FILE, locked
 from dfmvr_jax.training.loop import fit
+from dfmvr_jax.training.processes import devices_under_slurm, join_processes
+from dfmvr_jax.training.profile import RECORDED
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
 
 STEPS = 30
@@ -73,33 +76,20 @@ def complete_checkpoints(workdir: Path) -> list[int]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted() -> dict[int, str]:
+def uninterrupted(tmp_path_factory) -> dict[int, str]:
     """Loss of each step, exactly."""
-    losses = {}
-    with Temporary() as workdir:
-        fit(
-            tiny_task(STEPS, tell=lambda k, loss: losses.update({k: loss.hex()})),
-            tiny_state(),
-            CONFIG,
-            workdir,
-        )
+    losses, workdir = {}, tmp_path_factory.mktemp("uninterrupted")
+    task = tiny_task(STEPS, tell=lambda k, loss: losses.update({k: loss.hex()}))
+    fit(task, tiny_state(), CONFIG, workdir)
     return losses
 
 
-class Temporary:
-    def __enter__(self) -> Path:
-        import tempfile
+def kill_often(workdir: Path, kills: int, seed: int, uninterrupted: dict[int, str]) -> int:
+    """Kill it at random moments, of steps and of saves; each time it must go on from the last checkpoint.
 
-        self._folder = tempfile.TemporaryDirectory()
-        return Path(self._folder.name)
-
-    def __exit__(self, *_) -> None:
-        self._folder.cleanup()
-
-
-def kill_often(workdir: Path, kills: int, seed: int, uninterrupted: dict[int, str]) -> None:
-    """Kill it at random moments, of steps and of saves; each time it must go on from the last checkpoint."""
-    rng = random.Random(seed)
+    Gives how many times it was killed, before it came to its end.
+    """
+    rng, killed = random.Random(seed), 0
     for _ in range(kills):
         before, known = len(losses_in(workdir)), complete_checkpoints(workdir)
         if known and known[-1] == STEPS:
@@ -107,6 +97,7 @@ def kill_often(workdir: Path, kills: int, seed: int, uninterrupted: dict[int, st
         process = start(workdir, "--seconds", 0.01)
         wait_for(lambda: len(losses_in(workdir)) > before or process.poll() is not None)  # noqa: B023
         time.sleep(rng.uniform(0, 0.4))
+        killed += process.poll() is None
         process.kill()
         process.communicate()
         first = losses_in(workdir)[before][0]
@@ -117,18 +108,19 @@ def kill_often(workdir: Path, kills: int, seed: int, uninterrupted: dict[int, st
     assert {step for step, _ in seen} == set(range(1, STEPS + 1))
     for step, loss in seen:
         assert loss == uninterrupted[step], step
+    return killed
 
 
 def test_killed_runs_lose_nothing_but_steps_since_the_last_checkpoint(tmp_path, uninterrupted):
-    kill_often(tmp_path, 3, 0, uninterrupted)
+    assert kill_often(tmp_path, 3, 0, uninterrupted) == 3
 
 
 @pytest.mark.full
 def test_twenty_kills(tmp_path, uninterrupted):
-    done = 0
-    while done < 20:
-        kill_often(tmp_path / str(done), 5, done, uninterrupted)
-        done += 5
+    killed = seed = 0
+    while killed < 20:
+        killed += kill_often(tmp_path / str(seed), 5, seed, uninterrupted)
+        seed += 1
 
 
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
@@ -157,8 +149,19 @@ def test_the_second_signal_ends_at_once(tmp_path):
     assert code == 130 and "once more stops at once" in error and "Traceback" not in error
 
 
+def test_a_signal_at_the_last_step_is_heeded(tmp_path):
+    """No other network is trained after it; the steps are all there."""
+    process = start(tmp_path, "--steps", 4, "--validation-seconds", 3)
+    wait_for(lambda: len(losses_in(tmp_path)) == 4)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    code, _, error = finish(process)
+    assert code == 130 and "tiny is saved at step 4 of 4" in error
+    assert complete_checkpoints(tmp_path) == [4] and not (tmp_path / "best_0.json").exists()
+
+
 def test_two_trainings_in_one_workdir_are_refused(tmp_path):
-    process = start(tmp_path, "--seconds", 0.1)
+    process = start(tmp_path, "--seconds", 2)
     wait_for(lambda: losses_in(tmp_path))
     code, _, error = finish(start(tmp_path))
     assert code == 2 and len(error.splitlines()) == 1
@@ -225,12 +228,22 @@ def test_a_profile_of_ten_steps(tmp_path):
     code, out, error = finish(start(tmp_path, "--profile"))
     assert code == 0 and "perfetto" in out, error
     (trace,) = (tmp_path / "profile" / "tiny").rglob("perfetto_trace.json.gz")
-    import gzip
+    events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
+    updates = [event for event in events if event.get("name", "").endswith(" told")]  # the task's update
+    assert len(updates) == RECORDED
 
-    names = [
-        event.get("name", "") for event in json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    ]
-    assert len([name for name in names if "update" in name]) >= 10
+
+def test_a_profile_of_a_run_that_is_stopped_is_kept(tmp_path):
+    process = start(tmp_path, "--profile", "--seconds", 0.3)
+    wait_for(lambda: len(losses_in(tmp_path)) >= 6)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 0
+    assert list((tmp_path / "profile" / "tiny").rglob("perfetto_trace.json.gz"))
+
+
+def test_a_profile_of_too_few_steps_says_so(tmp_path):
+    code, out, _ = finish(start(tmp_path, "--profile", "--steps", 2))
+    assert code == 0 and "no profile" in out
 
 
 # ---------------------------------------------------------------------- several processes
@@ -287,14 +300,62 @@ def test_two_processes_train_as_one_and_back(tmp_path, uninterrupted):
     assert best[0] == best[1]
 
 
-def test_an_error_in_one_process_ends_all(tmp_path):
+@pytest.mark.parametrize("process", [0, pytest.param(1, marks=pytest.mark.full)])
+def test_an_error_in_one_process_ends_all(tmp_path, process):
+    began = time.monotonic()
+    results = [finish(started) for started in start_two(tmp_path, "--fail", process, "--seconds", 0.05)]
+    assert time.monotonic() - began < 180  # JAX misses process 1 after 100 s, process 0 at once
+    assert results[process][0] == 2 and results[1 - process][0] != 0
+    assert results[process][2].splitlines()[0] == "error: something is wrong"
+    assert "Traceback" not in results[0][2] + results[1][2]
+
+
+def test_a_killed_process_ends_the_other(tmp_path):
     together = start_two(tmp_path, "--seconds", 0.05)
-    wait_for(lambda: len(losses_in(tmp_path)) >= 2)
+    wait_for(lambda: len(losses_in(tmp_path)) >= EVERY + 2)
     began = time.monotonic()
     together[0].kill()
-    assert finish(together[1])[0] != 0
-    assert time.monotonic() - began < 60
-    assert complete_checkpoints(tmp_path) is not None
+    assert finish(together[1])[0] != 0 and time.monotonic() - began < 40
+    together[0].communicate()
+    assert finish(start(tmp_path))[0] == 0  # it goes on
+
+
+def test_the_second_signal_ends_two_processes_at_once(tmp_path):
+    together = start_two(tmp_path, "--seconds", 10)
+    wait_for(lambda: losses_in(tmp_path, 1))
+    began = time.monotonic()
+    for _ in range(2):
+        for process in together:
+            process.send_signal(signal.SIGINT)
+        time.sleep(1)
+    assert finish(together[0])[0] == 130 and finish(together[1])[0] != 0
+    assert time.monotonic() - began < 30
+
+
+def test_a_locked_workdir_is_refused_by_all(tmp_path):
+    with locked(tmp_path):
+        results = [finish(process) for process in start_two(tmp_path)]
+    assert "another training works there" in results[0][2] and "process 0 cannot go on" in results[1][2]
+    assert [code for code, _, _ in results] == [2, 2]
+
+
+def test_a_process_0_that_cannot_be_reached_is_one_line():
+    with pytest.raises(InputError, match="localhost:.*cannot be reached .* start process 0"):
+        join_processes(f"localhost:{free_port()}", 2, 1, seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("tasks", "visible", "told"),
+    [
+        ("4(x2)", "0,1,2,3", None),  # --ntasks-per-node=4 --gpus-per-node=4: each takes that of its number
+        ("4(x2)", "0", []),  # --gpus-per-task=1: each sees only its own
+        ("1(x2)", "0,1,2,3", []),  # one task a node takes all
+        ("2", "", None),
+    ],
+)
+def test_devices_of_a_slurm_task(tasks, visible, told):
+    environment = {"SLURM_STEP_TASKS_PER_NODE": tasks, "CUDA_VISIBLE_DEVICES": visible}
+    assert devices_under_slurm(environment) == told
 
 
 @pytest.mark.parametrize(

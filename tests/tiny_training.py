@@ -1,9 +1,9 @@
 """A training of a model so small that the loop around it is what is tested, as a program of its own.
 
-    python -m tests.tiny_training WORKDIR [--steps 30] [--seconds 0.02] [--bad STEP ...]
+    python -m tests.tiny_training WORKDIR [--steps 30] [--seconds 0.02] [--bad STEP ...] ...
         [--coordinator HOST:PORT --num-processes N --process-id K]
 
-Every loss goes to WORKDIR/losses.txt, `step loss` in hexadecimal, appended: it outlives a kill.
+Every loss of process K goes to WORKDIR/losses_K.txt, `step loss` in hexadecimal: it outlives a kill.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import optax
 
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Task, Watching, average, fit
 from dfmvr_jax.training.processes import is_writer, join_processes, share
@@ -59,8 +60,10 @@ def make_batch(step: int, bad: bool = False) -> dict:
     return {name: value[number::processes] for name, value in {"x": x, "y": y, "index": index}.items()}
 
 
-def tiny_task(steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=None) -> Task:
-    """`tell(step, loss)` hears of every update, which takes at least so many seconds."""
+def tiny_task(
+    steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=None, validation_seconds: float = 0.0
+) -> Task:
+    """`tell(step, loss)` hears of every update, which takes at least so many seconds, as validation does."""
     update, validate = tiny_update(optax.adam(1e-2))
 
     def told(state, batch):
@@ -70,11 +73,15 @@ def tiny_task(steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=
         time.sleep(seconds)
         return state, metrics
 
+    def scores(state):
+        time.sleep(validation_seconds)
+        return average(partial(validate, state), [make_batch(10_000)])
+
     return Task(
         name="tiny",
         rate_flag="--learning-rate",
         update=told,
-        validate=lambda state: average(partial(validate, state), [make_batch(10_000)]),
+        validate=scores,
         draw=None,
         batches=lambda start: (make_batch(step, step + 1 in bad) for step in range(start, steps)),
         total_steps=steps,
@@ -96,6 +103,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--seconds", type=float, default=0.0)
     parser.add_argument("--bad", type=int, nargs="*", default=[])
+    parser.add_argument("--validation-seconds", type=float, default=0.0)
+    parser.add_argument("--fail", type=int, help="process that finds something wrong at its third step")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--coordinator")
     parser.add_argument("--num-processes", type=int)
@@ -106,11 +115,13 @@ def main() -> None:
         losses = (command.workdir / f"losses_{jax.process_index()}.txt").open("a")
 
         def tell(step: int, loss: float) -> None:
+            if step == 3 and command.fail == jax.process_index():
+                raise InputError("something is wrong")
             losses.write(f"{step} {loss.hex()}\n")
             losses.flush()
             os.fsync(losses.fileno())
 
-        task = tiny_task(command.steps, tuple(command.bad), command.seconds, tell)
+        task = tiny_task(command.steps, tuple(command.bad), command.seconds, tell, command.validation_seconds)
         best = fit(task, tiny_state(), CONFIG, command.workdir, Watching(command.profile))
         parameters = jax.tree.map(lambda leaf: np.asarray(leaf).ravel().tolist(), best.params)
         (command.workdir / f"best_{jax.process_index()}.json").write_text(json.dumps(parameters))

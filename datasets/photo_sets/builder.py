@@ -162,7 +162,7 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return outcomes
 
     def _stage_samples(self, samples: Sequence[Sample], staging: Path) -> list[Outcome]:
-        """Those that are staged already are not made again."""
+        """Those that are staged already, for the same split, are not made again."""
         config = self.builder_config
         make = functools.partial(
             make_example,

@@ -35,4 +35,4 @@ class PhotoFolder(PhotoSet):
             raise InputError(
                 f"{source}: has no folders with photos; expected one a person, three photos in each"
             )
-        return samples + [Sample(person, person, ()) for person in people - with_photos]
+        return samples + [Sample(person, person, ()) for person in sorted(people - with_photos)]

@@ -4,11 +4,9 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +18,7 @@ import numpy as np
 from datasets.photo_sets.samples import Sample, printable
 from dfmvr_jax.config import differing_fields
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.workers import end_with_the_parent
 
 SETTINGS_FILE = "settings.json"
 
@@ -134,9 +133,4 @@ def _version(file: Path) -> tuple[int, int]:
 def _follow_the_parent() -> None:
     """Leave Ctrl-C to the parent, and end when it is killed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def end_with_parent():
-        multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    end_with_the_parent()

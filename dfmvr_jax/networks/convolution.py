@@ -23,8 +23,8 @@ def convolve(
 ) -> Float[Array, "b h2 w2 d"]:
     """Convolution, k odd, with k // 2 zeros on every side, as in PyTorch; XLA's "SAME" differs at stride 2.
 
-    On a CPU gradients of large images are computed as `kernel_gradient` and `input_gradient` do: in half of
-    the time that XLA takes for them and less (docs/performance.md).
+    On a CPU gradients of large images are computed as `kernel_gradient` and `input_gradient` do, in half to
+    two thirds of the time that XLA takes for them (docs/performance.md). There is no forward-mode derivative.
     """
     return _convolve(x, kernel, stride)
 

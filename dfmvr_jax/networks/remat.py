@@ -13,8 +13,8 @@ Remat = Literal["none", "norms", "blocks"]
 def rematerialized(block: type[nn.Module], remat: Remat) -> type[nn.Module]:
     """The class of a block of layers whose call ends in `train`, as the policy wants its gradient.
 
-    "none" keeps everything; "norms" keeps what convolutions give and computes batch norms, activations and
-    involutions again; "blocks" keeps only what goes into the block, and computes all of it again.
+    Of the inside of the block "none" keeps everything; "norms" what convolutions give: batch norms,
+    activations and involutions are computed again; "blocks" nothing: all of it is computed again.
     """
     if remat == "none":
         return block

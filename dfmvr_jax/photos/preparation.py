@@ -17,7 +17,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw
 from dfmvr_jax.photos.detection import Detector, find_face
 from dfmvr_jax.photos.landmark_files import read_landmarks
-from dfmvr_jax.photos.reading import is_photo, read_photo
+from dfmvr_jax.photos.reading import can_be_read, is_photo, read_photo
 from render.array_types import Float
 
 LARGEST_YAW = math.radians(60)  # beyond it half of the landmarks are hidden, and detectors guess
@@ -136,6 +136,8 @@ def find_photo_files(folder: Path) -> list[PhotoFile]:
     Photos that are called left, front and right are these views.
     """
     paths = sorted(path for path in folder.iterdir() if path.is_file() and is_photo(path))
+    readable = {path.stem for path in paths if can_be_read(path)}
+    paths = [path for path in paths if can_be_read(path) or path.stem not in readable]  # raw beside JPEG
     named = {path.stem for path in paths} <= set(VIEWS)
     return [
         PhotoFile(path, landmarks_beside(path), VIEWS.index(path.stem) if named else None) for path in paths

@@ -17,9 +17,12 @@ UNREADABLE = (".avif", ".cr2", ".dng", ".heic", ".heif", ".nef")
 
 def is_photo(path: Path) -> bool:
     """Whether a file is called like a photo, one that we can read or not; hidden files are not."""
-    kind = path.suffix.lower()
-    photo = kind in UNREADABLE or Image.registered_extensions().get(kind) in FORMATS
-    return photo and not path.name.startswith(".")
+    return (path.suffix.lower() in UNREADABLE or can_be_read(path)) and not path.name.startswith(".")
+
+
+def can_be_read(path: Path) -> bool:
+    """Whether a file is called as one of the `FORMATS`."""
+    return Image.registered_extensions().get(path.suffix.lower()) in FORMATS
 
 
 def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:

@@ -8,21 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.training.processes import is_writer
+from dfmvr_jax.training.processes import writer_does
 
 LOCK_FILE = "train.lock"
 
 
 @contextlib.contextmanager
 def locked(workdir: Path) -> Iterator[None]:
-    """The workdir, made if need be, for this process alone, until it ends, however it ends.
+    """The workdir, made if need be, for this run alone, until it ends, however it ends.
 
-    Of several that train together the writer locks it for all. Raises `InputError` where another process has
-    it, or it cannot be written to.
+    Of several processes the writer locks it for all. Raises `InputError` where another run has it, or it
+    cannot be written to.
     """
-    if not is_writer():
+    with contextlib.ExitStack() as stack:
+        writer_does(lambda: stack.enter_context(_locked_file(workdir)))
         yield
-        return
+
+
+@contextlib.contextmanager
+def _locked_file(workdir: Path) -> Iterator[None]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         file = (workdir / LOCK_FILE).open("a+")

@@ -52,7 +52,7 @@ class Logs:
 def open_logs(workdir: Path, task: str, first_step: int, wandb: str | None, config: Config) -> Logs:
     """TensorBoard events in the workdir's logs/, and a run in the W&B project, if there is one.
 
-    What was logged from `first_step` on, by a run that was killed, is replaced.
+    What a killed run logged from `first_step` on is replaced in TensorBoard, and there twice at W&B.
     Raises `InputError` where the disk refuses or W&B is not there.
     """
     sinks = [TensorBoard(workdir / "logs" / task, first_step)]

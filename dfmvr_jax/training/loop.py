@@ -28,7 +28,7 @@ from dfmvr_jax.training.not_finite import SkippedUpdates
 from dfmvr_jax.training.processes import any_process, is_writer
 from dfmvr_jax.training.profile import StepProfile
 from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
-from dfmvr_jax.training.stopping import Stopped, StopSignals, exit_code
+from dfmvr_jax.training.stopping import Stopped, StopSignals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,17 +68,21 @@ def fit(
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), state)
     state = checkpoints.restore_latest(like) or state
     start = int(state.step)
-    if start < task.total_steps:
-        if start:
-            print(f"{task.name}: goes on from step {start} of {task.total_steps}")
-        try:
-            _train(task, state, config, workdir, watching, checkpoints)
-        except InputError:
-            checkpoints.close()  # what is being saved is none the worse
-            raise
-    else:
-        print(f"{task.name}: has all its {start} steps")
-    checkpoints.wait()
+    with StopSignals() as signals:
+        if start < task.total_steps:
+            if start:
+                print(f"{task.name}: goes on from step {start} of {task.total_steps}")
+            try:
+                _train(task, state, config, workdir, watching, checkpoints, signals)
+            except InputError:
+                checkpoints.close()  # what is being saved is none the worse
+                raise
+        else:
+            print(f"{task.name}: has all its {start} steps")
+        checkpoints.wait()
+        if any_process(signals.received is not None):
+            checkpoints.close()
+            raise _stopped(task, task.total_steps, signals)
     best = checkpoints.restore_best(like)
     checkpoints.close()
     return best
@@ -91,77 +95,90 @@ def _train(
     workdir: Path,
     watching: Watching,
     checkpoints: Checkpoints,
+    signals: StopSignals,
 ) -> None:
     """The steps that are left; each `checkpoint_every` and the last one are validated and saved."""
     start = int(state.step)
     state = replicate(state)
-    logs = open_logs(workdir, task.name, start + 1, watching.wandb, config) if is_writer() else Logs([])
     skipped = SkippedUpdates(task.name, workdir, task.rate_flag, config.skipped_updates)
-    profile = (
-        StepProfile(workdir / "profile" / task.name, start) if watching.profile and is_writer() else None
-    )
-    meter, damaged, saved = Meter(task.images_per_batch), 0, start
+    profile = StepProfile(workdir / "profile" / task.name, start, watching.profile and is_writer())
+    meter, damaged = Meter(task.images_per_batch), 0
+    batches = meter.batches(task.batches(start))  # which may show a progress bar of their own
+    logs = Logs([])
+    if is_writer():
+        logs = open_logs(workdir, task.name, start + 1, watching.wandb, config)
     print(f"{task.name}: compiling, a minute or two at full size the first time")
-    with StopSignals() as signals, _progress_bar() as progress:
+    with profile, _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
-        for step, batch in zip(range(start + 1, task.total_steps + 1), meter.batches(task.batches(start))):
+        for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
             began = time.perf_counter()
             damaged += int(np.sum(batch.get("damaged", 0)))
             state, metrics = task.update(state, shard(batch))
             skipped.look(step, metrics, batch)
             first, last = step == start + 1, step == task.total_steps
-            if first or last or step % config.log_every == 0:
+            report = first or last or step % config.log_every == 0
+            if report:
                 values = {name: float(value) for name, value in unreplicate(metrics).items()}
-                if first:
+                speed = meter.read()
+                if first:  # nearly all of its time is compilation
                     progress.console.print(f"{task.name}: compiled in {time.perf_counter() - began:.0f} s")
                 else:
-                    values |= meter.read()
+                    values |= speed
                 counts = {"damaged_examples": damaged, "skipped_updates": skipped.count}
                 logs.scalars("train", values | counts, step)
                 note = _note(values)
                 progress.update(bar, note=note)
                 if not progress.console.is_terminal:  # a log file gets lines
                     print(f"{task.name} {step}/{task.total_steps}: {note}", flush=True)
-                stop = any_process(signals.received is not None)
-            else:
-                stop = jax.process_count() == 1 and signals.received is not None
             progress.update(bar, completed=step)
-            if first:
-                meter.read()
-            if profile:
-                profile.after(step, state)
+            if profile.due(step):
+                with meter.pause(metrics):
+                    profile.switch(state)
             if task.draw and is_writer() and (step % config.picture_every == 0 or last):
                 with meter.pause(metrics):
                     logs.picture("reconstruction", task.draw(state), step)
-            if step % config.checkpoint_every == 0 or last:
+            saved = step % config.checkpoint_every == 0 or last
+            if saved:
                 with meter.pause(metrics):
-                    scores = {name: float(value) for name, value in task.validate(state).items()}
-                    logs.scalars("validation", scores, step)
-                    logs.flush()
                     skipped.finish()
-                    if not math.isfinite(scores["loss"]):
-                        raise InputError(
-                            f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
-                            f"begin another --workdir with a lower {task.rate_flag}"
-                        )
-                    saved = step
-                    checkpoints.save(unreplicate(state), config, scores["loss"])
-            if stop and not last:
+                    loss = _validate(task, state, step, logs)
+                    checkpoints.save(unreplicate(state), config, loss)
+            # several processes stop together, at steps at which they wait for each other anyway
+            if (
+                (report or jax.process_count() == 1)
+                and any_process(signals.received is not None)
+                and not last
+            ):
                 logs.flush()
-                if saved < step:  # not validated, so not among the best
+                if not saved:  # nor validated, so it is not among the best
                     checkpoints.save(unreplicate(state), config, math.inf)
                 checkpoints.close()
-                raise Stopped(
-                    f"stopped; {task.name} is saved at step {step} of {task.total_steps}, from where the "
-                    "same command goes on",
-                    exit_code(signals.received),
-                )
-    if profile:
-        profile.stop(state)
+                raise _stopped(task, step, signals)
     if damaged:
         print(f"{task.name}: {damaged} times an example could not be read, and the next was taken instead")
     if skipped.count:
         print(f"{task.name}: {skipped.count} updates were skipped, for want of a finite loss and gradient")
+
+
+def _validate(task: Task, state: TrainState, step: int, logs: Logs) -> float:
+    """The loss on the validation subjects, logged with the other scores; `InputError` if it is not finite."""
+    scores = {name: float(value) for name, value in task.validate(state).items()}
+    logs.scalars("validation", scores, step)
+    logs.flush()
+    if not math.isfinite(scores["loss"]):
+        raise InputError(
+            f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
+            f"begin another --workdir with a lower {task.rate_flag}"
+        )
+    return scores["loss"]
+
+
+def _stopped(task: Task, step: int, signals: StopSignals) -> Stopped:
+    return Stopped(
+        f"stopped; {task.name} is saved at step {step} of {task.total_steps}, from where the same command "
+        "goes on",
+        signals.exit_code,
+    )
 
 
 def average(evaluate: Callable[[dict], dict], batches: list[dict]) -> dict:

@@ -4,32 +4,45 @@ from pathlib import Path
 
 import jax
 
+from dfmvr_jax.errors import InputError
+
 SKIPPED, RECORDED = 3, 10  # steps
 
 
 class StepProfile:
-    """Records the steps after the first few of a run; `after` is told each step, with its state."""
+    """Records steps of a run, after its first few, while it is entered."""
 
-    def __init__(self, folder: Path, start: int):
-        self._folder, self._first = folder, start + SKIPPED + 1
+    def __init__(self, folder: Path, start: int, wanted: bool):
+        self._folder, self._wanted = folder, wanted
+        self._first, self._last = start + SKIPPED, start + SKIPPED + RECORDED
         self._recording = False
 
-    def after(self, step: int, state) -> None:
-        if step == self._first - 1:
-            jax.block_until_ready(state)
-            jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
-            self._recording = True
-        if step == self._first + RECORDED - 1:
-            self.stop(state)
+    def due(self, step: int) -> bool:
+        """Whether `switch` is to be called after this step."""
+        return self._wanted and step in (self._first, self._last)
 
-    def stop(self, state) -> None:
-        """The end of the steps, or of the run before it."""
-        if not self._recording:
-            return
+    def switch(self, state) -> None:
+        """On or off, when the steps that led to the state are done. Raises `InputError` for a full disk."""
         jax.block_until_ready(state)
-        jax.profiler.stop_trace()
-        self._recording = False
-        print(
-            f"profile: {self._folder}; look at it with: pip install tensorboard xprof; tensorboard --logdir "
-            f"{self._folder}, or open its perfetto_trace.json.gz in https://ui.perfetto.dev"
-        )
+        try:
+            if self._recording:
+                jax.profiler.stop_trace()
+                print(
+                    f"profile: {self._folder}; look at it with: pip install tensorboard xprof; tensorboard "
+                    f"--logdir {self._folder}, or open its perfetto_trace.json.gz in https://ui.perfetto.dev"
+                )
+            else:
+                jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
+        except OSError as error:
+            raise InputError(f"{self._folder}: the profile could not be written ({error.strerror})") from None
+        finally:
+            self._recording = not self._recording
+
+    def __enter__(self) -> "StepProfile":
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._recording:
+            self.switch(None)
+        elif self._wanted and not self._folder.exists():
+            print(f"no profile: the training has less than {SKIPPED + 1} steps left")

@@ -1,5 +1,6 @@
 """Ctrl-C and SIGTERM end a training after the step under way, with its state saved."""
 
+import os
 import signal
 import sys
 
@@ -31,12 +32,13 @@ class StopSignals:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
+    @property
+    def exit_code(self) -> int:
+        return 130 if self.received == signal.SIGINT else 0
+
     def _receive(self, number: int, _) -> None:
         self.received = number
         self.__exit__()
         name = signal.Signals(number).name
-        print(f"\n{name}: saving after this step; once more stops at once", file=sys.stderr, flush=True)
-
-
-def exit_code(number: int) -> int:
-    return 130 if number == signal.SIGINT else 0
+        text = f"\n{name}: saving after this step; once more stops at once\n"
+        os.write(sys.__stderr__.fileno(), text.encode())  # `print` must not be entered twice
