@@ -14,6 +14,7 @@ from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.initialization import SET_BY_MODULE, init_variables
 from dfmvr_jax.networks.involution import Involution, involution
 from dfmvr_jax.networks.rednet import RedNet
+from dfmvr_jax.networks.remat import rematerialized
 from dfmvr_jax.networks.resampling import (
     UpConv2x2,
     max_pool_2x2,
@@ -21,7 +22,7 @@ from dfmvr_jax.networks.resampling import (
     mean_pool,
     resize_bilinear_aligned,
 )
-from dfmvr_jax.networks.tri_unet import TriUNet
+from dfmvr_jax.networks.tri_unet import DoubleConv, TriUNet
 
 SMALL = {"dimensions": (5, 4, 3), "width": 8, "stage_sizes": (1, 1)}
 
@@ -281,12 +282,28 @@ def test_parts_stand_for_all_their_channels():
     np.testing.assert_allclose(conv.apply(variables, *parts), conv.apply(variables, whole), atol=1e-5)
 
 
+def test_what_is_computed_again():
+    x, program = uniform(1, 8, 8, 3), {}
+    variables = DoubleConv(4).init(jax.random.key(0), x, True)
+    for remat in ("none", "norms", "blocks"):
+        block = rematerialized(DoubleConv, remat)(4)
+
+        def loss(params):
+            y, _ = block.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])  # noqa: B023
+            return y.sum()
+
+        program[remat] = str(jax.make_jaxpr(jax.grad(loss))(variables["params"]))
+    convolutions = {remat: text.count("conv_general_dilated[") for remat, text in program.items()}
+    assert convolutions["norms"] == convolutions["none"] == convolutions["blocks"] - 2
+    assert [text.count("remat") for text in program.values()] == [0, 1, 1]
+
+
 @pytest.mark.parametrize(
     ("remat", "variant"),
     [("norms", {}), ("blocks", {}), ("blocks", {"fusion": "cnn", "backbone": "resnet50"})],
 )
 def test_rematerialization_changes_no_result(remat, variant):
-    """Coefficients, statistics and gradients; and names of parameters, so that checkpoints fit."""
+    """Gradients and statistics; and names of parameters, so that checkpoints fit."""
     photos, labels = uniform(1, 3, 32, 32, 3) / 2 + 0.5, jnp.ones((1, 3, 32, 32), jnp.int32)
     plain, saving = (DFMVR(**SMALL, **variant, remat=policy) for policy in ("none", remat))
     variables = init_variables(plain, 0, photos, labels)
