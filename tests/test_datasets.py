@@ -428,11 +428,11 @@ def test_the_step_is_all_there_is_to_resume(train):
 
 @pytest.mark.slow
 def test_batches_do_not_depend_on_the_workers(config, tmp_path):
-    """In a script of its own: workers are spawned and import it."""
+    """Nor on signals that reach these. In a script of its own: workers are spawned and import it."""
     script = tmp_path / "script.py"
     script.write_text(
         f"""
-import itertools, numpy as np, multiprocessing
+import itertools, numpy as np, multiprocessing, os, signal
 from datasets.pipeline import iterate, training_batches
 from tests.test_datasets import *
 from tests.test_datasets import _assert_equal
@@ -443,6 +443,9 @@ if __name__ == "__main__":
     parallel = iterate(batches, start_step=3, workers=2)
     for one, other in itertools.islice(zip(iterate(batches, 3), parallel), 7):
         _assert_equal(one, other)
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGINT)
+            os.kill(worker.pid, signal.SIGTERM)
     parallel.close()
     assert not multiprocessing.active_children()
 """
