@@ -18,8 +18,8 @@ import pytest
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.lock import LOCK_FILE, locked
-from dfmvr_jax.training.loop import fit
+from dfmvr_jax.training.lock import locked
+from dfmvr_jax.training.loop import Watching, fit
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
 from dfmvr_jax.training.profile import RECORDED
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
@@ -241,9 +241,9 @@ def test_a_profile_of_a_run_that_is_stopped_is_kept(tmp_path):
     assert list((tmp_path / "profile" / "tiny").rglob("perfetto_trace.json.gz"))
 
 
-def test_a_profile_of_too_few_steps_says_so(tmp_path):
-    code, out, _ = finish(start(tmp_path, "--profile", "--steps", 2))
-    assert code == 0 and "no profile" in out
+def test_a_profile_of_too_few_steps_says_so(tmp_path, capsys):
+    fit(tiny_task(2), tiny_state(), CONFIG, tmp_path, Watching(profile=True))
+    assert "no profile" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------- several processes
@@ -361,18 +361,14 @@ def test_devices_of_a_slurm_task(tasks, visible, told):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--coordinator", "localhost:1"), "give all three of them, or none"),
-        (
-            ("--coordinator", "localhost:1", "--num-processes", 2, "--process-id", 2),
-            "expected a number from 0 to 1",
-        ),
-        (("--coordinator", "localhost", "--num-processes", 2, "--process-id", 0), "expected address:port"),
+        (("localhost:1", None, None), "give all three of them, or none"),
+        (("localhost:1", 2, 2), "expected a number from 0 to 1"),
+        (("localhost", 2, 0), "expected address:port"),
     ],
 )
-def test_processes_that_cannot_be_joined_are_one_line(tmp_path, flags, message):
-    code, _, error = finish(start(tmp_path, *flags))
-    assert code == 2 and message in error and len(error.splitlines()) == 1
-    assert not (tmp_path / LOCK_FILE).exists()
+def test_processes_that_cannot_be_joined(flags, message):
+    with pytest.raises(InputError, match=message):
+        join_processes(*flags)
 
 
 def test_more_devices_give_the_same_losses(tmp_path, uninterrupted):

@@ -67,6 +67,7 @@ def test_the_released_file_becomes_a_workdir(weights, monkeypatch, capsys, tmp_p
     assert code == 2 and "there is a run in it already" in err
 
 
+@pytest.mark.full
 def test_a_19_class_parse_net_is_recognised(weights, monkeypatch, capsys, tmp_path):
     path = save(tmp_path / "79999_iter.pth", with_19_classes(parse_part(weights)))
     code, out, _ = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
@@ -77,6 +78,7 @@ def test_a_19_class_parse_net_is_recognised(weights, monkeypatch, capsys, tmp_pa
     assert not (tmp_path / "run" / NETWORK_FOLDER).exists()
 
 
+@pytest.mark.full
 def test_a_parse_net_of_its_own_file_comes_first(weights, monkeypatch, capsys, tmp_path):
     """With an exported run, whose config speaks of another parse net."""
     run = small_run(tmp_path / "run", changed(SMALL, {"parse.enlarge": 2}))

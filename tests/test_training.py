@@ -29,7 +29,9 @@ from dfmvr_jax.training.optimizer import learning_rate_schedule
 from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard, unreplicate
 from dfmvr_jax.training.update import confusion_matrix, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
+from tests import tiny_training
 from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
+from tests.tiny_training import tiny_task
 from tests.toy_face import toy_face_model
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -98,6 +100,7 @@ def test_four_and_eight_devices_equal_one(tmp_path):
         assert_equal_steps(one, step_on_devices(devices, tmp_path, 8))
 
 
+@pytest.mark.full
 def test_the_rendered_share_of_a_batch_stands_for_all_of_it(training, stepped):
     """The halves' photo and mask losses average to the whole's; the other terms see the whole anyway."""
     half = small_training(dataclasses.replace(CONFIG, rendered_share=0.5))
@@ -198,10 +201,10 @@ def test_an_interrupted_run_goes_on_bit_for_bit(training, tmp_path):
     assert first + second == whole
 
 
-def test_a_finished_run_does_nothing_more(training, tmp_path):
-    fit(make_task(training, total_steps=3), training.state, CONFIG, tmp_path)
+def test_a_finished_run_does_nothing_more(tmp_path):
+    fit(tiny_task(3), tiny_training.tiny_state(), CONFIG, tmp_path)
     seen = []
-    best = fit(make_task(training, total_steps=3, seen=seen), training.state, CONFIG, tmp_path)
+    best = fit(tiny_task(3, tell=lambda *_: seen.append(1)), tiny_training.tiny_state(), CONFIG, tmp_path)
     assert seen == []
     assert int(best.step) == 3
 
