@@ -3,8 +3,8 @@
     python -m benchmarks.first_step                      # full size, two subjects
     python -m benchmarks.first_step --preset small --batch 16
 
-Each start is a process of its own: imports, face model, initial networks, compilation, one step on random
-numbers. train.py also opens its data set and checkpoints.
+Each start is a process of its own: imports, face model, initial networks, rendering of a batch,
+compilation, one step. train.py opens its data set and checkpoints instead of rendering.
 """
 
 import argparse

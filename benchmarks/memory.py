@@ -12,19 +12,16 @@ is the program for this machine's devices: on a CPU, it says nothing of a GPU's.
 import argparse
 
 import jax
-import jax.numpy as jnp
 
-from benchmarks.network import make_batch
+from benchmarks.network import make_batch, make_update
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
-from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import load_preset
-from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
-from dfmvr_jax.training.state import DEVICES, initial_state
-from dfmvr_jax.training.update import freeze, make_reconstruction_update
+from dfmvr_jax.training.state import initial_state
+from dfmvr_jax.training.update import freeze
 
 BATCHES = (1, 2)  # that the line goes through
 
@@ -65,10 +62,7 @@ def main() -> None:
 
 def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
     """Of the compiled update for so many subjects on one device."""
-    _, parse_net = make_networks(config, model.dimensions)
-    synced, _ = make_networks(config, model.dimensions, DEVICES)
-    optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
-    update, _ = make_reconstruction_update(config, synced, parse_net, optimizer, 1000)
+    update, optimizer = make_update(config, model)
     one = make_batch(changed(config, {"image_size": 32}), model, 1)
     shapes = {name: leaf.shape[1:] for name, leaf in one.items()}
     size = config.image_size
@@ -80,7 +74,7 @@ def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
     variables, parse_variables = (
         shapes_of_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
-    state = jax.eval_shape(lambda: initial_state(jax.tree.map(zeros, variables), optimizer))
+    state = jax.eval_shape(lambda: initial_state(variables, optimizer))
     frozen = freeze(config, model, parse_variables)
     photos = {
         name: jax.ShapeDtypeStruct((1, batch, *shape), one[name].dtype) for name, shape in shapes.items()
@@ -94,10 +88,6 @@ def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
         + memory.temp_size_in_bytes
     )
     return taken / 2**30
-
-
-def zeros(leaf: jax.ShapeDtypeStruct) -> jax.Array:
-    return jnp.zeros(leaf.shape, leaf.dtype)
 
 
 if __name__ == "__main__":

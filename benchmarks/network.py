@@ -17,6 +17,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.command_line import run
@@ -83,13 +84,10 @@ def main() -> None:
 
 def training_step(config: Config, model: MorphableModel, subjects: int) -> Callable[[], dict]:
     """A function that takes one step of the reconstruction training, always on the same batch."""
-    _, parse_net = make_networks(config, model.dimensions)
     variables, parse_variables = (
         initial_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
-    optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
-    synced_network, _ = make_networks(config, model.dimensions, DEVICES)
-    update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
+    update, optimizer = make_update(config, model)
     state = replicate(initial_state(variables, optimizer))
     frozen = replicate(freeze(config, model, parse_variables))
     batch = shard(make_batch(config, model, subjects))
@@ -100,6 +98,15 @@ def training_step(config: Config, model: MorphableModel, subjects: int) -> Calla
         return metrics
 
     return step
+
+
+def make_update(config: Config, model: MorphableModel) -> tuple[Callable, optax.GradientTransformation]:
+    """The pmapped update of train.py, and its optimizer."""
+    _, parse_net = make_networks(config, model.dimensions)
+    synced_network, _ = make_networks(config, model.dimensions, DEVICES)
+    optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
+    update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
+    return update, optimizer
 
 
 def make_batch(config: Config, model: MorphableModel, subjects: int) -> dict:

@@ -11,7 +11,6 @@ The same command goes on.
 
 import dataclasses
 import os
-import re
 import shutil
 import signal
 from pathlib import Path
@@ -30,7 +29,7 @@ from datasets.builders import (
     write_data_set,
 )
 from datasets.photo_sets.builder import REPORT_FILE, Label, PhotoSetConfig, settings_of
-from datasets.photo_sets.splits import SPLITS
+from datasets.photo_sets.splits import SPLITS, read_split_list
 from datasets.photo_sets.staging import SETTINGS_FILE, Outcome, check_settings
 from datasets.pipeline import prepare_synthetic
 from dfmvr_jax.command_line import parse_command, run
@@ -94,8 +93,9 @@ def main() -> None:
         builder = write_data_set(kind, config, command.directory)
         keep_records(staging, folder)
         print_summary(builder.outcomes)
-        listed = command.split_list and command.split_list.read_text("utf-8-sig")
-        if listed and not re.search(r"\svalidation\s*$", listed, re.MULTILINE):
+        subjects = {outcome.sample.subject for outcome in builder.outcomes}
+        listed = read_split_list(command.split_list, sorted(subjects)) if command.split_list else {}
+        if listed and "validation" not in listed.values():
             print(
                 f"{command.split_list} names no validation subjects: {command.validation_share:.0%} of its "
                 "training subjects, one at least, became that (--validation-share)"
