@@ -41,7 +41,7 @@ from dfmvr_jax.training.given_networks import keep_given_networks, read_given_ne
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.logs import import_wandb
 from dfmvr_jax.training.loop import Task, Watching, average
-from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.processes import join_processes, share, writer_does, writer_first
 from dfmvr_jax.training.state import (
@@ -117,7 +117,7 @@ def train_parse_net(
     """Train BiSeNet on the part labels of the data set; returns its best variables."""
     batch_size = config.parse.batch_size
     total_steps = steps_of(config.parse.epochs, training, batch_size)
-    optimizer = adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
+    optimizer = Adam(learning_rate_schedule(config.parse.learning_rate, total_steps), config.gradient_clip)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_parse_update(synced_net, optimizer, config.parse.hard_pixels)
     batches = training_batches(training, config.data, batch_size, config.seed, share())
@@ -142,7 +142,7 @@ def train_parse_net(
     variables = initial_variables(PARSE_FOLDER, config, model)
     if resnet18:
         variables = with_resnet18(variables, resnet18)
-    best = fit(task, initial_state(variables, optimizer))
+    best = fit(task, initial_state(variables))
     of_best = scores(replicate(best))
     parts = ", ".join(f"{part} {of_best[f'iou {part}']:.2f}" for part in PARTS)
     print(f"parse net: mean IoU {of_best['mean_iou']:.3f} on the validation subjects ({parts})")
@@ -169,7 +169,7 @@ def train_reconstruction(
         steps_of(config.constant_epochs, training, config.batch_size),
         config.final_learning_rate,
     )
-    optimizer = adam(schedule, config.gradient_clip)
+    optimizer = Adam(schedule, config.gradient_clip)
     network, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
@@ -202,7 +202,7 @@ def train_reconstruction(
         images_per_batch=3 * config.batch_size,
     )
     variables = initial_variables(NETWORK_FOLDER, config, model)
-    fit(task, initial_state(variables, optimizer))
+    fit(task, initial_state(variables))
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:

@@ -4,9 +4,9 @@
     python -m benchmarks.memory --precision bfloat16 --remat none norms blocks --gib 24
 
 Compiles the pmapped update of train.py for one device and a few sizes of the batch, without running it, and
-asks XLA what memory the program takes: arguments, results and everything in between. That grows along a line
-with the batch, from which the largest batch follows; it is compiled once more with that one, as a check. It
-is the program for this machine's devices: on a CPU, it says nothing of a GPU's.
+asks XLA what memory the program takes: arguments, results and everything in between. That grows about along a
+line with the batch, from which the largest batch follows; it is compiled again with that one and, where it
+does not fit after all, smaller ones. It is the program for this machine's devices: a GPU's differs.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.state import initial_state
 from dfmvr_jax.training.update import freeze
 
-BATCHES = (1, 2)  # that the line goes through
+BATCHES = (2, 4)  # that the line goes through
 
 
 def main() -> None:
@@ -49,20 +49,17 @@ def main() -> None:
             continue
         few, more = (gib_of(config, model, batch) for batch in BATCHES)
         each = (more - few) / (BATCHES[1] - BATCHES[0])
-        largest = int((arguments.gib - few) // each) + BATCHES[0]
-        text = f"remat {remat}: {few - each * BATCHES[0]:.2f} GiB and {each:.2f} more a subject"
-        if largest < 1:
-            print(f"{text}: {arguments.gib:g} GiB do not hold a batch of one", flush=True)
-            continue
-        print(f"{text}: {arguments.gib:g} GiB hold a batch of {largest}", flush=True)
-        check = gib_of(config, model, largest)
-        verdict = "fits" if check <= arguments.gib else "does not fit: the line is not straight"
-        print(f"  compiled for that batch: {check:.2f} GiB, {verdict}", flush=True)
+        largest = max(0, int((arguments.gib - few) // each) + BATCHES[0])
+        print(f"remat {remat}: {few - each * BATCHES[0]:.2f} GiB and {each:.2f} more a subject", flush=True)
+        while largest and (taken := gib_of(config, model, largest)) > arguments.gib:
+            largest -= 1
+        held = f"a batch of {largest}, which takes {taken:.2f}" if largest else "no batch"
+        print(f"  {arguments.gib:g} GiB hold {held}", flush=True)
 
 
 def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
     """Of the compiled update for so many subjects on one device."""
-    update, optimizer = make_update(config, model)
+    update = make_update(config, model)
     one = make_batch(changed(config, {"image_size": 32}), model, 1)
     shapes = {name: leaf.shape[1:] for name, leaf in one.items()}
     size = config.image_size
@@ -74,7 +71,7 @@ def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
     variables, parse_variables = (
         shapes_of_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
-    state = jax.eval_shape(lambda: initial_state(variables, optimizer))
+    state = jax.eval_shape(initial_state, variables)
     frozen = freeze(config, model, parse_variables)
     photos = {
         name: jax.ShapeDtypeStruct((1, batch, *shape), one[name].dtype) for name, shape in shapes.items()

@@ -17,7 +17,6 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.command_line import run
@@ -35,7 +34,7 @@ from dfmvr_jax.inference import (
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.meter import peak_memory
-from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
 from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
@@ -87,8 +86,8 @@ def training_step(config: Config, model: MorphableModel, subjects: int) -> Calla
     variables, parse_variables = (
         initial_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
-    update, optimizer = make_update(config, model)
-    state = replicate(initial_state(variables, optimizer))
+    update = make_update(config, model)
+    state = replicate(initial_state(variables))
     frozen = replicate(freeze(config, model, parse_variables))
     batch = shard(make_batch(config, model, subjects))
 
@@ -100,13 +99,13 @@ def training_step(config: Config, model: MorphableModel, subjects: int) -> Calla
     return step
 
 
-def make_update(config: Config, model: MorphableModel) -> tuple[Callable, optax.GradientTransformation]:
-    """The pmapped update of train.py, and its optimizer."""
+def make_update(config: Config, model: MorphableModel) -> Callable:
+    """The pmapped update of train.py."""
     _, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
-    optimizer = adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
+    optimizer = Adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
     update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
-    return update, optimizer
+    return update
 
 
 def make_batch(config: Config, model: MorphableModel, subjects: int) -> dict:

@@ -302,7 +302,7 @@ class JaxContender:
         import jax.numpy as jnp
         import optax
 
-        from dfmvr_jax.training.optimizer import adam
+        from dfmvr_jax.training.optimizer import MOMENTS, Adam, adam_step, pack
 
         jax, network = self._jax, self._network(dtype=jnp.dtype(case.precision))
         photos, labels = map(jnp.asarray, random_photos(case.batch, self._size))
@@ -311,10 +311,10 @@ class JaxContender:
             apply = jax.jit(network.apply, static_argnums=3)
             self._call = lambda: jax.block_until_ready(apply(variables, photos, labels, False))
             return first_calls(self._call)
-        optimizer = adam(optax.constant_schedule(1e-4), 1.0)
+        optimizer = Adam(optax.constant_schedule(1e-4), 1.0)
 
         @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
-        def step(params, stats, state, photos, labels):
+        def step(params, stats, moments, photos, labels):
             def loss(params):
                 found, changed = network.apply(
                     {"params": params, "batch_stats": stats}, photos, labels, True, mutable=["batch_stats"]
@@ -323,10 +323,12 @@ class JaxContender:
                 return sum(squares), changed["batch_stats"]
 
             (value, stats_now), gradient = jax.value_and_grad(loss, has_aux=True)(params)
-            updates, state = optimizer.update(gradient, state, params)
-            return optax.apply_updates(params, updates), stats_now, state, value
+            gradient = pack(gradient)
+            scales = optimizer.scales(optax.global_norm(gradient), jnp.zeros((), jnp.int32))
+            params, moments = adam_step(scales, gradient, moments, params)
+            return params, stats_now, moments, value
 
-        self._state = (variables["params"], variables["batch_stats"], optimizer.init(variables["params"]))
+        self._state = (variables["params"], variables["batch_stats"], MOMENTS.init(pack(variables["params"])))
 
         def call():
             *self._state, value = step(*self._state, photos, labels)

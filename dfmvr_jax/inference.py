@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 
 from dfmvr_jax.celebamask import fold_logits
 from dfmvr_jax.coefficients import Coefficients
@@ -21,8 +20,7 @@ from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.optimizer import adam
-from dfmvr_jax.training.state import TrainState, initial_state, variables_of
+from dfmvr_jax.training.state import initial_state, variables_of
 from dfmvr_jax.training.workdir import check_face_model
 from render.array_types import Array, Bool, Float, Int
 from render.camera import Camera, face_camera
@@ -155,7 +153,7 @@ def best_variables(folder: Path, config: Config, model: MorphableModel) -> dict:
     if not folder.is_dir():
         raise InputError(MISSING[folder.name].format(workdir=folder.parent))
     variables = shapes_of_variables(folder.name, config, model)
-    like = jax.eval_shape(lambda: _untrained_state(variables))
+    like = jax.eval_shape(initial_state, variables)
     state = Checkpoints(folder).restore_best(like)
     if state is None:
         raise InputError(f"{folder} holds no complete checkpoint yet: let train.py come to its first one")
@@ -165,9 +163,5 @@ def best_variables(folder: Path, config: Config, model: MorphableModel) -> dict:
 def save_variables(folder: Path, variables: dict, config: Config) -> None:
     """Make `folder` the checkpoints of a network that was trained elsewhere: one, of step 0."""
     checkpoints = Checkpoints(folder, keep=1)
-    checkpoints.save(_untrained_state(variables), config, loss=math.inf)  # whatever is trained is better
+    checkpoints.save(initial_state(variables), config, loss=math.inf)  # whatever is trained is better
     checkpoints.close()
-
-
-def _untrained_state(variables: dict) -> TrainState:
-    return initial_state(variables, adam(optax.constant_schedule(0.0), 1.0))

@@ -15,7 +15,7 @@ from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, changed
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
-from dfmvr_jax.training.optimizer import adam, learning_rate_schedule
+from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
 from dfmvr_jax.training.update import Frozen, freeze, make_reconstruction_update
 from render.camera import face_camera
@@ -45,9 +45,9 @@ def small_training(config: Config = CONFIG) -> SmallTraining:
     model = toy_face_model()
     _, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
-    optimizer = adam(learning_rate_schedule(config.learning_rate, TOTAL_STEPS), 1.0)
+    optimizer = Adam(learning_rate_schedule(config.learning_rate, TOTAL_STEPS), 1.0)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, TOTAL_STEPS)
-    state = initial_state(initial_variables(NETWORK_FOLDER, config, model), optimizer)
+    state = initial_state(initial_variables(NETWORK_FOLDER, config, model))
     frozen = freeze(config, model, initial_variables(PARSE_FOLDER, changed(config, {"seed": 1}), model))
     return SmallTraining(
         update,

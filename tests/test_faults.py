@@ -197,7 +197,7 @@ def test_a_batch_that_is_not_finite_changes_nothing(tmp_path, capsys):
         if name == "bad":
             assert np.isnan(losses[3]) and np.isfinite(losses[4:]).all()
     assert int(states["bad"].step) == 7 and int(states["good"].step) == 6
-    for part in ("params", "batch_stats", "opt_state"):
+    for part in ("params", "batch_stats", "moments"):
         jax.tree.map(
             np.testing.assert_array_equal, *(getattr(states[name], part) for name in ("bad", "good"))
         )

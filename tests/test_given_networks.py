@@ -14,7 +14,6 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
-from dfmvr_jax.training.optimizer import adam
 from dfmvr_jax.training.state import initial_state, variables_of
 from dfmvr_jax.training.workdir import open_workdir
 from tests.small_run import SMALL, small_run, variables_in
@@ -47,7 +46,7 @@ def test_a_run_starts_from_another_and_then_needs_it_no_more(source, model, tmp_
     again = read_given_networks(config, workdir, model)
     jax.tree.map(np.testing.assert_array_equal, again.parse_net, given.parse_net)
     assert again.network is None  # it is the first checkpoint of the run now
-    like = initial_state(given.network, adam(lambda step: 1e-3, 1.0))
+    like = initial_state(given.network)
     first = Checkpoints(workdir / NETWORK_FOLDER).restore_latest(like)
     assert int(first.step) == 0
     jax.tree.map(np.testing.assert_array_equal, variables_of(first), given.network)

@@ -209,7 +209,13 @@ def test_training_mode_updates_batch_statistics_and_has_finite_gradients(inputs,
     for tree in (used, moved):  # the released weights' last convolutions are not used
         assert not any(jax.tree.leaves(tree["tri_unet"].pop("merge_0")))
     assert all(jax.tree.leaves(moved))
-    dead = [path for path, any_gradient in jax.tree_util.tree_leaves_with_path(used) if not any_gradient]
+    dead = [
+        name
+        for path, any_gradient in jax.tree_util.tree_leaves_with_path(used)
+        if not any_gradient
+        # a batch norm follows, and takes it away again: its gradient is rounding
+        and not (name := jax.tree_util.keystr(path, simple=True, separator="/")).endswith("conv/bias")
+    ]
     assert not dead
 
 

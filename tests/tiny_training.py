@@ -23,6 +23,7 @@ from dfmvr_jax.config import Config, changed
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Task, Watching, average, fit
+from dfmvr_jax.training.optimizer import Adam
 from dfmvr_jax.training.processes import is_writer, join_processes, share
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state
 from dfmvr_jax.training.update import apply_gradient
@@ -31,7 +32,7 @@ CONFIG = changed(Config(), {"log_every": 5, "checkpoint_every": 5, "skipped_upda
 BATCH, SIZE = 8, 5
 
 
-def tiny_update(optimizer: optax.GradientTransformation):
+def tiny_update(optimizer: Adam):
     """Pmapped update and validation of a linear regression."""
 
     def loss_of(params, batch):
@@ -64,7 +65,7 @@ def tiny_task(
     steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=None, validation_seconds: float = 0.0
 ) -> Task:
     """`tell(step, loss)` hears of every update, which takes at least so many seconds, as validation does."""
-    update, validate = tiny_update(optax.adam(1e-2))
+    update, validate = tiny_update(Adam(optax.constant_schedule(1e-2), 1e9))
 
     def told(state, batch):
         state, metrics = update(state, batch)
@@ -94,7 +95,7 @@ def tiny_state() -> TrainState:
         "params": {"layer": {"w": jnp.zeros((SIZE, 1))}},
         "batch_stats": {"mean": jnp.zeros(SIZE)},
     }
-    return initial_state(variables, optax.adam(1e-2))
+    return initial_state(variables)
 
 
 def main() -> None:

@@ -32,17 +32,18 @@ def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeD
     def drawn(path: tuple[str, ...]) -> bool:
         return path[-1] == "kernel" and not SET_BY_MODULE & set(path)
 
+    shapes = {}  # of the drawn kernels: they are known once `init_others` is traced
+
     @jax.jit
     def init_others() -> dict:
         arrays = (jnp.zeros(x.shape, x.dtype) for x in inputs)
         variables = flatten_dict(module.init(jax.random.key(0), *arrays, train=False))
-        return {path: leaf for path, leaf in variables.items() if not drawn(path)}
+        shapes.update((path, leaf.shape) for path, leaf in variables.items() if drawn(path))
+        return {path: leaf for path, leaf in variables.items() if path not in shapes}
 
-    shapes = flatten_dict(variable_shapes(module, *inputs))
-    rng = np.random.default_rng(seed)
     leaves = dict(init_others())
-    for path in sorted(filter(drawn, shapes)):
-        shape = shapes[path].shape
+    rng = np.random.default_rng(seed)
+    for path, shape in sorted(shapes.items()):
         std = np.float32(np.sqrt(2 / np.prod(shape[:-1])))
         leaves[path] = jnp.asarray(std * rng.standard_normal(shape, np.float32))
         if path[-4:] == FIRST_KERNEL and shape[2] > LABEL_CHANNEL:

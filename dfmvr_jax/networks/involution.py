@@ -28,12 +28,16 @@ def involution(
     """
     b, h2, w2, groups, k, _ = kernels.shape
     x = _pad(x, k)
-    out = 0
-    for i in range(k):
+
+    def add_row(total, i):  # a loop over the rows: XLA would repeat an unrolled sum in each use of the output
+        x_row, kernel_row = _row(x, i, stride, h2), jax.lax.dynamic_index_in_dim(kernels, i, 4, False)
         for j in range(k):
-            shifted = _every(stride, x[:, i:, j:], h2, w2)
-            out += shifted.reshape(b, h2, w2, groups, -1) * kernels[..., i, j, None]
-    return out.reshape(b, h2, w2, -1)
+            shifted = _every(stride, x_row[:, :, j:], h2, w2)
+            total += shifted.reshape(total.shape) * kernel_row[..., j, None]
+        return total, None
+
+    zeros = jnp.zeros((b, h2, w2, groups, x.shape[-1] // groups), x.dtype)
+    return jax.lax.scan(add_row, zeros, jnp.arange(k))[0].reshape(b, h2, w2, -1)
 
 
 def _forward(x, kernels, stride):
@@ -71,7 +75,7 @@ def _kernel_gradient(x, gradient, kernels_shape, stride):
     x = _pad(x, k)
 
     def kernel_row(i):  # a loop over the rows: unrolled, they take 4 times as long
-        x_row = jax.lax.dynamic_slice_in_dim(x, i, stride * (h2 - 1) + 1, axis=1)
+        x_row = _row(x, i, stride, h2)
         products = [_every(stride, x_row[:, :, j:], h2, w2) * gradient for j in range(k)]
         return jnp.stack([p.reshape(b, h2, w2, groups, -1).sum(-1) for p in products], -1)
 
@@ -80,6 +84,11 @@ def _kernel_gradient(x, gradient, kernels_shape, stride):
 
 def _pad(x, k):
     return jnp.pad(x, [(0, 0), (k // 2, k // 2), (k // 2, k // 2)] + [(0, 0)] * (x.ndim - 3))
+
+
+def _row(x, i, stride, rows):
+    """Of the padded image, what row i of the kernels of all `rows` rows of outputs meets."""
+    return jax.lax.dynamic_slice_in_dim(x, i, stride * (rows - 1) + 1, axis=1)
 
 
 def _every(stride, x, rows, columns):

@@ -143,15 +143,21 @@ def _structural_difference(found, wanted) -> str:
     ]
     there, here = shapes
     for problem, names in (
-        ("lacks", sorted(here.keys() - there.keys())),
-        ("has the unknown", sorted(there.keys() - here.keys())),
+        ("lacks", here.keys() - there.keys()),
+        ("has the unknown", there.keys() - here.keys()),
     ):
         if names:
-            return f"{problem} {len(names)} arrays, the first is {names[0]}: it belongs to another network"
-    for name, shape in here.items():
-        if there[name] != shape:
-            return f"{name} has shape {there[name]}, expected {shape}: it belongs to another config"
+            first = min(names, key=_params_first)
+            return f"{problem} {len(names)} arrays, the first is {first}: it belongs to another network"
+    for name in sorted(here, key=_params_first):
+        if there[name] != here[name]:
+            return f"{name} has shape {there[name]}, expected {here[name]}: it belongs to another config"
     return ""
+
+
+def _params_first(name: str) -> tuple[bool, str]:
+    """To sort by: a layer's own name tells more than that of its moments."""
+    return not name.startswith("params/"), name
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,8 +4,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
+from dfmvr_jax.training.optimizer import MOMENTS, pack
 from render.array_types import Array, Int
 
 DEVICES = "data"  # name of the pmap axis
@@ -15,15 +17,16 @@ class TrainState(NamedTuple):
     step: Int[Array, "*devices"]  # updates done
     params: Any
     batch_stats: Any  # running means and variances of the batch norms
-    opt_state: Any
+    moments: optax.OptState  # Adam's, of the packed parameters
 
 
-def initial_state(variables: dict, optimizer: optax.GradientTransformation) -> TrainState:
+def initial_state(variables: dict) -> TrainState:
+    """Of a network with these variables, before its first update."""
     return TrainState(
         jnp.zeros((), jnp.int32),
         variables["params"],
         variables["batch_stats"],
-        optimizer.init(variables["params"]),
+        jax.jit(lambda params: MOMENTS.init(pack(params)))(variables["params"]),
     )
 
 
@@ -35,12 +38,15 @@ def variables_of(state: TrainState) -> dict:
 def replicate(tree):
     """Put a copy of every array on each local device, as pmapped functions want it.
 
-    (With another axis name the arrays' sharding differs from an update's results, and it compiles twice.)
+    The sharding is that of such a function's results: with another, an update would compile twice.
     """
     count = jax.local_device_count()
-    return jax.pmap(lambda leaf: leaf, axis_name=DEVICES)(
-        jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), tree)
-    )
+    sharding = jax.pmap(lambda x: x, axis_name=DEVICES)(jnp.zeros(count)).sharding
+
+    def put(leaf):
+        return jax.device_put(np.broadcast_to(leaf, (count, *np.shape(leaf))), sharding)
+
+    return jax.tree.map(put, tree)
 
 
 def unreplicate(tree):

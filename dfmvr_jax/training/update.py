@@ -20,6 +20,7 @@ from dfmvr_jax.inference import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.losses import counted, face_losses, hard_pixel_cross_entropy, image_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.reconstruction import pose_face, render_face
+from dfmvr_jax.training.optimizer import Adam, adam_step, pack
 from dfmvr_jax.training.state import DEVICES, TrainState
 from render import MeshEdges, mesh_edges
 from render.array_types import Array, Float, Int, Num
@@ -51,7 +52,7 @@ def make_reconstruction_update(
     config: Config,
     network: nn.Module,
     parse_net: BiSeNet,
-    optimizer: optax.GradientTransformation,
+    optimizer: Adam,
     total_steps: int,
 ) -> tuple[Callable, Callable]:
     """`update(state, frozen, batch) -> (state, metrics)` and `validate(state, frozen, batch) -> metrics`."""
@@ -114,9 +115,7 @@ def make_reconstruction_update(
     )
 
 
-def make_parse_update(
-    parse_net: BiSeNet, optimizer: optax.GradientTransformation, hard_pixels: float
-) -> tuple[Callable, Callable]:
+def make_parse_update(parse_net: BiSeNet, optimizer: Adam, hard_pixels: float) -> tuple[Callable, Callable]:
     """`update(state, batch) -> (state, metrics)` and `validate(state, batch) -> metrics` of the parse net.
 
     The loss is the sum of the three heads' cross entropies over the hard pixels of each device
@@ -154,24 +153,26 @@ def make_parse_update(
 
 
 def apply_gradient(
-    optimizer: optax.GradientTransformation, state: TrainState, gradient, batch_stats, metrics: Metrics
+    optimizer: Adam, state: TrainState, gradient, batch_stats, metrics: Metrics
 ) -> tuple[TrainState, Metrics]:
     """Average gradient and metrics over the devices and take the optimiser's step.
 
     Where the loss, the gradient or a batch statistic is not finite, only the step is counted: all else stays
     as it was, and the metric `skipped` is 1.
     """
-    gradient, metrics = jax.lax.pmean((gradient, metrics), DEVICES)
-    norm = optax.global_norm(gradient)
-    finite = jnp.isfinite(metrics["loss"]) & jnp.isfinite(norm) & jnp.isfinite(optax.global_norm(batch_stats))
+    gradient, metrics = jax.lax.pmean((pack(gradient), metrics), DEVICES)
+    norms = [optax.global_norm(tree) for tree in (gradient, pack(batch_stats))]
+    finite = jnp.all(jnp.isfinite(jnp.stack([metrics["loss"], *norms])))
+
+    scales = optimizer.scales(norms[0], state.step)  # once, not for each array
 
     def take() -> TrainState:
-        updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
-        return TrainState(state.step + 1, optax.apply_updates(state.params, updates), batch_stats, opt_state)
+        params, moments = adam_step(scales, gradient, state.moments, state.params)
+        return TrainState(state.step + 1, params, batch_stats, moments)
 
     state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
     parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in gradient.items()}
-    metrics = {**metrics, "gradient_norm": norm, **parts, "skipped": 1.0 - finite}
+    metrics = {**metrics, "gradient_norm": norms[0], **parts, "skipped": 1.0 - finite}
     return state, metrics
 
 
