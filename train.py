@@ -201,8 +201,7 @@ def train_reconstruction(
         total_steps=total_steps,
         images_per_batch=3 * config.batch_size,
     )
-    variables = initial_variables(NETWORK_FOLDER, config, model)
-    fit(task, initial_state(variables))
+    fit(task, initial_state(initial_variables(NETWORK_FOLDER, config, model)))
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:

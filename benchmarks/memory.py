@@ -5,7 +5,7 @@
 
 Compiles the pmapped update of train.py for one device and a few sizes of the batch, without running it, and
 asks XLA what memory the program takes: arguments, results and everything in between. That grows about along a
-line with the batch, from which the largest batch follows; it is compiled again with that one and, where it
+line with the batch, which says how large a batch may be; it is compiled again with that one and, where it
 does not fit after all, smaller ones. It is the program for this machine's devices: a GPU's differs.
 """
 
@@ -48,7 +48,7 @@ def main() -> None:
             print(f"remat {remat}: batch {arguments.batch} {gib_of(config, model, arguments.batch):.2f} GiB")
             continue
         few, more = (gib_of(config, model, batch) for batch in BATCHES)
-        each = (more - few) / (BATCHES[1] - BATCHES[0])
+        each = max((more - few) / (BATCHES[1] - BATCHES[0]), 1e-3)
         largest = max(0, int((arguments.gib - few) // each) + BATCHES[0])
         print(f"remat {remat}: {few - each * BATCHES[0]:.2f} GiB and {each:.2f} more a subject", flush=True)
         while largest and (taken := gib_of(config, model, largest)) > arguments.gib:

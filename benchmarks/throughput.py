@@ -148,7 +148,19 @@ def measure(workers: dict[str, "Worker"], case: Case, rounds: int, seconds: floa
 
 def print_table(rows: list[dict]) -> None:
     table = Table()
-    columns = ("", "precision", "batch", "by", "ms", "subjects/s", "x torch", "compile s", "GiB", "of peak")
+    columns = (
+        "",
+        "precision",
+        "batch",
+        "by",
+        "ms",
+        "subjects/s",
+        "x torch",
+        "compile s",
+        "GiB",
+        "TFLOP/s",
+        "of peak",
+    )
     for column in columns:
         table.add_column(column, justify="left" if column in ("", "precision", "by") else "right")
     for row in rows:
@@ -162,6 +174,7 @@ def print_table(rows: list[dict]) -> None:
             f"{row['speed_of_torch']:.2f}",
             f"{row['compile_seconds']:.1f}",
             f"{row['peak_memory_gib']:.2f}",
+            f"{row['tflops']:.3f}",
             f"{row['share_of_peak']:.0%}",
         )
     Console(width=110).print(table)
@@ -302,7 +315,7 @@ class JaxContender:
         import jax.numpy as jnp
         import optax
 
-        from dfmvr_jax.training.optimizer import MOMENTS, Adam, adam_step, pack
+        from dfmvr_jax.training.optimizer import SCALE_BY_ADAM, Adam, adam_step, pack
 
         jax, network = self._jax, self._network(dtype=jnp.dtype(case.precision))
         photos, labels = map(jnp.asarray, random_photos(case.batch, self._size))
@@ -328,7 +341,11 @@ class JaxContender:
             params, moments = adam_step(scales, gradient, moments, params)
             return params, stats_now, moments, value
 
-        self._state = (variables["params"], variables["batch_stats"], MOMENTS.init(pack(variables["params"])))
+        self._state = (
+            variables["params"],
+            variables["batch_stats"],
+            SCALE_BY_ADAM.init(pack(variables["params"])),
+        )
 
         def call():
             *self._state, value = step(*self._state, photos, labels)

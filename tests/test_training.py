@@ -26,7 +26,7 @@ from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import Adam, adam_step, learning_rate_schedule, pack, unpack
-from dfmvr_jax.training.state import TrainState, initial_state, replicate, shard, unreplicate
+from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
 from dfmvr_jax.training.update import confusion_matrix, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
 from tests import tiny_training
@@ -169,7 +169,7 @@ def test_training_lowers_the_loss_with_every_parameter_and_leaves_the_parse_net_
 
 def test_the_optimizer_is_adam_after_clipping():
     """Optax's own, leaf by leaf, is the reference of what works on packed arrays."""
-    schedule, clip = learning_rate_schedule(0.1, total_steps=4, warmup_steps=1), 0.5
+    schedule, clip = learning_rate_schedule(0.1, total_steps=6, warmup_steps=1), 0.5
     shapes = {"net": {"kernel": (3, 2), "bias": (2,), "norm": {"scale": (4,), "number": ()}}, "head": (3, 3)}
     rng = np.random.default_rng(0)
 
@@ -192,6 +192,9 @@ def test_the_optimizer_is_adam_after_clipping():
         theirs = optax.apply_updates(theirs, updates)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), ours, theirs)
     assert not np.allclose(ours["head"], params["head"])
+    for norm, expected in ((0.0, 1.0), (4.0, 1.0), (math.inf, 0.0)):
+        assert float(Adam(schedule, 5.0).scales(jnp.asarray(norm), jnp.asarray(0))[0]) == expected
+    assert float(Adam(schedule, math.inf).scales(jnp.asarray(4.0), jnp.asarray(0))[0]) == 1.0
 
 
 def test_the_mask_loss_alone_moves_the_network(mask_alone):
@@ -472,4 +475,14 @@ def test_mean_iou_against_the_definition():
 
 def test_replicas_are_equal_and_come_back():
     tree = {"a": jnp.arange(3.0)}
-    np.testing.assert_array_equal(unreplicate(replicate(tree))["a"], tree["a"])
+    replicas = replicate(tree)
+    np.testing.assert_array_equal(unreplicate(replicas)["a"], tree["a"])
+    for copy in replicas["a"]:
+        np.testing.assert_array_equal(copy, tree["a"])
+    add = jax.pmap(
+        lambda tree: jax.tree.map(lambda leaf: leaf + 1, tree), axis_name=DEVICES, donate_argnums=0
+    )
+    again = add(replicas)
+    assert again["a"].sharding == replicate(tree)["a"].sharding
+    add(again)
+    np.testing.assert_array_equal(tree["a"], [0, 1, 2])  # given away were the replicas, not what they are of

@@ -29,15 +29,17 @@ def involution(
     b, h2, w2, groups, k, _ = kernels.shape
     x = _pad(x, k)
 
-    def add_row(total, i):  # a loop over the rows: XLA would repeat an unrolled sum in each use of the output
+    def add_row(total, i):
         x_row, kernel_row = _row(x, i, stride, h2), jax.lax.dynamic_index_in_dim(kernels, i, 4, False)
         for j in range(k):
             shifted = _every(stride, x_row[:, :, j:], h2, w2)
             total += shifted.reshape(total.shape) * kernel_row[..., j, None]
         return total, None
 
-    zeros = jnp.zeros((b, h2, w2, groups, x.shape[-1] // groups), x.dtype)
-    return jax.lax.scan(add_row, zeros, jnp.arange(k))[0].reshape(b, h2, w2, -1)
+    zeros = jnp.zeros((b, h2, w2, groups, x.shape[-1] // groups), jnp.result_type(x, kernels))
+    # XLA on a CPU computes an unrolled sum again in each use of it; elsewhere each row moves the data again
+    unroll = 1 if jax.default_backend() == "cpu" else k
+    return jax.lax.scan(add_row, zeros, jnp.arange(k), unroll=unroll)[0].reshape(b, h2, w2, -1)
 
 
 def _forward(x, kernels, stride):

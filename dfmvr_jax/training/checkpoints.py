@@ -148,7 +148,7 @@ def _structural_difference(found, wanted) -> str:
     ):
         if names:
             first = min(names, key=_params_first)
-            return f"{problem} {len(names)} arrays, the first is {first}: it belongs to another network"
+            return f"{problem} {len(names)} arrays, first {first}: it belongs to another network or version"
     for name in sorted(here, key=_params_first):
         if there[name] != here[name]:
             return f"{name} has shape {there[name]}, expected {here[name]}: it belongs to another config"

@@ -66,7 +66,8 @@ def fit(
     """
     checkpoints = Checkpoints(workdir / task.name, config.keep_checkpoints)
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), state)
-    state = checkpoints.restore_latest(like) or state
+    # in the host's memory: on a device it would lie beside the copy that is trained
+    state = jax.device_get(checkpoints.restore_latest(like) or state)
     start = int(state.step)
     with StopSignals() as signals:
         if start < task.total_steps:

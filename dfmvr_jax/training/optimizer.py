@@ -10,7 +10,8 @@ import optax
 from render.array_types import Array, Float, Int
 
 Packed = dict[str, list[Array]]  # what `pack` gives
-MOMENTS = optax.scale_by_adam()  # of a packed gradient; their state depends on the parameters only
+SCALE_BY_ADAM = optax.scale_by_adam()  # for packed gradients
+Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of what Adam makes of it
 
 
 class Adam(NamedTuple):
@@ -19,17 +20,17 @@ class Adam(NamedTuple):
     schedule: optax.Schedule  # learning rate of the step with a number
     gradient_clip: float  # largest global norm of the gradient
 
-    def scales(self, norm: Float[Array, ""], step: Int[Array, ""]) -> tuple[Float[Array, ""], ...]:
-        """Of a gradient with this norm, so that it is clipped, and of what Adam makes of it."""
-        return self.gradient_clip / jnp.maximum(norm, self.gradient_clip), jnp.asarray(-self.schedule(step))
+    def scales(self, norm: Float[Array, ""], step: Int[Array, ""]) -> Scales:
+        """What clips a gradient with this norm, and minus the learning rate."""
+        return jnp.minimum(1.0, self.gradient_clip / norm), jnp.asarray(-self.schedule(step))
 
 
 def adam_step(
-    scales: tuple[Float[Array, ""], ...], gradient: Packed, moments: optax.OptState, params: dict[str, Any]
+    scales: Scales, gradient: Packed, moments: optax.OptState, params: dict[str, Any]
 ) -> tuple[dict[str, Any], optax.OptState]:
     """New parameters and moments; `scales` are those of `Adam`."""
     clip, rate = scales
-    directions, moments = MOMENTS.update(jax.tree.map(lambda leaf: clip * leaf, gradient), moments)
+    directions, moments = SCALE_BY_ADAM.update(jax.tree.map(lambda leaf: clip * leaf, gradient), moments)
     directions = unpack(directions, like=params)
     return jax.tree.map(lambda leaf, direction: leaf + rate * direction, params, directions), moments
 
@@ -47,7 +48,7 @@ def learning_rate_schedule(
 
 
 def pack(tree: dict[str, Any]) -> Packed:
-    """The arrays under each name, all vectors (biases, scales) joined to one, which comes first.
+    """The arrays, of one dtype, under each name: all vectors (biases, scales) joined to one, then the others.
 
     Most of a network's arrays are short vectors. What is done to each array of a gradient, an optimizer's
     work above all, takes far less time to compile on few arrays (and on a GPU, to start).

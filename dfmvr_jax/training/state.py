@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dfmvr_jax.training.optimizer import MOMENTS, pack
+from dfmvr_jax.training.optimizer import SCALE_BY_ADAM, pack
 from render.array_types import Array, Int
 
 DEVICES = "data"  # name of the pmap axis
@@ -26,7 +26,7 @@ def initial_state(variables: dict) -> TrainState:
         jnp.zeros((), jnp.int32),
         variables["params"],
         variables["batch_stats"],
-        jax.jit(lambda params: MOMENTS.init(pack(params)))(variables["params"]),
+        jax.jit(lambda params: SCALE_BY_ADAM.init(pack(params)))(variables["params"]),
     )
 
 
@@ -36,7 +36,7 @@ def variables_of(state: TrainState) -> dict:
 
 
 def replicate(tree):
-    """Put a copy of every array on each local device, as pmapped functions want it.
+    """Put a copy of every array on each local device, `[devices, ...]`, as pmapped functions want it.
 
     The sharding is that of such a function's results: with another, an update would compile twice.
     """

@@ -160,19 +160,19 @@ def apply_gradient(
     Where the loss, the gradient or a batch statistic is not finite, only the step is counted: all else stays
     as it was, and the metric `skipped` is 1.
     """
-    gradient, metrics = jax.lax.pmean((pack(gradient), metrics), DEVICES)
-    norms = [optax.global_norm(tree) for tree in (gradient, pack(batch_stats))]
-    finite = jnp.all(jnp.isfinite(jnp.stack([metrics["loss"], *norms])))
-
-    scales = optimizer.scales(norms[0], state.step)  # once, not for each array
+    packed, metrics = jax.lax.pmean((pack(gradient), metrics), DEVICES)
+    norm = optax.global_norm(packed)
+    of_all = jnp.stack([metrics["loss"], norm, optax.global_norm(pack(batch_stats))])
+    finite = jnp.all(jnp.isfinite(of_all))
+    scales = optimizer.scales(norm, state.step)  # once, not for each array
 
     def take() -> TrainState:
-        params, moments = adam_step(scales, gradient, state.moments, state.params)
+        params, moments = adam_step(scales, packed, state.moments, state.params)
         return TrainState(state.step + 1, params, batch_stats, moments)
 
     state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
-    parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in gradient.items()}
-    metrics = {**metrics, "gradient_norm": norms[0], **parts, "skipped": 1.0 - finite}
+    parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in packed.items()}
+    metrics = {**metrics, "gradient_norm": norm, **parts, "skipped": 1.0 - finite}
     return state, metrics
 
 
