@@ -248,4 +248,4 @@ def check_data(config: Config, training: Split, model: MorphableModel, trains_pa
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, stopped="stopped at once; the same command goes on from the last checkpoint, if there is one")

@@ -177,7 +177,7 @@ def print_table(rows: list[dict]) -> None:
             f"{row['tflops']:.3f}",
             f"{row['share_of_peak']:.0%}",
         )
-    Console(width=110).print(table)
+    Console(width=125).print(table)
 
 
 class Worker:

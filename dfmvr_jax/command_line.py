@@ -55,10 +55,17 @@ def parse_train_command(description: str) -> TrainCommand:
         ] = names,
         config: Annotated[Config, tyro.conf.arg(name="")] = default,
         profile: Annotated[
-            bool, tyro.conf.arg(help="record ten steps of each network's training, in the workdir's profile/")
+            bool,
+            tyro.conf.arg(
+                help="record ten steps of each network's training, after its first three (fewer where it "
+                "ends before), in the workdir's profile/"
+            ),
         ] = False,
         wandb: Annotated[
-            str | None, tyro.conf.arg(help="project at Weights & Biases to log to, besides TensorBoard")
+            str | None,
+            tyro.conf.arg(
+                help="project at Weights & Biases to log to, besides TensorBoard; log in by: wandb login"
+            ),
         ] = None,
         coordinator: Annotated[
             str | None,

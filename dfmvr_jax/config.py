@@ -109,11 +109,11 @@ class Config:
     final_learning_rate: float = 0.0  # at the end of the cosine
     gradient_clip: float = 1.0  # largest global norm of the gradient
     seed: int = 0  # of initial weights, data order and augmentation
-    log_every: int = 20  # steps between TensorBoard scalars
+    log_every: int = 20  # steps between progress lines; processes that train together stop only then
     picture_every: int = 500  # steps between TensorBoard pictures
     checkpoint_every: int = 500  # steps between checkpoints
     keep_checkpoints: int = 2  # newest ones to keep, besides the best
-    # updates in a row with a loss or gradient that is not finite, each skipped, that end the run
+    # an update whose loss or gradient is not finite is skipped; so many in a row end the run
     skipped_updates: int = 10
 
 

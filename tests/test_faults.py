@@ -21,7 +21,7 @@ from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Watching, fit
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
-from dfmvr_jax.training.profile import RECORDED
+from dfmvr_jax.training.profile import RECORDED, SKIPPED
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
 
 STEPS = 30
@@ -229,8 +229,8 @@ def test_a_profile_of_ten_steps(tmp_path):
     assert code == 0 and "perfetto" in out, error
     (trace,) = (tmp_path / "profile" / "tiny").rglob("perfetto_trace.json.gz")
     events = json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]
-    updates = [event for event in events if event.get("name", "").endswith(" told")]  # the task's update
-    assert len(updates) == RECORDED
+    steps = [event["args"]["step_num"] for event in events if event.get("name") == "tiny"]
+    assert list(map(int, steps)) == list(range(SKIPPED + 1, SKIPPED + RECORDED + 1))
 
 
 def test_a_profile_of_a_run_that_is_stopped_is_kept(tmp_path):
@@ -241,9 +241,11 @@ def test_a_profile_of_a_run_that_is_stopped_is_kept(tmp_path):
     assert list((tmp_path / "profile" / "tiny").rglob("perfetto_trace.json.gz"))
 
 
-def test_a_profile_of_too_few_steps_says_so(tmp_path, capsys):
-    fit(tiny_task(2), tiny_state(), CONFIG, tmp_path, Watching(profile=True))
+def test_a_profile_of_few_steps_says_of_how_many(tmp_path, capsys):
+    fit(tiny_task(3), tiny_state(), CONFIG, tmp_path / "none", Watching(profile=True))
     assert "no profile" in capsys.readouterr().out
+    fit(tiny_task(5), tiny_state(), CONFIG, tmp_path / "two", Watching(profile=True))
+    assert "profile of 2 steps" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------- several processes

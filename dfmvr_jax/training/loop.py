@@ -4,6 +4,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,7 +103,9 @@ def _train(
     start = int(state.step)
     state = replicate(state)
     skipped = SkippedUpdates(task.name, workdir, task.rate_flag, config.skipped_updates)
-    profile = StepProfile(workdir / "profile" / task.name, start, watching.profile and is_writer())
+    profile = StepProfile(
+        workdir / "profile" / task.name, start, task.total_steps, watching.profile and is_writer()
+    )
     meter, damaged = Meter(task.images_per_batch), 0
     batches = meter.batches(task.batches(start))  # which may show a progress bar of their own
     logs = Logs([])
@@ -114,7 +117,8 @@ def _train(
         for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
             began = time.perf_counter()
             damaged += int(np.sum(batch.get("damaged", 0)))
-            state, metrics = task.update(state, shard(batch))
+            with jax.profiler.StepTraceAnnotation(task.name, step_num=step):
+                state, metrics = task.update(state, shard(batch))
             skipped.look(step, metrics, batch)
             first, last = step == start + 1, step == task.total_steps
             report = first or last or step % config.log_every == 0
@@ -130,7 +134,9 @@ def _train(
                 note = _note(values)
                 progress.update(bar, note=note)
                 if not progress.console.is_terminal:  # a log file gets lines
-                    print(f"{task.name} {step}/{task.total_steps}: {note}", flush=True)
+                    left = timedelta(seconds=round(1e-3 * speed["step_ms"] * (task.total_steps - step)))
+                    text = note if first else f"{note}, {left} left"
+                    print(f"{task.name} {step}/{task.total_steps}: {text}", flush=True)
             progress.update(bar, completed=step)
             if profile.due(step):
                 with meter.pause(metrics):
@@ -140,6 +146,7 @@ def _train(
                     logs.picture("reconstruction", task.draw(state), step)
             saved = step % config.checkpoint_every == 0 or last
             if saved:
+                progress.update(bar, note="validating ...")
                 with meter.pause(metrics):
                     skipped.finish()
                     loss = _validate(task, state, step, logs)

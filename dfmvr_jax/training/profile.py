@@ -1,4 +1,4 @@
-"""A trace of ten steps, for a look at where their time goes."""
+"""A trace of up to ten steps, for a look at where their time goes."""
 
 from pathlib import Path
 
@@ -10,16 +10,16 @@ SKIPPED, RECORDED = 3, 10  # steps
 
 
 class StepProfile:
-    """Records steps of a run, after its first few, while it is entered."""
+    """Records steps of a run from step `start` to step `end`, after its first few, while it is entered."""
 
-    def __init__(self, folder: Path, start: int, wanted: bool):
+    def __init__(self, folder: Path, start: int, end: int, wanted: bool):
         self._folder, self._wanted = folder, wanted
-        self._first, self._last = start + SKIPPED, start + SKIPPED + RECORDED
+        self._first, self._last = start + SKIPPED, min(start + SKIPPED + RECORDED, end)
         self._recording = False
 
     def due(self, step: int) -> bool:
         """Whether `switch` is to be called after this step."""
-        return self._wanted and step in (self._first, self._last)
+        return self._wanted and self._first < self._last and step in (self._first, self._last)
 
     def switch(self, state) -> None:
         """On or off, when the steps that led to the state are done. Raises `InputError` for a full disk."""
@@ -28,11 +28,14 @@ class StepProfile:
             if self._recording:
                 jax.profiler.stop_trace()
                 print(
-                    f"profile: {self._folder}; look at it with: pip install tensorboard xprof; tensorboard "
-                    f"--logdir {self._folder}, or open its perfetto_trace.json.gz in https://ui.perfetto.dev"
+                    f"profile of {self._last - self._first} steps: {self._folder}; look at it with: "
+                    f"pip install tensorboard xprof; tensorboard --logdir {self._folder}, or open its "
+                    "perfetto_trace.json.gz in https://ui.perfetto.dev"
                 )
             else:
-                jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
+                options = jax.profiler.ProfileOptions()
+                options.python_tracer_level = 0  # its events alone are more than a trace may hold
+                jax.profiler.start_trace(self._folder, create_perfetto_trace=True, profiler_options=options)
         except OSError as error:
             raise InputError(f"{self._folder}: the profile could not be written ({error.strerror})") from None
         finally:
