@@ -42,7 +42,9 @@ def naive_involution(x: np.ndarray, kernels: np.ndarray, stride: int) -> np.ndar
     return out
 
 
-@pytest.mark.parametrize(("size", "stride", "k"), [((5, 4), 1, 5), ((4, 7), 2, 3)])
+@pytest.mark.parametrize(
+    ("size", "stride", "k"), [((5, 4), 1, 5), ((4, 7), 2, 3), ((6, 5), 2, 7), ((7, 3), 3, 3)]
+)
 def test_involution_is_the_naive_sum_and_its_gradient_is_right(size, stride, k):
     h2, w2 = (-(-side // stride) for side in size)
     rng = np.random.default_rng(0)

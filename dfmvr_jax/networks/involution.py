@@ -54,22 +54,30 @@ def _backward(stride, inputs, gradient):
 
 
 def _x_gradient(gradient, kernels, stride, x_shape):
-    """Gather at each input pixel from the k x k outputs that it went into."""
+    """Gather at each input pixel from the k x k outputs that it went into.
+
+    Of the padded image, pixels with the same remainders of row and column divided by the stride get theirs
+    from the same kernel entries: each such plane is a sum of shifted products by itself.
+    """
     b, h, w, c = x_shape
-    groups, k = kernels.shape[3], kernels.shape[4]
+    h2, w2, groups, k = kernels.shape[1:5]
+    reach = -(-k // stride)  # outputs in a row that a pixel goes into
+    rows, columns = (-(-(k // 2 + n) // stride) for n in (h, w))  # of a plane
+    sides = [(reach - 1, rows - h2), (reach - 1, columns - w2)]
+    gradient, kernels = (_pad_by(y, sides) for y in (gradient, kernels))
 
-    def spread(y):  # outputs to the places of their input pixels
-        sides = [(0, n - 1 - (m - 1) * stride, stride - 1) for n, m in zip((h, w), y.shape[1:3])]
-        return jax.lax.pad(y, jnp.zeros((), y.dtype), [(0, 0, 0), *sides] + [(0, 0, 0)] * (y.ndim - 3))
+    def plane(first_i, first_j):
+        total = jnp.zeros((b, rows, columns, groups, c // groups), gradient.dtype)
+        for i in range(first_i, k, stride):
+            for j in range(first_j, k, stride):
+                top, left = reach - 1 - i // stride, reach - 1 - j // stride
+                at = (slice(None), slice(top, top + rows), slice(left, left + columns))
+                total += gradient[at].reshape(total.shape) * kernels[at][..., i, j, None]
+        return total
 
-    gradient, kernels = _pad(spread(gradient), k), _pad(spread(kernels), k)
-    total = 0
-    for i in range(k):
-        for j in range(k):
-            rows, columns = slice(k - 1 - i, k - 1 - i + h), slice(k - 1 - j, k - 1 - j + w)
-            outputs = gradient[:, rows, columns].reshape(b, h, w, groups, -1)
-            total += outputs * kernels[:, rows, columns, :, i, j, None]
-    return total.reshape(b, h, w, c)
+    planes = [jnp.stack([plane(i, j) for j in range(stride)], axis=3) for i in range(stride)]
+    padded = jnp.stack(planes, axis=2).reshape(b, stride * rows, stride * columns, c)
+    return padded[:, k // 2 : k // 2 + h, k // 2 : k // 2 + w]
 
 
 def _kernel_gradient(x, gradient, kernels_shape, stride):
@@ -85,7 +93,12 @@ def _kernel_gradient(x, gradient, kernels_shape, stride):
 
 
 def _pad(x, k):
-    return jnp.pad(x, [(0, 0), (k // 2, k // 2), (k // 2, k // 2)] + [(0, 0)] * (x.ndim - 3))
+    return _pad_by(x, [(k // 2, k // 2)] * 2)
+
+
+def _pad_by(x, sides):
+    """Zeros before and after the rows and the columns."""
+    return jnp.pad(x, [(0, 0), *sides] + [(0, 0)] * (x.ndim - 3))
 
 
 def _row(x, i, stride, rows):
