@@ -11,6 +11,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+from scipy.io import savemat
 
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
@@ -55,7 +56,6 @@ def main() -> None:
     if command.out.suffix != ".mat":
         raise InputError(f"--out {command.out}: call it something.mat, as --face-model wants it")
     arrays = front_crop(command.source)
-    from scipy.io import savemat  # that it is there, `read_mat` has seen
 
     with whole_files(command.out.parent) as folder:
         savemat(folder / command.out.name, arrays)

@@ -14,7 +14,7 @@ from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.initialization import SET_BY_MODULE, init_variables
 from dfmvr_jax.networks.involution import Involution, involution
 from dfmvr_jax.networks.rednet import RedNet
-from dfmvr_jax.networks.remat import rematerialized
+from dfmvr_jax.networks.remat import as_block
 from dfmvr_jax.networks.resampling import (
     UpConv2x2,
     max_pool_2x2,
@@ -294,7 +294,7 @@ def test_what_is_computed_again():
     x, program = uniform(1, 8, 8, 3), {}
     variables = DoubleConv(4).init(jax.random.key(0), x, True)
     for remat in ("none", "norms", "blocks"):
-        block = rematerialized(DoubleConv, remat)(4)
+        block = as_block(DoubleConv, remat)(4)
 
         def loss(params):
             y, _ = block.apply({**variables, "params": params}, x, True, mutable=["batch_stats"])  # noqa: B023

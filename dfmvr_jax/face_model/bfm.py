@@ -8,6 +8,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.io import loadmat
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
@@ -73,12 +74,6 @@ def read_mat(path: Path, layout: dict[str, tuple[str | int, str | int]]) -> dict
     for a file that is missing, damaged or of another kind, for an array that is missing, has the wrong shape
     or is not finite.
     """
-    try:
-        from scipy.io import loadmat
-    except ImportError as error:
-        raise InputError(
-            f"{path}: reading a .mat file needs scipy; pip install 'dfmvr_jax[face-models]'"
-        ) from error
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; expected a MATLAB file with {', '.join(layout)}")
     try:

@@ -4,6 +4,7 @@ from importlib import resources
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.sparse import csr_array
 
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 
@@ -55,14 +56,6 @@ def _flat(basis: np.ndarray) -> np.ndarray:
 
 
 def _multiply(arrays, name: str, dense: np.ndarray) -> np.ndarray:
-    """The stored sparse matrix `name` (CSR: row starts, columns, weights) times a dense one."""
-    starts, columns = arrays[f"{name}_starts"].astype(np.int64), arrays[f"{name}_columns"]
-    weights = arrays[f"{name}_weights"][:, None]
-    product = np.empty((len(starts) - 1, dense.shape[1]), np.float32)
-    for first in range(0, len(product), 1024):  # in blocks that stay in the cache
-        last = min(first + 1024, len(product))
-        entries = slice(starts[first], starts[last])
-        product[first:last] = np.add.reduceat(
-            weights[entries] * dense[columns[entries]], starts[first:last] - starts[first], axis=0
-        )
-    return product
+    """The stored sparse matrix `name` times a dense one."""
+    weights, columns, starts = (arrays[f"{name}_{part}"] for part in ("weights", "columns", "starts"))
+    return csr_array((weights, columns, starts), (len(starts) - 1, len(dense))) @ dense

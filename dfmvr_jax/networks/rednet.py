@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.networks.convolution import ConvNorm, batch_norm
 from dfmvr_jax.networks.involution import Involution
-from dfmvr_jax.networks.remat import Remat, rematerialized
+from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.resampling import check_image_size, max_pool_3x3
 from render.array_types import Array, Float
 
@@ -85,11 +85,9 @@ class RedNet(nn.Module):
         if self.convolutions:
             x = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))
         else:
-            x = rematerialized(Stem, self.remat)(self.width, self.group_channels, **norm, name="stem")(
-                x, train
-            )
+            x = as_block(Stem, self.remat)(self.width, self.group_channels, **norm, name="stem")(x, train)
         x = max_pool_3x3(x)
-        bottleneck = rematerialized(Bottleneck, self.remat)
+        bottleneck = as_block(Bottleneck, self.remat)
         for stage, size in enumerate(self.stage_sizes):
             for block in range(size):
                 stride = 2 if stage and not block else 1

@@ -9,7 +9,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from dfmvr_jax.networks.remat import Remat, rematerialized
+from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.tri_unet import DoubleConv, TriUNet
 from render.array_types import Array, Float
 
@@ -49,7 +49,7 @@ class SharedCNN(nn.Module):
 
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
-        double_conv = rematerialized(DoubleConv, self.remat)
+        double_conv = as_block(DoubleConv, self.remat)
         first, second = (
             double_conv(self.width, self.axis_name, self.dtype, name=f"level_{level}") for level in range(2)
         )

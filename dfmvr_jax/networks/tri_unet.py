@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.networks.convolution import ConvNorm
-from dfmvr_jax.networks.remat import Remat, rematerialized
+from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.resampling import UpConv2x2, check_image_size, max_pool_2x2
 from render.array_types import Array, Float
 
@@ -42,7 +42,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"], train: bool) -> list[Float[Array, "b _ _ _"]]:
-        double_conv = rematerialized(DoubleConv, self.remat)
+        double_conv = as_block(DoubleConv, self.remat)
         features = []
         for level in range(5):
             if level:
@@ -100,7 +100,7 @@ class TriUNet(nn.Module):
             raise ValueError(f"fused_features must be 'released' or 'paper', found {self.fused_features!r}")
         check_image_size(*views.shape[2:4])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
-        double_conv, gate = (rematerialized(block, self.remat) for block in (DoubleConv, AttentionGate))
+        double_conv, gate = (as_block(block, self.remat) for block in (DoubleConv, AttentionGate))
         views = views.astype(self.dtype)
         encoded = [
             Encoder(self.width, **norm, remat=self.remat, name=f"encoder_{v}")(views[:, i], train)
