@@ -9,7 +9,7 @@ from scipy.ndimage import uniform_filter
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
-from dfmvr_jax.networks.convolution import LARGE, Conv, batch_norm, convolve
+from dfmvr_jax.networks.convolution import FEW, LARGE, Conv, batch_norm, convolve
 from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.initialization import SET_BY_MODULE, init_variables
 from dfmvr_jax.networks.involution import Involution, involution
@@ -272,8 +272,28 @@ def test_gradients_of_large_convolutions(height, width, channels, stride, dtype)
         assert difference < tolerance * jnp.abs(expected).max()
 
 
-def test_gradient_of_a_convolution_by_finite_differences():
-    x, kernel, weights = uniform(1, 102, 100, 16), uniform(3, 3, 16, 2, seed=1), uniform(1, 102, 100, 2)
+@pytest.mark.parametrize(
+    ("height", "width", "features", "dtype"),
+    [(4, 6, 3, jnp.float32), (1, 1, 2, jnp.float32), (4, 6, 3, jnp.bfloat16)],
+)
+def test_gradient_of_few_pixels(height, width, features, dtype):
+    x, kernel = uniform(2, height, width, 5), uniform(3, 3, 5, features, seed=1)
+    assert 2 * height * width <= FEW * features
+    out, gradients_of = jax.vjp(lambda x, kernel: plain_convolution(x, kernel, 1), x, kernel)
+    weights = uniform(*out.shape, seed=2)
+    _, found = jax.vjp(convolve, x.astype(dtype), kernel.astype(dtype))
+    tolerance = 2e-2 if dtype == jnp.bfloat16 else 1e-5
+    for ours, expected in zip(found(weights.astype(dtype)), gradients_of(weights)):
+        assert ours.dtype == dtype
+        np.testing.assert_allclose(
+            ours.astype(jnp.float32), expected, atol=tolerance * jnp.abs(expected).max()
+        )
+
+
+@pytest.mark.parametrize(("height", "features"), [(102, 2), (8, 64)])
+def test_gradient_of_a_convolution_by_finite_differences(height, features):
+    x, kernel = uniform(1, height, 100, 16), uniform(3, 3, 16, features, seed=1)
+    weights = uniform(1, height, 100, features)
     gradients = jax.grad(lambda *a: jnp.vdot(convolve(*a), weights), argnums=(0, 1))(x, kernel)
     for which, gradient in enumerate(gradients):
         direction = uniform(*gradient.shape, seed=3)

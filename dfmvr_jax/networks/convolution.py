@@ -13,6 +13,7 @@ from dfmvr_jax.networks.remat import CONVOLUTION
 from render.array_types import Array, Float
 
 LARGE = 10_000  # pixels of an output from which XLA's gradients are slow on a CPU
+FEW = 16  # pixels of a batch of outputs per channel, up to which its kernel is the larger of the two
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 CHUNK = 1_800  # pixels of the output whose patches stay in the processor's cache
 
@@ -23,8 +24,8 @@ def convolve(
 ) -> Float[Array, "b h2 w2 d"]:
     """Convolution, k odd, with k // 2 zeros on every side, as in PyTorch; XLA's "SAME" differs at stride 2.
 
-    On a CPU gradients of large images are computed as `kernel_gradient` and `input_gradient` do, in half to
-    two thirds of the time that XLA takes for them (docs/performance.md). There is no forward-mode derivative.
+    On a CPU the gradients at 3x3 kernels are computed as the functions below do, where XLA's take up to twice
+    as long (docs/performance.md). There is no forward-mode derivative.
     """
     return _convolve(x, kernel, stride)
 
@@ -41,13 +42,22 @@ def _forward(x, kernel, stride):
 def _backward(stride, inputs, gradient):
     x, kernel = inputs
     _, transposed = jax.vjp(lambda x, kernel: _convolve(x, kernel, stride), x, kernel)
-    large = kernel.shape[0] == 3 and gradient.shape[1] * gradient.shape[2] >= LARGE and x.shape[-1] >= 16
-    if not large or x.shape[1] % stride or x.shape[2] % stride:
+    images, rows, columns, features = gradient.shape
+    even = not (x.shape[1] % stride or x.shape[2] % stride)
+    large = even and rows * columns >= LARGE and x.shape[-1] >= 16
+    few = stride == 1 and images * rows * columns <= FEW * features
+    if kernel.shape[0] != 3 or not (large or few):
         return transposed(gradient)
 
     def on_cpu(gradient):
-        of_x = input_gradient(x, kernel, gradient) if stride == 2 else transposed(gradient)[0]
-        return of_x, kernel_gradient(x, gradient, stride).astype(kernel.dtype)
+        of_x, of_kernel = transposed(gradient)
+        if few:
+            of_x = input_gradient_of_few(x, kernel, gradient)
+        elif stride == 2:
+            of_x = strided_input_gradient(x, kernel, gradient)
+        if large:
+            of_kernel = kernel_gradient(x, gradient, stride).astype(kernel.dtype)
+        return of_x, of_kernel
 
     return lax.platform_dependent(gradient, cpu=on_cpu, default=transposed)
 
@@ -91,7 +101,7 @@ def kernel_gradient(
     return jnp.stack(sums).reshape(3, d, 3, c).transpose(0, 2, 3, 1)
 
 
-def input_gradient(
+def strided_input_gradient(
     x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"], gradient: Float[Array, "b h2 w2 d"]
 ) -> Float[Array, "b h w c"]:
     """Gradient of `convolve`'s input at stride 2, sides even: each parity of rows and columns by itself."""
@@ -112,6 +122,25 @@ def input_gradient(
         return total
 
     return jax.linear_transpose(by_parity, x)(gradient)[0]
+
+
+def input_gradient_of_few(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "3 3 c d"], gradient: Float[Array, "b h w d"]
+) -> Float[Array, "b h w c"]:
+    """Gradient of `convolve`'s input at stride 1: a matrix product for all taps, then each pixel's sum.
+
+    XLA's own transposes the kernel first, which takes long where it is larger than the images.
+    """
+    h, w, c = x.shape[1:]
+
+    def patches(x):
+        x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
+        return jnp.concatenate([x[:, i : i + h, j : j + w] for i in range(3) for j in range(3)], axis=-1)
+
+    products = jnp.einsum(
+        "bhwd,td->bhwt", gradient, kernel.reshape(9 * c, -1), preferred_element_type=jnp.float32
+    )
+    return jax.linear_transpose(patches, x.astype(jnp.float32))(products)[0].astype(x.dtype)
 
 
 class Conv(nn.Module):
