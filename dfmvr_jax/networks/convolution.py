@@ -27,10 +27,13 @@ def convolve(
     On a CPU the gradients at 3x3 kernels are computed as the functions below do, where XLA's take up to twice
     as long (docs/performance.md). There is no forward-mode derivative.
     """
-    return _convolve(x, kernel, stride)
+    return convolve_by_xla(x, kernel, stride)
 
 
-def _convolve(x, kernel, stride):
+def convolve_by_xla(
+    x: Float[Array, "b h w c"], kernel: Float[Array, "k k c d"], stride: int = 1
+) -> Float[Array, "b h2 w2 d"]:
+    """`convolve` with XLA's gradients."""
     pad = (kernel.shape[0] // 2,) * 2
     return lax.conv_general_dilated(x, kernel, (stride, stride), (pad, pad), dimension_numbers=LAYOUT)
 
@@ -41,7 +44,7 @@ def _forward(x, kernel, stride):
 
 def _backward(stride, inputs, gradient):
     x, kernel = inputs
-    _, transposed = jax.vjp(lambda x, kernel: _convolve(x, kernel, stride), x, kernel)
+    _, transposed = jax.vjp(lambda x, kernel: convolve_by_xla(x, kernel, stride), x, kernel)
     images, rows, columns, features = gradient.shape
     even = not (x.shape[1] % stride or x.shape[2] % stride)
     large = even and rows * columns >= LARGE and x.shape[-1] >= 16
