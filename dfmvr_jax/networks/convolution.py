@@ -13,7 +13,7 @@ from dfmvr_jax.networks.remat import CONVOLUTION
 from render.array_types import Array, Float
 
 LARGE = 10_000  # pixels of an output from which XLA's gradients are slow on a CPU
-FEW = 16  # pixels of a batch of outputs per channel, up to which its kernel is the larger of the two
+FEW = 16  # pixels of all outputs, per channel, up to which XLA's gradient of the input is slow on a CPU
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 CHUNK = 1_800  # pixels of the output whose patches stay in the processor's cache
 
