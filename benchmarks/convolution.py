@@ -4,7 +4,7 @@
     python -m benchmarks.convolution --no-torch --width 8 --image-size 64 --batch 16
 
 The convolutions of Tri-UNet at this width and image size, and the one at RedNet's start, in float32. All take
-turns. Ours are XLA's on other devices than a CPU, and wherever those are the faster.
+turns. Ours are XLA's on other devices than a CPU, and for the shapes that `convolve` leaves to them.
 """
 
 import argparse
