@@ -56,7 +56,6 @@ def main() -> None:
     if command.out.suffix != ".mat":
         raise InputError(f"--out {command.out}: call it something.mat, as --face-model wants it")
     arrays = front_crop(command.source)
-
     with whole_files(command.out.parent) as folder:
         savemat(folder / command.out.name, arrays)
         model = load_bfm(folder / command.out.name)

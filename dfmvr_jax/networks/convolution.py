@@ -58,8 +58,8 @@ def _backward(stride, inputs, gradient):
             of_x = input_gradient_of_few(x, kernel, gradient)
         elif stride == 2:
             of_x = strided_input_gradient(x, kernel, gradient)
-        if large:
-            of_kernel = kernel_gradient(x, gradient, stride).astype(kernel.dtype)
+        if large and stride == 1:
+            of_kernel = kernel_gradient(x, gradient).astype(kernel.dtype)
         return of_x, of_kernel
 
     return lax.platform_dependent(gradient, cpu=on_cpu, default=transposed)
@@ -68,10 +68,8 @@ def _backward(stride, inputs, gradient):
 convolve.defvjp(_forward, _backward)
 
 
-def kernel_gradient(
-    x: Float[Array, "b h w c"], gradient: Float[Array, "b h2 w2 d"], stride: int
-) -> Float[Array, "3 3 c d"]:
-    """Gradient of `convolve`'s 3x3 kernel: a sum of matrix products over a few rows at a time.
+def kernel_gradient(x: Float[Array, "b h w c"], gradient: Float[Array, "b h w d"]) -> Float[Array, "3 3 c d"]:
+    """Gradient of `convolve`'s 3x3 kernel at stride 1: a sum of matrix products over a few rows at a time.
 
     The patches of these rows stay in the cache. XLA's matrix products are twice as fast where the sum is over
     the last axis of the left side, so the output's gradient is transposed first.
@@ -80,20 +78,19 @@ def kernel_gradient(
     c = x.shape[-1]
     at_once = max(n for n in range(1, rows + 1) if rows % n == 0 and (n == 1 or n * width <= CHUNK))
     per_image = rows // at_once
-    tall = stride * (at_once - 1) + 3
     x = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     gradient = lax.optimization_barrier(gradient.transpose(0, 3, 1, 2))
 
     def add_rows(sums, chunk):
         image, first = chunk // per_image, chunk % per_image * at_once
-        pixels = lax.dynamic_slice(x, (image, stride * first, 0, 0), (1, tall, x.shape[2], c))[0]
+        pixels = lax.dynamic_slice(x, (image, first, 0, 0), (1, at_once + 2, x.shape[2], c))[0]
         outputs = lax.dynamic_slice(gradient, (image, 0, first, 0), (1, d, at_once, width)).reshape(d, -1)
-        columns = [pixels[:, j : j + stride * (width - 1) + 1 : stride] for j in range(3)]
+        columns = [pixels[:, j : j + width] for j in range(3)]
         patches = jnp.concatenate(columns, axis=-1)
         products = [
             jnp.matmul(
                 outputs,
-                patches[i : i + stride * (at_once - 1) + 1 : stride].reshape(-1, 3 * c),
+                patches[i : i + at_once].reshape(-1, 3 * c),
                 preferred_element_type=jnp.float32,
             )
             for i in range(3)
