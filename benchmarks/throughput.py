@@ -57,7 +57,12 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", default=["float32"], choices=("float32", "bfloat16"))
     parser.add_argument("--what", nargs="+", default=["inference", "train"], choices=("inference", "train"))
     parser.add_argument("--torch-compile", action="store_true", help="torch.compile as another contender")
-    parser.add_argument("--remat", default="none", help="of our training step; see train.py --network.remat")
+    parser.add_argument(
+        "--remat",
+        choices=("none", "norms", "blocks"),
+        default="none",
+        help="of our step: train.py --network.remat",
+    )
     parser.add_argument("--rounds", type=int, default=7, help="turns of each contender")
     parser.add_argument("--seconds", type=float, default=0.0, help="least length of a turn")
     parser.add_argument("--json", type=Path, help="file for the results")

@@ -1,6 +1,9 @@
 """From a data set's name to batches: prepare, open, shuffle, augment and batch (TFDS and grain)."""
 
+import contextlib
 import functools
+import itertools
+import multiprocessing.resource_tracker
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -274,9 +277,26 @@ def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) ->
         )
     iterator = iter(elements)
     try:
+        with _stop_signals_blocked() if workers > 0 else contextlib.nullcontext():
+            first = list(itertools.islice(iterator, 1))  # starts the workers, and the thread that starts them
+        yield from first
         yield from iterator
     finally:
         iterator.close()
+
+
+@contextlib.contextmanager
+def _stop_signals_blocked() -> Iterator[None]:
+    """SIGINT and SIGTERM do not reach the threads and processes that begin inside, not even at first.
+
+    A signal to a group of processes (Ctrl-C, SLURM) would kill a worker that still imports its modules.
+    """
+    multiprocessing.resource_tracker.ensure_running()  # where it begins later, it unblocks them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts_to_the_parent(*_) -> None:

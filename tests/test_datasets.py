@@ -428,11 +428,11 @@ def test_the_step_is_all_there_is_to_resume(train):
 
 @pytest.mark.slow
 def test_batches_do_not_depend_on_the_workers(config, tmp_path):
-    """Nor on signals that reach these. In a script of its own: workers are spawned and import it."""
+    """Nor on signals that reach these, from the first moment. In a script of its own: they import it."""
     script = tmp_path / "script.py"
     script.write_text(
         f"""
-import itertools, numpy as np, multiprocessing, os, signal
+import itertools, numpy as np, multiprocessing, os, signal, threading, time
 from datasets.pipeline import iterate, training_batches
 from tests.test_datasets import *
 from tests.test_datasets import _assert_equal
@@ -440,18 +440,31 @@ Synthetic.BUILDER_CONFIGS = [TINY]
 config = DataConfig(name="synthetic/tiny", directory={config.directory!r})
 if __name__ == "__main__":
     batches = training_batches(load_split(config, "train"), config, 2, 0)
+    sequential = list(itertools.islice(iterate(batches, 3), 7))
     parallel = iterate(batches, start_step=3, workers=2)
-    for number, (one, other) in enumerate(itertools.islice(zip(iterate(batches, 3), parallel), 7)):
+
+    def signal_all_when_the_first_worker_begins():
+        while not multiprocessing.active_children():
+            time.sleep(0.01)
+        os.killpg(0, signal.SIGINT)
+        time.sleep(0.5)
+        os.killpg(0, signal.SIGTERM)
+
+    received = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: received.append(number))
+    threading.Thread(target=signal_all_when_the_first_worker_begins).start()
+    for number, (one, other) in enumerate(zip(sequential, parallel)):
         _assert_equal(one, other)
         for worker in multiprocessing.active_children() if number > 1 else []:  # when both have begun
             os.kill(worker.pid, signal.SIGINT)
             os.kill(worker.pid, signal.SIGTERM)
     parallel.close()
-    assert not multiprocessing.active_children()
+    assert not multiprocessing.active_children() and received == [signal.SIGINT, signal.SIGTERM]
 """
     )
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
-    subprocess.run([sys.executable, script], check=True, timeout=200, env=environment)
+    subprocess.run([sys.executable, script], check=True, timeout=200, env=environment, start_new_session=True)
 
 
 @pytest.mark.parametrize("processes", [2, 4])

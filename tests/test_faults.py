@@ -5,6 +5,7 @@ import gzip
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Watching, fit
+from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
 from dfmvr_jax.training.profile import RECORDED, SKIPPED
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
@@ -79,7 +81,7 @@ def complete_checkpoints(workdir: Path) -> list[int]:
 def uninterrupted(tmp_path_factory) -> dict[int, str]:
     """Loss of each step, exactly."""
     losses, workdir = {}, tmp_path_factory.mktemp("uninterrupted")
-    task = tiny_task(STEPS, tell=lambda k, loss: losses.update({k: loss.hex()}))
+    task = tiny_task(STEPS, tell=lambda k, loss, _: losses.update({k: loss.hex()}))
     fit(task, tiny_state(), CONFIG, workdir)
     return losses
 
@@ -157,7 +159,7 @@ def test_a_signal_at_the_last_step_is_heeded(tmp_path):
     process.send_signal(signal.SIGINT)
     code, _, error = finish(process)
     assert code == 130 and "tiny is saved at step 4 of 4" in error
-    assert complete_checkpoints(tmp_path) == [4] and not (tmp_path / "best_0.json").exists()
+    assert complete_checkpoints(tmp_path) == [4] and not (tmp_path / "ended_0").exists()
 
 
 def test_two_trainings_in_one_workdir_are_refused(tmp_path):
@@ -178,12 +180,74 @@ def test_a_lock_that_cannot_be_made_is_one_line(tmp_path):
         pass
 
 
+def test_a_full_disk_at_the_lock_is_one_line(tmp_path):
+    line = " ".join(["ulimit -f 0; exec", *command(tmp_path)])
+    done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert f"error: {tmp_path}: cannot be written to (File too large)" in done.stderr
+
+
+def test_an_update_that_is_skipped_as_the_run_is_stopped_is_kept(tmp_path):
+    process = start(tmp_path, "--bad", 2, "--seconds", 1)
+    wait_for(lambda: len(losses_in(tmp_path)) == 2)  # and its update waits for a second
+    process.send_signal(signal.SIGTERM)
+    code, _, error = finish(process)
+    assert code == 0 and losses_in(tmp_path)[-1] == (2, "nan")
+    assert "update skipped: tiny, step 2" in error
+    assert (tmp_path / "not_finite" / "tiny_process_0.npz").exists()
+
+
+def test_progress_lines_and_logs_tell_how_it_goes(tmp_path):
+    """Of a run that is under way too: each line of numbers is in its log at once."""
+    process = start(tmp_path, "--seconds", 0.1)
+    wait_for(lambda: len(losses_in(tmp_path)) >= 2 * EVERY + 2)
+    (events,) = (tmp_path / "logs" / "tiny").iterdir()
+    logged = events.read_bytes()
+    process.kill()
+    lines = process.communicate()[0].splitlines()
+    for name in (
+        "images_per_second",
+        "step_ms",
+        "data_wait",
+        "memory_gib",
+        "gradient_norm",
+        "skipped_updates",
+    ):
+        assert f"train/{name}".encode() in logged, name
+    (line,) = (line for line in lines if line.startswith(f"tiny {2 * EVERY}/{STEPS}: "))
+    found = re.search(
+        r": loss [\d.]+, gradient ([\d.]+), (\d+) images/s, (\d+) ms a step, (\d+)% of it for data, "
+        r"[\d.]+ GiB, 0:00:0\d left",
+        line,
+    )
+    gradient, images, milliseconds, waiting = map(float, found.groups())
+    assert gradient > 0 and milliseconds >= 100 and images <= BATCH / 0.1 and waiting < 50
+
+
+def test_the_meter_leaves_pauses_out_and_tells_waiting_from_work():
+    meter = Meter(images_per_step=6)
+
+    def slowly():
+        for _ in range(4):
+            time.sleep(0.05)
+            yield {}
+
+    for _ in meter.batches(slowly()):
+        time.sleep(0.05)
+        with meter.pause(working=()):
+            time.sleep(0.2)
+    speed = meter.read()
+    assert 100 <= speed["step_ms"] < 200
+    assert speed["images_per_second"] == pytest.approx(6e3 / speed["step_ms"])
+    assert 0.2 < speed["data_wait"] < 0.7 and speed["memory_gib"] > 0.01
+
+
 def test_a_batch_that_is_not_finite_changes_nothing(tmp_path, capsys):
     """As if the batch had not been there; it is named and kept."""
     states = {}
     for name, bad in (("bad", (4,)), ("good", ())):
         losses = []
-        task = tiny_task(7, bad, tell=lambda step, loss: losses.append(loss))  # noqa: B023
+        task = tiny_task(7, bad, tell=lambda step, loss, _: losses.append(loss))  # noqa: B023
         if name == "good":
             batches = task.batches
             task = dataclasses.replace(
@@ -204,6 +268,7 @@ def test_a_batch_that_is_not_finite_changes_nothing(tmp_path, capsys):
     captured = capsys.readouterr()
     examples = ", ".join(str(index) for index in range(3 * BATCH, 4 * BATCH))
     assert "update skipped: tiny, step 4: the loss is nan" in captured.err and examples in captured.err
+    assert re.search(r"batch statistics \d\.\d+;", captured.err)  # these are finite
     assert "1 updates were skipped" in captured.out
     with np.load(tmp_path / "bad" / "not_finite" / "tiny_process_0.npz") as kept:
         np.testing.assert_array_equal(kept["x"], make_batch(3)["x"])
@@ -220,7 +285,12 @@ def test_too_many_in_a_row_end_the_run(tmp_path):
 
 def test_the_same_seed_gives_the_same_losses(tmp_path, uninterrupted):
     again = {}
-    fit(tiny_task(STEPS, tell=lambda k, loss: again.update({k: loss.hex()})), tiny_state(), CONFIG, tmp_path)
+    fit(
+        tiny_task(STEPS, tell=lambda k, loss, _: again.update({k: loss.hex()})),
+        tiny_state(),
+        CONFIG,
+        tmp_path,
+    )
     assert again == uninterrupted
 
 
@@ -298,8 +368,29 @@ def test_two_processes_train_as_one_and_back(tmp_path, uninterrupted):
     assert set(seen) == set(range(1, STEPS + 1))
     for step, loss in seen.items():
         assert float.fromhex(loss) == pytest.approx(float.fromhex(uninterrupted[step]), rel=1e-5)
-    best = [json.loads((tmp_path / f"best_{process}.json").read_text()) for process in range(2)]
-    assert best[0] == best[1]
+    replicas = [
+        replica
+        for process in range(2)
+        for replica in json.loads((tmp_path / f"replicas_{process}.json").read_text())
+    ]
+    assert len(replicas) == 4 and all(replica == replicas[0] for replica in replicas)
+
+
+def test_ctrl_c_in_one_of_two_processes_is_everyones_exit_code(tmp_path):
+    together = start_two(tmp_path, "--seconds", 0.05)
+    wait_for(lambda: len(losses_in(tmp_path)) >= EVERY + 2)
+    together[1].send_signal(signal.SIGINT)
+    assert [finish(process)[0] for process in together] == [130, 130]
+
+
+def test_processes_that_read_different_checkpoints_do_not_train(tmp_path):
+    assert finish(start(tmp_path, "--steps", 10))[0] == 0
+    results = [finish(process) for process in start_two(tmp_path, "--blind", 1)]
+    for code, _, error in results:
+        assert code == 2 and "have read checkpoints of different steps ([10, 5]" in error, error
+        assert "Traceback" not in error
+    assert "tiny/10: cannot be read (stale file handle)" in results[1][2]
+    assert losses_in(tmp_path)[-1][0] == 10 and complete_checkpoints(tmp_path)[-1] == 10
 
 
 @pytest.mark.parametrize("process", [0, pytest.param(1, marks=pytest.mark.full)])
@@ -349,14 +440,19 @@ def test_a_process_0_that_cannot_be_reached_is_one_line():
 @pytest.mark.parametrize(
     ("tasks", "visible", "told"),
     [
-        ("4(x2)", "0,1,2,3", None),  # --ntasks-per-node=4 --gpus-per-node=4: each takes that of its number
+        ("4(x2)", "0,1,2,3", [1]),  # --ntasks-per-node=4 --gpus-per-node=4: each takes that of its number
         ("4(x2)", "0", []),  # --gpus-per-task=1: each sees only its own
         ("1(x2)", "0,1,2,3", []),  # one task a node takes all
         ("2", "", None),
+        ("2", "0,1,2,3", [2, 3]),  # --ntasks-per-node=2 --gpus-per-node=4: equal parts
     ],
 )
 def test_devices_of_a_slurm_task(tasks, visible, told):
-    environment = {"SLURM_STEP_TASKS_PER_NODE": tasks, "CUDA_VISIBLE_DEVICES": visible}
+    environment = {
+        "SLURM_STEP_TASKS_PER_NODE": tasks,
+        "CUDA_VISIBLE_DEVICES": visible,
+        "SLURM_LOCALID": "1",
+    }
     assert devices_under_slurm(environment) == told
 
 

@@ -18,7 +18,7 @@ import optax
 import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-from dfmvr_jax.config import Config, LossConfig, differing_fields, flat_fields, read_config
+from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat_fields, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
@@ -27,7 +27,7 @@ from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import Adam, adam_step, learning_rate_schedule, pack, unpack
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
-from dfmvr_jax.training.update import confusion_matrix, mean_iou
+from dfmvr_jax.training.update import apply_gradient, confusion_matrix, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
 from tests import tiny_training
 from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
@@ -197,13 +197,44 @@ def test_the_optimizer_is_adam_after_clipping():
     assert float(Adam(schedule, math.inf).scales(jnp.asarray(4.0), jnp.asarray(0))[0]) == 1.0
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("where", ["loss", "gradient", "batch_stats"])
+def test_an_update_is_skipped_whatever_is_not_finite(where, value):
+    """The state stays, but for its step, and the metrics tell what it was."""
+    optimizer = Adam(optax.constant_schedule(1e-2), 1.0)
+    state = initial_state(
+        {"params": {"layer": {"w": jnp.ones((3, 2))}}, "batch_stats": {"norm": {"mean": jnp.zeros(3)}}}
+    )
+
+    @partial(jax.pmap, axis_name=DEVICES)
+    def update(state, gradient, batch_stats, loss):
+        return apply_gradient(optimizer, state, gradient, batch_stats, {"loss": loss})
+
+    given = {
+        "gradient": jax.tree.map(jnp.ones_like, state.params),
+        "batch_stats": jax.tree.map(jnp.ones_like, state.batch_stats),
+        "loss": jnp.asarray(2.0),
+    }
+    after, metrics = update(*map(replicate, (state, *given.values())))
+    assert metrics["skipped"][0] == 0 and after.params["layer"]["w"][0, 0, 0] < 1
+
+    given[where] = jax.tree.map(lambda leaf: leaf.at[(0,) * leaf.ndim].set(value), given[where])
+    after, metrics = update(*map(replicate, (state, *given.values())))
+    assert metrics["skipped"][0] == 1
+    jax.tree.map(np.testing.assert_array_equal, unreplicate(after), state._replace(step=1))
+    of_parts = {"loss": "loss", "gradient": "gradient_norm", "batch_stats": "batch_stats_norm"}
+    for name, metric in of_parts.items():
+        assert np.isfinite(metrics[metric][0]) == (name != where)
+
+
 def test_the_mask_loss_alone_moves_the_network(mask_alone):
     """Through the rendering and the real parse net, and nothing goes into the parse net."""
     state, metrics = mask_alone.update(
         replicate(mask_alone.state), replicate(mask_alone.frozen), shard(mask_alone.batches[0])
     )
     of_parts = {f"gradient_norm_{part}" for part in ("tri_unet", "rednet", "heads")}
-    assert set(metrics) == {"loss", "mask", "gradient_norm", "skipped"} | of_parts
+    norms = {"gradient_norm", "batch_stats_norm"}
+    assert set(metrics) == {"loss", "mask", "skipped"} | norms | of_parts
     assert metrics["gradient_norm"][0] > 1e-4
     for name, head in unreplicate(state.params)["heads"].items():
         assert (head["kernel"] != mask_alone.state.params["heads"][name]["kernel"]).any(), name
@@ -357,7 +388,7 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before(tmp_path, capsys)
         if path.is_file():
             path.write_bytes(b"")
     assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 1
-    assert f"{tmp_path}/2: cannot be read" in capsys.readouterr().out
+    assert f"{tmp_path}/2: cannot be read" in capsys.readouterr().err
     checkpoints = Checkpoints(tmp_path, keep=2)
     checkpoints.save(tiny_state(2), Config(), 1.0)  # as the run comes to that step again
     checkpoints.close()
@@ -375,13 +406,38 @@ def test_a_checkpoint_without_its_loss_comes_last(tmp_path):
     assert int(Checkpoints(tmp_path).restore_best(tiny_state()).step) == 1
 
 
-def test_a_checkpoint_with_a_damaged_loss_is_named(tmp_path):
+@pytest.mark.parametrize("content", ["", "5", "{"])
+def test_a_damaged_loss_costs_no_checkpoint(tmp_path, capsys, content):
+    """A training sets it aside; what only reads changes nothing, and says what to do."""
     checkpoints = Checkpoints(tmp_path, keep=2)
-    checkpoints.save(tiny_state(1), Config(), 1.0)
+    for step in (1, 2):
+        checkpoints.save(tiny_state(step), Config(), 1.0 / step)
     checkpoints.close()
-    (tmp_path / "1" / "metrics" / "metrics").write_text("")
-    with pytest.raises(InputError, match=f"metrics is damaged .* remove the checkpoint {tmp_path}/1"):
+    path = tmp_path / "2" / "metrics" / "metrics"
+    path.write_text(content)
+    with pytest.raises(InputError, match=f"{path} is damaged .* remove or rename this file"):
         Checkpoints(tmp_path)
+    assert path.read_text() == content
+    checkpoints = Checkpoints(tmp_path, keep=2)
+    assert f"warning: {path} is damaged" in capsys.readouterr().err
+    assert int(checkpoints.restore_latest(tiny_state()).step) == 2
+    assert int(checkpoints.restore_best(tiny_state()).step) == 1
+    checkpoints.save(tiny_state(3), Config(), 2.0)
+    checkpoints.close()
+    assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 3
+
+
+def test_a_file_in_the_way_of_the_checkpoints_is_named(tmp_path):
+    (tmp_path / "tiny").write_text("")
+    with pytest.raises(InputError, match=f"{tmp_path}/tiny: cannot hold checkpoints"):
+        Checkpoints(tmp_path / "tiny", keep=2)
+
+
+def test_a_run_goes_on_with_the_flag_that_a_damaged_example_needs(tmp_path):
+    open_workdir(tmp_path, Config(), toy_face_model())
+    skipping = changed(Config(), {"data.damaged": "skip"})
+    open_workdir(tmp_path, skipping, toy_face_model())
+    assert read_config(tmp_path / "config.json") == skipping
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

@@ -7,6 +7,7 @@ Every loss of process K goes to WORKDIR/losses_K.txt, `step loss` in hexadecimal
 """
 
 import argparse
+import itertools
 import json
 import os
 import time
@@ -21,10 +22,11 @@ import optax
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.training import checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Task, Watching, average, fit
 from dfmvr_jax.training.optimizer import Adam
-from dfmvr_jax.training.processes import is_writer, join_processes, share
+from dfmvr_jax.training.processes import join_processes, share
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state
 from dfmvr_jax.training.update import apply_gradient
 
@@ -64,13 +66,16 @@ def make_batch(step: int, bad: bool = False) -> dict:
 def tiny_task(
     steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=None, validation_seconds: float = 0.0
 ) -> Task:
-    """`tell(step, loss)` hears of every update, which takes at least so many seconds, as validation does."""
+    """`tell(step, loss, replicated params)` hears of every update.
+
+    An update takes at least `seconds`, a validation `validation_seconds`.
+    """
     update, validate = tiny_update(Adam(optax.constant_schedule(1e-2), 1e9))
 
     def told(state, batch):
         state, metrics = update(state, batch)
         if tell:
-            tell(int(state.step[0]), float(metrics["loss"][0]))
+            tell(int(state.step[0]), float(metrics["loss"][0]), state.params)
         time.sleep(seconds)
         return state, metrics
 
@@ -106,6 +111,7 @@ def main() -> None:
     parser.add_argument("--bad", type=int, nargs="*", default=[])
     parser.add_argument("--validation-seconds", type=float, default=0.0)
     parser.add_argument("--fail", type=int, help="process that finds something wrong at its third step")
+    parser.add_argument("--blind", type=int, help="process that cannot read the newest checkpoint")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--coordinator")
     parser.add_argument("--num-processes", type=int)
@@ -115,18 +121,46 @@ def main() -> None:
     with locked(command.workdir):
         losses = (command.workdir / f"losses_{jax.process_index()}.txt").open("a")
 
-        def tell(step: int, loss: float) -> None:
+        def tell(step: int, loss: float, params: dict) -> None:
+            if step == command.steps:
+                _write_replicas(command.workdir, params)
             if step == 3 and command.fail == jax.process_index():
                 raise InputError("something is wrong")
             losses.write(f"{step} {loss.hex()}\n")
             losses.flush()
             os.fsync(losses.fileno())
 
+        if command.blind == jax.process_index():
+            _miss_the_newest_checkpoint()
         task = tiny_task(command.steps, tuple(command.bad), command.seconds, tell, command.validation_seconds)
-        best = fit(task, tiny_state(), CONFIG, command.workdir, Watching(command.profile))
-        parameters = jax.tree.map(lambda leaf: np.asarray(leaf).ravel().tolist(), best.params)
-        (command.workdir / f"best_{jax.process_index()}.json").write_text(json.dumps(parameters))
-        print("written by", jax.process_index(), is_writer())
+        fit(task, tiny_state(), CONFIG, command.workdir, Watching(command.profile))
+        (command.workdir / f"ended_{jax.process_index()}").touch()
+
+
+def _write_replicas(workdir: Path, params: dict) -> None:
+    """The parameters on each device of this process, exactly: replicas_K.json, a list for each device."""
+    per_device = [
+        [float(value).hex() for leaf in jax.tree.leaves(params) for value in _on(device, leaf).ravel()]
+        for device in jax.local_devices()
+    ]
+    (workdir / f"replicas_{jax.process_index()}.json").write_text(json.dumps(per_device))
+
+
+def _on(device: jax.Device, leaf: jax.Array) -> np.ndarray:
+    (shard,) = (shard for shard in leaf.addressable_shards if shard.device == device)
+    return np.asarray(shard.data)
+
+
+def _miss_the_newest_checkpoint() -> None:
+    """As where the file system shows it to the other processes only."""
+    compare, calls = checkpoints._structural_difference, itertools.count()
+
+    def first_fails(found, wanted):
+        if next(calls) == 0:
+            raise OSError("stale file handle")
+        return compare(found, wanted)
+
+    checkpoints._structural_difference = first_fails
 
 
 if __name__ == "__main__":

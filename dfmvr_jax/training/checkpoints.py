@@ -4,7 +4,9 @@ import dataclasses
 import json
 import logging
 import math
+import sys
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -13,7 +15,10 @@ from orbax.checkpoint import v1 as ocp
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.training.processes import of_every_process, writer_does
 from dfmvr_jax.training.state import TrainState
+
+NO_CHECKPOINT = -1  # instead of its step
 
 # what goes wrong is said once, as an `InputError`; orbax logs tracebacks of every thread besides
 logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
@@ -31,7 +36,10 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int | None = None):
         policies = ocp.training.preservation_policies
         self.directory = Path(directory).absolute()
-        _check_metrics(self.directory)
+        if keep is None:
+            _check_losses(self.directory)
+        else:
+            writer_does(partial(_prepare_folder, self.directory))
         self._writer = ocp.training.Checkpointer(
             self.directory,
             preservation_policy=policies.AnyPreservationPolicy(
@@ -82,6 +90,17 @@ class Checkpoints:
         return self._restore(sorted(self._writer.checkpoints, key=lambda c: _loss(c.metrics)), like)
 
     def _restore(self, candidates: Iterable, like: TrainState) -> TrainState | None:
+        """The first that can be read. Raises `InputError` where that is not the same in every process."""
+        state = self._first_readable(candidates, like)
+        steps = of_every_process(int(state.step) if state else NO_CHECKPOINT)
+        if len(set(steps)) > 1:
+            raise InputError(
+                f"{self.directory}: the processes have read checkpoints of different steps ({steps}, "
+                f"{NO_CHECKPOINT} for none): all must see the same files there; then start all of them again"
+            )
+        return state
+
+    def _first_readable(self, candidates: Iterable, like: TrainState) -> TrainState | None:
         problems = []
         for candidate in candidates:
             folder = self.directory / str(candidate.step)
@@ -99,7 +118,7 @@ class Checkpoints:
             except Exception as error:
                 difference = f"cannot be read ({_first_line(error)})"
             problems.append(f"{folder}: {difference}")
-            print(f"warning: {problems[-1]}; trying the next checkpoint")
+            print(f"warning: {problems[-1]}; trying the next checkpoint", file=sys.stderr)
         if problems:
             raise InputError(
                 f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir"
@@ -107,14 +126,43 @@ class Checkpoints:
         return None
 
 
-def _check_metrics(directory: Path) -> None:
-    """Orbax reads these files of all checkpoints at once, and one that is damaged stops it."""
+def _damaged_losses(directory: Path) -> dict[Path, str]:
+    """Files and what is wrong. Orbax reads those of all checkpoints at once, and a damaged one stops it."""
+    damaged = {}
     for path in directory.glob("*/metrics/metrics"):
         try:
-            json.loads(path.read_text())
+            if not isinstance(json.loads(path.read_text()), dict):
+                raise ValueError("it holds no loss")
         except (OSError, ValueError) as error:
+            damaged[path] = _first_line(error)
+    return damaged
+
+
+def _check_losses(directory: Path) -> None:
+    for path, problem in _damaged_losses(directory).items():
+        raise InputError(
+            f"{path} is damaged ({problem}): remove or rename this file; its checkpoint then counts as the "
+            "worst of all"
+        )
+
+
+def _prepare_folder(directory: Path) -> None:
+    """Make it, if need be, for a training, and set damaged losses aside."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        list(directory.iterdir())
+    except OSError as error:
+        raise InputError(
+            f"{directory}: cannot hold checkpoints ({error.strerror}): make it a folder that you may read "
+            "and write, or choose another --workdir"
+        ) from error
+    for path, problem in _damaged_losses(directory).items():
+        print(f"warning: {path} is damaged ({problem}); its checkpoint counts as the worst", file=sys.stderr)
+        try:
+            path.rename(path.with_name("damaged"))
+        except OSError as error:
             raise InputError(
-                f"{path} is damaged ({_first_line(error)}): remove the checkpoint {path.parents[1]}"
+                f"{path}: is damaged and cannot be renamed ({error.strerror}); remove it"
             ) from error
 
 

@@ -29,23 +29,30 @@ def locked(workdir: Path) -> Iterator[None]:
 def _locked_file(workdir: Path) -> Iterator[None]:
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        file = (workdir / LOCK_FILE).open("a+")
+        file = (workdir / LOCK_FILE).open("a+b", buffering=0)
     except OSError as error:
-        raise InputError(
-            f"{workdir}: cannot be written to ({error.strerror}); choose another --workdir"
-        ) from None
+        raise _cannot_write(workdir, error) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
+            other = file.read().decode().strip()
             raise InputError(
-                f"{workdir}: another training works there ({file.read().strip()}): wait until it ends, "
-                "stop it, or choose another --workdir"
+                f"{workdir}: another training works there ({other}): wait until it ends, stop it, or choose "
+                "another --workdir"
             ) from None
         except OSError as error:  # some network file systems
             print(f"warning: {workdir}: cannot be locked ({error.strerror}); start no other training there")
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        except OSError as error:  # a full disk
+            raise _cannot_write(workdir, error) from None
         yield
+
+
+def _cannot_write(workdir: Path, error: OSError) -> InputError:
+    return InputError(
+        f"{workdir}: cannot be written to ({error.strerror}); make room there, or choose another --workdir"
+    )

@@ -26,7 +26,7 @@ from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs, open_logs
 from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.not_finite import SkippedUpdates
-from dfmvr_jax.training.processes import any_process, is_writer
+from dfmvr_jax.training.processes import is_writer, of_every_process
 from dfmvr_jax.training.profile import StepProfile
 from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
 from dfmvr_jax.training.stopping import Stopped, StopSignals
@@ -82,9 +82,9 @@ def fit(
         else:
             print(f"{task.name}: has all its {start} steps")
         checkpoints.wait()
-        if any_process(signals.received is not None):
+        if received := max(of_every_process(signals.received)):
             checkpoints.close()
-            raise _stopped(task, task.total_steps, signals)
+            raise _stopped(task, task.total_steps, received)
     best = checkpoints.restore_best(like)
     checkpoints.close()
     return best
@@ -131,6 +131,7 @@ def _train(
                     values |= speed
                 counts = {"damaged_examples": damaged, "skipped_updates": skipped.count}
                 logs.scalars("train", values | counts, step)
+                logs.flush()
                 note = _note(values)
                 progress.update(bar, note=note)
                 if not progress.console.is_terminal:  # a log file gets lines
@@ -152,16 +153,16 @@ def _train(
                     loss = _validate(task, state, step, logs)
                     checkpoints.save(unreplicate(state), config, loss)
             # several processes stop together, at steps at which they wait for each other anyway
-            if (
-                (report or jax.process_count() == 1)
-                and any_process(signals.received is not None)
-                and not last
-            ):
-                logs.flush()
+            received = 0
+            if (report or jax.process_count() == 1) and not last:
+                received = max(of_every_process(signals.received))
+            if received:
+                skipped.finish()
                 if not saved:  # nor validated, so it is not among the best
                     checkpoints.save(unreplicate(state), config, math.inf)
+                logs.flush()
                 checkpoints.close()
-                raise _stopped(task, step, signals)
+                raise _stopped(task, step, received)
     if damaged:
         print(f"{task.name}: {damaged} times an example could not be read, and the next was taken instead")
     if skipped.count:
@@ -181,11 +182,11 @@ def _validate(task: Task, state: TrainState, step: int, logs: Logs) -> float:
     return scores["loss"]
 
 
-def _stopped(task: Task, step: int, signals: StopSignals) -> Stopped:
+def _stopped(task: Task, step: int, received: int) -> Stopped:
     return Stopped(
         f"stopped; {task.name} is saved at step {step} of {task.total_steps}, from where the same command "
         "goes on",
-        signals.exit_code,
+        received,
     )
 
 
@@ -197,7 +198,7 @@ def average(evaluate: Callable[[dict], dict], batches: list[dict]) -> dict:
 
 def _note(values: dict[str, float]) -> str:
     """For the progress line."""
-    note = f"loss {values['loss']:.3f}"
+    note = f"loss {values['loss']:.3f}, gradient {values['gradient_norm']:.2g}"
     if "step_ms" in values:
         note += (
             f", {values['images_per_second']:.0f} images/s, {values['step_ms']:.0f} ms a step, "

@@ -10,6 +10,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
 
 FOLDER = "not_finite"  # in the workdir
+LOOKED_AT = ("loss", "gradient_norm", "batch_stats_norm")  # metrics: all must be finite
 
 
 def first_number(metric: jax.Array) -> float:
@@ -42,7 +43,7 @@ class SkippedUpdates:
         if self._before is None:
             return
         (step, metrics, batch), self._before = self._before, None
-        values = {name: first_number(metrics[name]) for name in ("skipped", "loss", "gradient_norm")}
+        values = {name: first_number(metrics[name]) for name in ("skipped", *LOOKED_AT)}
         if not values.pop("skipped"):
             self._in_a_row = 0
             return
@@ -53,7 +54,8 @@ class SkippedUpdates:
             np.savez(folder / self._file.name, step=step, **batch, **values)
         problem = (
             f"{self._task}, step {step}: the loss is {values['loss']:.3g}, the gradient's norm "
-            f"{values['gradient_norm']:.3g}; examples {examples}; the batch is in {self._file}"
+            f"{values['gradient_norm']:.3g}, that of the batch statistics {values['batch_stats_norm']:.3g}; "
+            f"examples {examples}; the batch is in {self._file}"
         )
         if self._in_a_row >= self._most:
             raise InputError(

@@ -82,11 +82,17 @@ def devices_under_slurm(environment: Mapping[str, str]) -> list[int] | None:
     """What to tell JAX of this task's devices: an empty list: all that it sees; None: the one of its number.
 
     JAX alone would always take the one of its number, which leaves three of a lone task's four GPUs idle, and
-    is not there where SLURM shows each task only its own.
+    is not there where SLURM shows each task only its own. Tasks that see the same GPUs take equal parts.
     """
     tasks = int(re.match(r"\d*", environment.get("SLURM_STEP_TASKS_PER_NODE", ""))[0] or 1)  # as in "4(x2)"
     visible = [number for number in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if number]
-    return [] if tasks == 1 or 0 < len(visible) < tasks else None
+    if tasks == 1 or 0 < len(visible) < tasks:
+        return []
+    if not visible:
+        return None
+    each = len(visible) // tasks
+    first = each * int(environment["SLURM_LOCALID"])
+    return list(range(first, first + each))
 
 
 def exit_process(code: int) -> NoReturn:
@@ -128,9 +134,14 @@ def writer_does(action: Callable[[], object]) -> None:
 
 def any_process(here: bool) -> bool:
     """Whether it is so in any process; all must ask at the same step."""
+    return any(of_every_process(here))
+
+
+def of_every_process(here: int) -> list[int]:
+    """The number of each process; all must give theirs at the same step."""
     if jax.process_count() == 1:
-        return here
-    return bool(multihost_utils.process_allgather(np.array(here)).any())
+        return [here]
+    return multihost_utils.process_allgather(np.array(here)).tolist()
 
 
 def share() -> tuple[int, int]:

@@ -48,4 +48,4 @@ class StepProfile:
         if self._recording:
             self.switch(None)
         elif self._wanted and not self._folder.exists():
-            print(f"no profile: the training has less than {SKIPPED + 1} steps left")
+            print(f"no profile: the training ended before its step {SKIPPED + 1} here")

@@ -6,21 +6,21 @@ import sys
 
 
 class Stopped(Exception):
-    """The run was asked to stop, and has. `code` is the exit code: 130 for Ctrl-C, 0 for SIGTERM."""
+    """The run was asked to stop by a signal, and has. `code` is the exit code: 130 for SIGINT, else 0."""
 
-    def __init__(self, message: str, code: int):
+    def __init__(self, message: str, number: int):
         super().__init__(message)
-        self.code = code
+        self.code = 130 if number == signal.SIGINT else 0
 
 
 class StopSignals:
-    """While it is entered, the first SIGINT or SIGTERM only makes `received` its number.
+    """While it is entered, the first SIGINT or SIGTERM only makes `received` its number, which was 0.
 
     The next one acts as it always does.
     """
 
     def __init__(self):
-        self.received: int | None = None
+        self.received = 0
         self._before = {}
 
     def __enter__(self) -> "StopSignals":
@@ -31,10 +31,6 @@ class StopSignals:
     def __exit__(self, *_) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-    @property
-    def exit_code(self) -> int:
-        return 130 if self.received == signal.SIGINT else 0
 
     def _receive(self, number: int, _) -> None:
         self.received = number

@@ -20,6 +20,7 @@ from dfmvr_jax.inference import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.losses import counted, face_losses, hard_pixel_cross_entropy, image_losses, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.reconstruction import pose_face, render_face
+from dfmvr_jax.training.not_finite import LOOKED_AT
 from dfmvr_jax.training.optimizer import Adam, adam_step, pack
 from dfmvr_jax.training.state import DEVICES, TrainState
 from render import MeshEdges, mesh_edges
@@ -162,8 +163,8 @@ def apply_gradient(
     """
     packed, metrics = jax.lax.pmean((pack(gradient), metrics), DEVICES)
     norm = optax.global_norm(packed)
-    of_all = jnp.stack([metrics["loss"], norm, optax.global_norm(pack(batch_stats))])
-    finite = jnp.all(jnp.isfinite(of_all))
+    metrics |= {"gradient_norm": norm, "batch_stats_norm": optax.global_norm(pack(batch_stats))}
+    finite = jnp.all(jnp.isfinite(jnp.stack([metrics[name] for name in LOOKED_AT])))
     scales = optimizer.scales(norm, state.step)  # once, not for each array
 
     def take() -> TrainState:
@@ -172,8 +173,7 @@ def apply_gradient(
 
     state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
     parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in packed.items()}
-    metrics = {**metrics, "gradient_norm": norm, **parts, "skipped": 1.0 - finite}
-    return state, metrics
+    return state, {**metrics, **parts, "skipped": 1.0 - finite}
 
 
 def _merge_views(views: Num[Array, "b views *rest"]) -> Num[Array, "b_views *rest"]:

@@ -13,11 +13,12 @@ from dfmvr_jax.files import whole_files
 
 FACE_MODEL_FILE = "face_model.json"
 
-# what may change when a run goes on: no update depends on it
+# what may change when a run goes on: no update that there was depends on it
 RUNTIME_FIELDS = (
     "face_model",  # where it is; that it is the same one, `check_face_model` sees
     "network.remat",
     "data.directory",
+    "data.damaged",
     "data.workers",
     "log_every",
     "picture_every",
