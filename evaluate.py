@@ -2,6 +2,7 @@
 
 Example: python evaluate.py --workdir runs/small
 
+Takes the checkpoint of the lowest validation loss.
 Writes metrics.json, subjects.csv and error_maps.png to the workdir's folder evaluation/.
 """
 
@@ -44,6 +45,9 @@ class EvaluateCommand:
 
 def main() -> None:
     command = parse_command(EvaluateCommand, __doc__)
+    if command.pictures < 0:
+        raise InputError(f"--pictures {command.pictures}: expected 0 or more")
+    out = command.out or command.workdir / "evaluation"
     trained = load_run(command.workdir, command.face_model)
     given = {"name": command.data_name, "directory": command.data_directory}
     data = dataclasses.replace(trained.config.data, **{k: v for k, v in given.items() if v is not None})
@@ -51,6 +55,8 @@ def main() -> None:
     check_image_size(subjects, trained.config)
     check_views(subjects)
     true_model = load_face_model(subjects.metadata["face_model"])
+    with whole_files(out):
+        pass  # the folder can be written to
     pose = functools.partial(jax.jit(pose_face), trained.model)
 
     results, rows = [], []
@@ -77,14 +83,13 @@ def main() -> None:
         )
     if len(results) < len(subjects):
         print(f"{len(subjects) - len(results)} of {len(subjects)} have no scan and were left out")
-    out = command.out or command.workdir / "evaluation"
     with whole_files(out) as folder:
-        write_report(folder, results)
+        write_report(folder, trained.step, results)
         if rows:
             columns = (*VIEWS, *["reconstructed"] * 3, "error", "mean face's error")
             picture = tile(rows, [result.subject for result in results], columns)
             Image.fromarray(picture).save(folder / "error_maps.png")
-    print_report(results)
+    print_report(trained.step, results)
     print(f"report and pictures: {out}")
 
 

@@ -73,7 +73,6 @@ def main() -> None:
     if command.wandb:
         import_wandb()
     check_workdir(workdir, config)  # written to only when all that is given is found to be right
-    print(f"{jax.device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
 
     model = load_face_model(config.face_model)
     given = read_given_networks(config, workdir, model)
@@ -82,6 +81,7 @@ def main() -> None:
     check_data(config, training, model, given.parse_net is None)
     with locked(workdir):
         writer_does(partial(open_workdir, workdir, config, model))
+        print(f"{jax.device_count()} x {jax.local_devices()[0].device_kind}; config: {workdir}/config.json")
         keep_given_networks(given, config, workdir)
         parse_variables, resnet18 = given.parse_net, given.resnet18
         del given  # its network is the first checkpoint now
@@ -92,9 +92,7 @@ def main() -> None:
         if parse_variables is None:
             parse_variables = train_parse_net(config, fit, training, validation, model, resnet18)
         if config.epochs == 0:
-            print(
-                f"done; to train a reconstruction network with it: train.py --parse.checkpoint {workdir} ..."
-            )
+            print(f"done; next: python train.py --parse.checkpoint {workdir} ...")
             return
         train_reconstruction(config, fit, training, validation, model, parse_variables)
     if training.metadata["landmarks_3d"] == "none":  # nor has it scans

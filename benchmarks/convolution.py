@@ -18,6 +18,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import check_torch, make_parser, positive
 from dfmvr_jax.command_line import run
 from dfmvr_jax.networks.convolution import convolve, convolve_by_xla
 
@@ -32,15 +33,15 @@ class Shape(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--width", type=int, default=64, help="of the network's first level")
-    parser.add_argument("--image-size", type=int, default=224, help="pixels")
-    parser.add_argument("--batch", type=int, default=2, help="images")
-    parser.add_argument("--repeats", type=int, default=9, help="turns of each")
+    parser = make_parser(__doc__)
+    parser.add_argument("--width", type=positive, default=64, help="of the network's first level")
+    parser.add_argument("--image-size", type=positive, default=224, help="pixels")
+    parser.add_argument("--batch", type=positive, default=2, help="images")
+    parser.add_argument("--repeats", type=positive, default=9, help="turns of each")
     parser.add_argument("--torch", action=argparse.BooleanOptionalAction, default=True, help="PyTorch too")
     arguments = parser.parse_args()
+    if arguments.torch:
+        check_torch()
     device = jax.local_devices()[0].device_kind
     print(f"{device}, JAX {jax.__version__}, {arguments.batch} images, float32")
     table = Table(

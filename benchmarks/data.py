@@ -17,6 +17,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from benchmarks.arguments import make_parser
 from benchmarks.network import training_step
 from datasets.augmentation import augment, blur, jitter_color
 from datasets.pipeline import Split, iterate, load_split, training_batches
@@ -31,6 +32,7 @@ WORKERS = (0, 1, 2)
 
 
 def main() -> None:
+    make_parser(__doc__).parse_args()
     print(f"{os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as directory:
         for size in (112, 224):

@@ -14,16 +14,19 @@ import sys
 import tempfile
 import time
 
+from benchmarks.arguments import make_parser, positive
+from dfmvr_jax.command_line import run
+from dfmvr_jax.presets import load_preset
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--preset", default="paper", help="of train.py")
-    parser.add_argument("--batch", type=int, default=2, help="subjects")
-    parser.add_argument("--rounds", type=int, default=1, help="pairs of a first and a second start")
+    parser.add_argument("--batch", type=positive, default=2, help="subjects")
+    parser.add_argument("--rounds", type=positive, default=1, help="pairs of a first and a second start")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    load_preset(arguments.preset)  # if there is one
     if arguments.child:
         take_one_step(arguments.preset, arguments.batch)
         return
@@ -50,7 +53,6 @@ def take_one_step(preset: str, batch: int) -> None:
     from benchmarks.network import training_step
     from dfmvr_jax.compilation import keep_compiled
     from dfmvr_jax.face_model import load_face_model
-    from dfmvr_jax.presets import load_preset
 
     keep_compiled()
     config = load_preset(preset)
@@ -59,4 +61,4 @@ def take_one_step(preset: str, batch: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -8,7 +8,6 @@ side by side, alternating in one run: images and gradients, batches of 1, 3 and 
 differ by more.
 """
 
-import argparse
 import functools
 import statistics
 import sys
@@ -17,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.arguments import make_parser, positive
 from benchmarks.render import bumpy_meshes, time_all
 from render import (
     NvdiffrastMissing,
@@ -34,12 +34,10 @@ SAME = {"nvdiffrast, torch": 0.99999, "plain JAX": 0.999}  # least cosine of ima
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 3, 48], help="images per call")
-    parser.add_argument("--image-size", type=int, default=224, help="pixels a side")
-    parser.add_argument("--rounds", type=int, default=20, help="timed calls of every row")
+    parser = make_parser(__doc__)
+    parser.add_argument("--batches", type=positive, nargs="+", default=[1, 3, 48], help="images per call")
+    parser.add_argument("--image-size", type=positive, default=224, help="pixels a side")
+    parser.add_argument("--rounds", type=positive, default=20, help="timed calls of every row")
     arguments = parser.parse_args()
     try:
         nvdiffrast_bridge.check_available()

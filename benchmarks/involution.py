@@ -8,7 +8,6 @@ long a copy takes that reads and writes as many bytes, taken in turns with it. E
 times, on other data each time, in one compiled program: what is timed is not the start of programs.
 """
 
-import argparse
 import functools
 import statistics
 import time
@@ -19,6 +18,7 @@ import jax.numpy as jnp
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import make_parser, positive
 from dfmvr_jax.command_line import run
 from dfmvr_jax.networks.involution import involution
 
@@ -36,15 +36,15 @@ class Shape(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--width", type=int, default=64, help="of the network's first level, from 32 on")
-    parser.add_argument("--image-size", type=int, default=224, help="pixels")
-    parser.add_argument("--batch", type=int, default=2, help="subjects")
-    parser.add_argument("--calls", type=int, default=8, help="in each program")
-    parser.add_argument("--repeats", type=int, default=7, help="runs of each program")
+    parser = make_parser(__doc__)
+    parser.add_argument("--width", type=positive, default=64, help="of the network's first level, from 32 on")
+    parser.add_argument("--image-size", type=positive, default=224, help="pixels")
+    parser.add_argument("--batch", type=positive, default=2, help="subjects")
+    parser.add_argument("--calls", type=positive, default=8, help="in each program")
+    parser.add_argument("--repeats", type=positive, default=7, help="runs of each program")
     arguments = parser.parse_args()
+    if arguments.width < 32:
+        parser.error(f"--width {arguments.width}: expected 32 or more")
     device = jax.local_devices()[0].device_kind
     print(f"{device}, JAX {jax.__version__}, {arguments.batch} subjects, float32")
     table = Table("blocks", "pixels", "channels", "kernel", "stride", "", "ms", "moved, ms", "times that")

@@ -9,10 +9,9 @@ line with the batch, which says how large a batch may be; it is compiled again w
 does not fit after all, smaller ones. It is the program for this machine's devices: a GPU's differs.
 """
 
-import argparse
-
 import jax
 
+from benchmarks.arguments import make_parser, positive
 from benchmarks.network import make_batch, make_update
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
@@ -27,14 +26,12 @@ BATCHES = (2, 4)  # that the line goes through
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--preset", default="paper", help="of train.py")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32")
     parser.add_argument("--remat", nargs="+", default=["none"], choices=("none", "norms", "blocks"))
     parser.add_argument("--gib", type=float, default=24.0, help="memory of the device")
-    parser.add_argument("--batch", type=int, help="subjects per device to compile for, instead")
+    parser.add_argument("--batch", type=positive, help="subjects per device to compile for, instead")
     arguments = parser.parse_args()
     device = jax.local_devices()[0].device_kind
     print(f"{device}, preset {arguments.preset}, {arguments.precision}; GiB by XLA's account")
@@ -52,7 +49,7 @@ def main() -> None:
         largest = max(0, int((arguments.gib - few) // each) + BATCHES[0])
         print(f"remat {remat}: {few - each * BATCHES[0]:.2f} GiB and {each:.2f} more a subject", flush=True)
         while largest and (taken := gib_of(config, model, largest)) > arguments.gib:
-            largest -= 1
+            largest = max(0, largest - max(1, int((taken - arguments.gib) / each)))
         held = f"a batch of {largest}, which takes {taken:.2f}" if largest else "no batch"
         print(f"  {arguments.gib:g} GiB hold {held}", flush=True)
 

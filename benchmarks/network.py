@@ -8,7 +8,6 @@ are random. "inference" is parse net and network, photos to coefficients; "train
 pmapped update with rendering, all losses, the gradient and Adam, on every device of this machine.
 """
 
-import argparse
 import functools
 import statistics
 import time
@@ -18,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.arguments import make_parser, positive
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
@@ -40,14 +40,12 @@ from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--preset", default="paper", help="of train.py")
-    parser.add_argument("--batch", type=int, default=2, help="subjects over all devices, three photos each")
+    parser.add_argument("--batch", type=positive, default=2, help="subjects over all devices")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32", help="of networks")
     parser.add_argument("--antialias", action="store_true", help="smooth outlines in the training step")
-    parser.add_argument("--repeats", type=int, default=5, help="timed calls")
+    parser.add_argument("--repeats", type=positive, default=5, help="timed calls")
     arguments = parser.parse_args()
     changes = {"network.precision": arguments.precision, "antialias": arguments.antialias}
     config = changed(load_preset(arguments.preset), changes)

@@ -7,7 +7,6 @@ The table: the derivative of the area of the built-in face's mask with respect t
 a share of the true one, which comes from differences in images of 1792 pixels.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from benchmarks.arguments import make_parser
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import face_albedo, vertex_normals
 from dfmvr_jax.geometry import rotation_matrix
@@ -42,9 +42,7 @@ STEP = 0.0025  # of the differences, model units: a quarter of a pixel
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--pictures", type=Path, help="folder to draw in; without it only the table is made")
     arguments = parser.parse_args()
     scene = Scene()

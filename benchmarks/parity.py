@@ -7,7 +7,6 @@
 Exit code 0 if every difference is below 1e-4. Needs torch.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -20,6 +19,7 @@ try:
 except ImportError:
     sys.exit("error: this needs torch: pip install 'dfmvr_jax[torch]'")
 
+from benchmarks.arguments import make_parser
 from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax.command_line import run
 from dfmvr_jax.errors import InputError
@@ -109,9 +109,7 @@ def relative_difference(ours: np.ndarray, theirs: np.ndarray) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = make_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, help="a .pth file of the released network")
     parser.add_argument("--seed", type=int, default=7, help="of the random weights")
     parser.add_argument("--save", type=Path, help="file to keep the random weights in")

@@ -9,7 +9,6 @@ is installed, its rasterizer on the CPU has a row too. Every round times everyth
 machine slows all rows alike, or nearly: XLA's threads suffer more.
 """
 
-import argparse
 import ctypes
 import functools
 import shutil
@@ -23,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from benchmarks.arguments import make_parser, positive
 from render import Camera, clip_positions, face_camera, map_images, mesh_edges, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
@@ -157,15 +157,15 @@ def pytorch3d_program(camera: Camera, side: int):
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = make_parser(__doc__)
+    parser.add_argument("--batches", type=positive, nargs="+", default=[1, 3, 48], help="images per call")
+    parser.add_argument("--rounds", type=positive, default=7, help="timed calls of every row")
+    parser.add_argument(
+        "--image-sizes", type=positive, nargs="+", default=[112, 224, 448], help="pixels a side"
     )
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 3, 48], help="images per call")
-    parser.add_argument("--rounds", type=int, default=7, help="timed calls of every row")
-    parser.add_argument("--image-sizes", type=int, nargs="+", default=[112, 224, 448], help="pixels a side")
     parser.add_argument(
         "--mesh-sides",
-        type=int,
+        type=positive,
         nargs="+",
         default=[93, 189, 375],
         help="meshes have the square of this many vertices: 17, 70 and 280 thousand triangles",

@@ -16,7 +16,6 @@ of the process, with what compilation took), and the share of this machine's mat
 run, that its convolutions and dense layers come to. Needs torch: pip install 'dfmvr_jax[torch]'
 """
 
-import argparse
 import contextlib
 import functools
 import itertools
@@ -36,6 +35,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arguments import check_torch, make_parser, positive
+from dfmvr_jax.command_line import run
+
 DIMENSIONS = (80, 64, 80)
 SETTLE = 0.3  # seconds before a turn: PyTorch's threads spin for a while after their work
 LARGEST_DIFFERENCE = 2e-3  # of the outputs in float32, relative
@@ -48,12 +50,12 @@ class Case(NamedTuple):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = make_parser(__doc__)
+    parser.add_argument("--width", type=positive, default=64, help="of the network's first level")
+    parser.add_argument("--image-size", type=positive, default=224, help="pixels")
+    parser.add_argument(
+        "--batches", type=positive, nargs="+", default=[2], help="subjects, three photos each"
     )
-    parser.add_argument("--width", type=int, default=64, help="of the network's first level")
-    parser.add_argument("--image-size", type=int, default=224, help="pixels")
-    parser.add_argument("--batches", type=int, nargs="+", default=[2], help="subjects, three photos each")
     parser.add_argument("--precisions", nargs="+", default=["float32"], choices=("float32", "bfloat16"))
     parser.add_argument("--what", nargs="+", default=["inference", "train"], choices=("inference", "train"))
     parser.add_argument("--torch-compile", action="store_true", help="torch.compile as another contender")
@@ -63,10 +65,11 @@ def main() -> None:
         default="none",
         help="of our step: train.py --network.remat",
     )
-    parser.add_argument("--rounds", type=int, default=7, help="turns of each contender")
+    parser.add_argument("--rounds", type=positive, default=7, help="turns of each contender")
     parser.add_argument("--seconds", type=float, default=0.0, help="least length of a turn")
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
+    check_torch()
     contenders = ["jax", "torch", *(["torch.compile"] if arguments.torch_compile else [])]
 
     with tempfile.TemporaryDirectory() as folder:
@@ -486,4 +489,4 @@ def processor() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -105,7 +105,11 @@ def run(main: Callable[[], None], stopped: str = "stopped") -> None:
         if not jax.distributed.is_initialized():
             raise
         if isinstance(error, jax.errors.JaxRuntimeError):
-            print(f"error: another process has ended, see its message ({one_line(error)})", file=sys.stderr)
+            print(
+                f"error: another process has ended, see its message, if it left one ({one_line(error)}); the "
+                "same commands go on from the last checkpoint",
+                file=sys.stderr,
+            )
         else:
             traceback.print_exc()
         code, alone = 1, True

@@ -20,7 +20,7 @@ from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.state import initial_state, variables_of
+from dfmvr_jax.training.state import TrainState, initial_state, variables_of
 from dfmvr_jax.training.workdir import check_face_model
 from render.array_types import Array, Bool, Float, Int
 from render.camera import Camera, face_camera
@@ -40,6 +40,7 @@ class Run(NamedTuple):
     config: Config
     model: MorphableModel
     camera: Camera
+    step: int  # of the reconstruction network's checkpoint: that of the lowest validation loss
     predict: Callable[
         [Float[Array, "views h w 3"], Bool[Array, "views"]], Coefficients
     ]  # photos, which given
@@ -85,9 +86,8 @@ def load_run(workdir: Path, face_model: str | None = None) -> Run:
     """
     config, model = open_run(workdir, face_model)
     network, parse_net = make_networks(config, model.dimensions)
-    variables, parse_variables = (
-        best_variables(workdir / folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
-    )
+    best = best_state(workdir / NETWORK_FOLDER, config, model)
+    parse_variables = best_variables(workdir / PARSE_FOLDER, config, model)
 
     @jax.jit
     def predict(variables, parse_variables, photos, given):
@@ -96,8 +96,9 @@ def load_run(workdir: Path, face_model: str | None = None) -> Run:
         return jax.tree.map(lambda leaf: leaf[0], network.apply(variables, *seen, False))
 
     # the weights are arguments: as constants of the compiled program they would be there twice
-    predict_with_weights = functools.partial(predict, variables, parse_variables)
-    return Run(config, model, face_camera(config.image_size, config.camera_distance), predict_with_weights)
+    predict_with_weights = functools.partial(predict, variables_of(best), parse_variables)
+    camera = face_camera(config.image_size, config.camera_distance)
+    return Run(config, model, camera, int(best.step), predict_with_weights)
 
 
 def load_parse_net(
@@ -146,7 +147,12 @@ def _network_and_inputs(
 
 
 def best_variables(folder: Path, config: Config, model: MorphableModel) -> dict:
-    """Variables from the best checkpoint in `folder`, `NETWORK_FOLDER` or `PARSE_FOLDER` of a workdir.
+    """Variables of `best_state`."""
+    return variables_of(best_state(folder, config, model))
+
+
+def best_state(folder: Path, config: Config, model: MorphableModel) -> TrainState:
+    """The best checkpoint in `folder`, `NETWORK_FOLDER` or `PARSE_FOLDER` of a workdir.
 
     Raises `InputError` where there is none or it belongs to another network.
     """
@@ -157,7 +163,7 @@ def best_variables(folder: Path, config: Config, model: MorphableModel) -> dict:
     state = Checkpoints(folder).restore_best(like)
     if state is None:
         raise InputError(f"{folder} holds no complete checkpoint yet: let train.py come to its first one")
-    return variables_of(state)
+    return state
 
 
 def save_variables(folder: Path, variables: dict, config: Config) -> None:

@@ -74,11 +74,24 @@ def test_evaluation_reports_beside_the_mean_face(trained, monkeypatch, capsys):
     assert code == 0
     report = trained / "run" / "evaluation"
     metrics = json.loads((report / "metrics.json").read_text())
-    assert metrics["faces"] == 2
+    assert metrics["faces"] == 2 and metrics["checkpoint_step"] == 2
+    assert "2 faces, checkpoint of step 2" in out
     assert metrics["predicted"]["rmse_mm"]["mean"] > 0 and metrics["mean_face"]["rmse_mm"]["mean"] > 0
     assert len((report / "subjects.csv").read_text().splitlines()) >= 3
     assert Image.open(report / "error_maps.png").size[0] > 32 * 6
     assert "mean face" in out
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--pictures", -1), "--pictures -1: expected 0 or more"),
+        (("--out", "/dev/null/x"), "/dev/null/x: cannot be written to"),
+    ],
+)
+def test_an_evaluation_that_could_not_be_written_does_not_begin(trained, monkeypatch, capsys, flags, message):
+    code, _, err = run_program(monkeypatch, capsys, evaluate.main, "--workdir", trained / "run", *flags)
+    assert code == 2 and message in err and "evaluating" not in err
 
 
 def test_evaluation_of_a_split_without_meshes_is_refused(trained, monkeypatch, capsys):

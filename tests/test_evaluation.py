@@ -260,7 +260,7 @@ def result_row(subject, scale, landmarks_px=2.0):
 
 def test_report_files_hold_every_number(tmp_path):
     rows = [result_row("anna", 1), result_row("bert, the second", 3)]
-    write_report(tmp_path, rows)
+    write_report(tmp_path, 70, rows)
     summary = json.loads((tmp_path / "metrics.json").read_text())
     assert summary["faces"] == 2
     assert summary["predicted"]["mean_mm"] == {"mean": 4.0, "std": 2.0}
@@ -274,7 +274,7 @@ def test_report_files_hold_every_number(tmp_path):
 
 def test_report_on_the_console_sets_predicted_beside_mean_face():
     console = Console(width=100, record=True, file=io.StringIO())
-    print_report([result_row("anna", 1, np.nan), result_row("bert", 3, np.nan)], console)
+    print_report(70, [result_row("anna", 1, np.nan), result_row("bert", 3, np.nan)], console)
     text = console.export_text()
     assert "RMSE" in text and "4.000 ± 2.000" in text and "8.000 ± 4.000" in text and "unknown" in text
     assert summarize([result_row("anna", 1, np.nan)])["predicted"]["landmarks_px"] is None

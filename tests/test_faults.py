@@ -17,13 +17,17 @@ import jax
 import numpy as np
 import pytest
 
+from dfmvr_jax.config import read_config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Watching, fit
 from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
 from dfmvr_jax.training.profile import RECORDED, SKIPPED
+from dfmvr_jax.training.state import initial_state
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
 
 STEPS = 30
@@ -125,6 +129,52 @@ def test_twenty_kills(tmp_path, uninterrupted):
         seed += 1
 
 
+@pytest.mark.full
+def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
+    """train.py itself, with workers and withheld photos: killed, stopped, and the same bit for bit."""
+    flags = (
+        *("--preset", "smoke", "--data.directory", tmp_path / "data", "--image-size", 64, "--epochs", 6),
+        *("--batch-size", 8, "--parse.batch-size", 4, "--checkpoint-every", 4, "--data.workers", 1),
+        *("--data.all-views-probability", 0.667, "--parse.epochs", 2),
+    )
+
+    def begin(name: str) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, "train.py", "--workdir", str(tmp_path / name), *map(str, flags)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def wait_for_a_checkpoint(network: str) -> None:
+        folder = tmp_path / "interrupted" / network
+        wait_for(lambda: folder.exists() and any(p.name.isdigit() for p in folder.iterdir()), 500)
+
+    uninterrupted = begin("uninterrupted")
+    assert uninterrupted.communicate(timeout=900) and uninterrupted.returncode == 0
+    killed = begin("interrupted")
+    wait_for_a_checkpoint(PARSE_FOLDER)
+    killed.kill()
+    assert killed.communicate() and killed.returncode == -signal.SIGKILL
+    stopped = begin("interrupted")
+    wait_for_a_checkpoint(NETWORK_FOLDER)
+    stopped.send_signal(signal.SIGTERM)
+    assert "df_mvr is saved at step" in stopped.communicate(timeout=500)[1] and stopped.returncode == 0
+    last = begin("interrupted")
+    assert "goes on from step" in last.communicate(timeout=500)[0] and last.returncode == 0
+
+    config = read_config(tmp_path / "interrupted" / "config.json")
+    for network in (PARSE_FOLDER, NETWORK_FOLDER):
+        like = jax.eval_shape(
+            initial_state, shapes_of_variables(network, config, load_face_model(config.face_model))
+        )
+        states = (
+            Checkpoints(tmp_path / name / network).restore_latest(like)
+            for name in ("interrupted", "uninterrupted")
+        )
+        jax.tree.map(np.testing.assert_array_equal, *states)
+
+
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
 def test_signals_save_and_end(tmp_path, uninterrupted, number, expected):
     process = start(tmp_path, "--seconds", 0.1)
@@ -216,11 +266,11 @@ def test_progress_lines_and_logs_tell_how_it_goes(tmp_path):
         assert f"train/{name}".encode() in logged, name
     (line,) = (line for line in lines if line.startswith(f"tiny {2 * EVERY}/{STEPS}: "))
     found = re.search(
-        r": loss [\d.]+, gradient ([\d.]+), (\d+) images/s, (\d+) ms a step, (\d+)% of it for data, "
-        r"[\d.]+ GiB, 0:00:0\d left",
+        r": loss [\d.]+, (\d+) ms/step, (\d+) images/s, data wait (\d+)%, [\d.]+ GiB, gradient ([\d.]+), "
+        r"0:00:0\d left",
         line,
     )
-    gradient, images, milliseconds, waiting = map(float, found.groups())
+    milliseconds, images, waiting, gradient = map(float, found.groups())
     assert gradient > 0 and milliseconds >= 100 and images <= BATCH / 0.1 and waiting < 50
 
 
@@ -315,7 +365,7 @@ def test_a_profile_of_few_steps_says_of_how_many(tmp_path, capsys):
     fit(tiny_task(3), tiny_state(), CONFIG, tmp_path / "none", Watching(profile=True))
     assert "no profile" in capsys.readouterr().out
     fit(tiny_task(5), tiny_state(), CONFIG, tmp_path / "two", Watching(profile=True))
-    assert "profile of 2 steps" in capsys.readouterr().out
+    assert "profile of 2 step(s)" in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------- several processes

@@ -22,7 +22,7 @@ from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.checkpoints import Checkpoints, _without_reads_that_were_given_up
 from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
 from dfmvr_jax.training.loop import Task, average, fit
 from dfmvr_jax.training.optimizer import Adam, adam_step, learning_rate_schedule, pack, unpack
@@ -393,6 +393,25 @@ def test_an_unreadable_checkpoint_falls_back_to_the_one_before(tmp_path, capsys)
     checkpoints.save(tiny_state(2), Config(), 1.0)  # as the run comes to that step again
     checkpoints.close()
     assert int(Checkpoints(tmp_path).restore_latest(tiny_state()).step) == 2
+
+
+def test_reads_that_were_given_up_are_quiet(capsys):
+    """As where one array of a checkpoint is damaged and others come later; all else is still told."""
+
+    class Ends:
+        def __init__(self, message):
+            self.message = message
+
+        def __del__(self):
+            raise RuntimeError(self.message)
+
+    told = []
+    hook = _without_reads_that_were_given_up(lambda problem: told.append(str(problem.exc_value)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "unraisablehook", hook)
+        for message in ("Event loop is closed", "something else"):
+            Ends(message)
+    assert told == ["something else"]
 
 
 def test_a_checkpoint_without_its_loss_comes_last(tmp_path):

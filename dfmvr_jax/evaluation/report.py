@@ -60,9 +60,13 @@ def summarize(results: Sequence[SubjectResult]) -> dict:
     }
 
 
-def write_report(folder: Path, results: Sequence[SubjectResult]) -> None:
-    """Write `metrics.json` (`summarize`) and `subjects.csv` (a line a face) into a folder."""
-    (folder / "metrics.json").write_text(json.dumps(summarize(results), indent=2) + "\n")
+def write_report(folder: Path, step: int, results: Sequence[SubjectResult]) -> None:
+    """Write `metrics.json` (`summarize`) and `subjects.csv` (a line a face) into a folder.
+
+    `step` is that of the checkpoint that predicted.
+    """
+    report = {"checkpoint_step": step, **summarize(results)}
+    (folder / "metrics.json").write_text(json.dumps(report, indent=2) + "\n")
     with (folder / "subjects.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["subject", *TITLES, *(f"mean_face_{name}" for name in TITLES)])
@@ -70,10 +74,11 @@ def write_report(folder: Path, results: Sequence[SubjectResult]) -> None:
             writer.writerow([subject, *(value for face in faces for value in face.by_name().values())])
 
 
-def print_report(results: Sequence[SubjectResult], console: Console | None = None) -> None:
+def print_report(step: int, results: Sequence[SubjectResult], console: Console | None = None) -> None:
     """Print the means over the faces, the predicted beside the mean face."""
     summary = summarize(results)
-    table = Table(title=f"{summary['faces']} faces: mean ± standard deviation over faces")
+    faces = f"{summary['faces']} faces, checkpoint of step {step}"
+    table = Table(title=f"{faces}: mean ± standard deviation over faces")
     for column in ("error", "predicted", "mean face"):
         table.add_column(column, justify="left" if column == "error" else "right")
     for name, title in TITLES.items():

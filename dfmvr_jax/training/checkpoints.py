@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +17,25 @@ from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.processes import of_every_process, writer_does
 from dfmvr_jax.training.state import TrainState
+
+
+def _without_reads_that_were_given_up(hook: Callable) -> Callable:
+    """For `sys.unraisablehook`.
+
+    After the first array that cannot be read orbax waits for no other, and each of these would print a
+    traceback of its own when it comes, up to thousands of lines.
+    """
+
+    def unraisable(problem) -> None:
+        coroutine = getattr(problem.object, "cr_code", None)
+        of_orbax = coroutine and "orbax" in coroutine.co_filename
+        if not of_orbax and "Event loop is closed" not in str(problem.exc_value):
+            hook(problem)
+
+    return unraisable
+
+
+sys.unraisablehook = _without_reads_that_were_given_up(sys.unraisablehook)
 
 NO_CHECKPOINT = -1  # instead of its step
 

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
@@ -198,22 +199,24 @@ def average(evaluate: Callable[[dict], dict], batches: list[dict]) -> dict:
 
 def _note(values: dict[str, float]) -> str:
     """For the progress line."""
-    note = f"loss {values['loss']:.3f}, gradient {values['gradient_norm']:.2g}"
+    note = f"loss {values['loss']:.3f}"
     if "step_ms" in values:
         note += (
-            f", {values['images_per_second']:.0f} images/s, {values['step_ms']:.0f} ms a step, "
-            f"{values['data_wait']:.0%} of it for data, {values['memory_gib']:.1f} GiB"
+            f", {values['step_ms']:.0f} ms/step, {values['images_per_second']:.0f} images/s, "
+            f"data wait {values['data_wait']:.0%}, {values['memory_gib']:.1f} GiB"
         )
-    return note
+    return f"{note}, gradient {values['gradient_norm']:.2g}"
 
 
 def _progress_bar() -> Progress:
+    """Where the terminal is narrow, the end of the note is cut."""
+    rest_of_the_line = Column(ratio=1, no_wrap=True, overflow="ellipsis")
     return Progress(
-        TextColumn("{task.description:>14}"),
-        BarColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=12),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("left, {task.fields[note]}", table_column=rest_of_the_line),
+        expand=True,
     )

@@ -28,7 +28,7 @@ class StepProfile:
             if self._recording:
                 jax.profiler.stop_trace()
                 print(
-                    f"profile of {self._last - self._first} steps: {self._folder}; look at it with: "
+                    f"profile of {self._last - self._first} step(s): {self._folder}; look at it with: "
                     f"pip install tensorboard xprof; tensorboard --logdir {self._folder}, or open its "
                     "perfetto_trace.json.gz in https://ui.perfetto.dev"
                 )

@@ -1,0 +1,29 @@
+"""What the benchmarks' command lines have in common."""
+
+import argparse
+import importlib.util
+
+from dfmvr_jax.errors import InputError
+
+
+class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """Shows the description as it is written, and the default of each flag."""
+    return argparse.ArgumentParser(description=description, formatter_class=_Formatter)
+
+
+def positive(text: str) -> int:
+    """The type of a flag that counts something."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: expected 1 or more")
+    return number
+
+
+def check_torch() -> None:
+    """Raise `InputError` where PyTorch is not installed."""
+    if importlib.util.find_spec("torch") is None:
+        raise InputError("PyTorch is needed: pip install -e '.[torch]'")
