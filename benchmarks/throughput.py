@@ -345,7 +345,7 @@ class JaxContender:
 
             (value, stats_now), gradient = jax.value_and_grad(loss, has_aux=True)(params)
             gradient = pack(gradient)
-            scales = optimizer.scales(optax.global_norm(gradient), jnp.zeros((), jnp.int32))
+            scales = optimizer.scales(optax.tree.norm(gradient), jnp.zeros((), jnp.int32))
             params, moments = adam_step(scales, gradient, moments, params)
             return params, stats_now, moments, value
 

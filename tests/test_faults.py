@@ -17,7 +17,7 @@ import jax
 import numpy as np
 import pytest
 
-from dfmvr_jax.config import read_config
+from dfmvr_jax.config import changed, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
@@ -27,7 +27,8 @@ from dfmvr_jax.training.loop import Watching, fit
 from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
 from dfmvr_jax.training.profile import RECORDED, SKIPPED
-from dfmvr_jax.training.state import initial_state
+from dfmvr_jax.training.state import initial_state, unreplicate
+from tests.tensorboard_events import scalars_in
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
 
 STEPS = 30
@@ -331,6 +332,24 @@ def test_too_many_in_a_row_end_the_run(tmp_path):
     ):
         fit(tiny_task(STEPS, (2, 3, 7, 8, 9, 10)), tiny_state(), CONFIG, tmp_path)
     assert complete_checkpoints(tmp_path) == [5]
+
+
+def test_a_picture_that_fails_is_a_warning_and_comes_after_the_checkpoint(tmp_path, capsys):
+    saved_before = []
+
+    def draw(state):
+        step = int(unreplicate(state).step)
+        wait_for(lambda: step in complete_checkpoints(tmp_path))  # it is being written
+        saved_before.append(step)
+        raise MemoryError("no room for a picture")
+
+    config = changed(CONFIG, {"picture_every": EVERY})
+    task = dataclasses.replace(tiny_task(3 * EVERY), draw=draw)
+    fit(task, tiny_state(), config, tmp_path)
+    assert saved_before == [EVERY, 2 * EVERY, 3 * EVERY]
+    error = capsys.readouterr().err
+    assert error.count("no picture (MemoryError: no room for a picture)") == 3
+    assert len(scalars_in(tmp_path / "logs" / "tiny", "train/loss")) == 4
 
 
 def test_the_same_seed_gives_the_same_losses(tmp_path, uninterrupted):

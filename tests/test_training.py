@@ -4,7 +4,6 @@ import math
 import os
 import resource
 import shutil
-import struct
 import subprocess
 import sys
 import types
@@ -16,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.event_pb2 import SessionLog
 
 from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat_fields, read_config
 from dfmvr_jax.errors import InputError
@@ -31,6 +30,7 @@ from dfmvr_jax.training.update import apply_gradient, confusion_matrix, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
 from tests import tiny_training
 from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
+from tests.tensorboard_events import events_in
 from tests.tiny_training import tiny_task
 from tests.toy_face import toy_face_model
 
@@ -186,7 +186,7 @@ def test_the_optimizer_is_adam_after_clipping():
     theirs, opt_state = params, reference.init(params)
     for step, scale in enumerate((0.001, 0.01, 0.1, 1.0, 10.0)):  # norms below and above `clip`
         gradient = random(scale)
-        scales = Adam(schedule, clip).scales(optax.global_norm(gradient), jnp.asarray(step))
+        scales = Adam(schedule, clip).scales(optax.tree.norm(gradient), jnp.asarray(step))
         ours, moments = adam_step(scales, pack(gradient), moments, ours)
         updates, opt_state = reference.update(gradient, opt_state, theirs)
         theirs = optax.apply_updates(theirs, updates)
@@ -310,12 +310,9 @@ def test_logs_hold_what_was_written(tmp_path):
     logs.scalars("train", {"loss": 0.5, "mask": 2.0, "unknown": math.nan}, 5)
     logs.picture("drawn", np.zeros((4, 6, 3), np.uint8), 6)
     logs.flush()
+    logs.close()
     (path,) = tmp_path.iterdir()
-    content, events = path.read_bytes(), []
-    while content:  # records of TensorFlow: length, its checksum, the event, its checksum
-        (length,) = struct.unpack("<Q", content[:8])
-        events.append(Event.FromString(content[12 : 12 + length]))
-        content = content[16 + length :]
+    events = list(events_in(path))
     assert [event.session_log.status for event in events if event.step == 5][0] == SessionLog.START
     values = {value.tag: (event.step, value) for event in events for value in event.summary.value}
     assert values["train/loss"][0] == 5 and values["train/loss"][1].simple_value == 0.5

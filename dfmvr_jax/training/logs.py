@@ -26,6 +26,7 @@ class Sink(Protocol):
     def scalars(self, values: dict[str, float], step: int) -> None: ...
     def picture(self, name: str, picture: UInt8[np.ndarray, "h w 3"], step: int) -> None: ...
     def flush(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class Logs:
@@ -47,6 +48,11 @@ class Logs:
         """Show what was written so far."""
         for sink in self._sinks:
             sink.flush()
+
+    def close(self) -> None:
+        """Let go of the files; what was written since the last `flush` may be lost."""
+        for sink in self._sinks:
+            sink.close()
 
 
 def open_logs(workdir: Path, task: str, first_step: int, wandb: str | None, config: Config) -> Logs:
@@ -88,6 +94,10 @@ class TensorBoard:
     def flush(self) -> None:
         with self._disk():
             self._events.flush()
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # of what was not flushed; another error may be under way
+            self._events.close()
 
     def _write(self, step: int, **what) -> None:
         with self._disk():
@@ -143,6 +153,9 @@ class WeightsAndBiases:
 
     def flush(self) -> None:
         pass  # it sends as it likes
+
+    def close(self) -> None:
+        pass  # it ends with the process, and then knows whether that failed
 
 
 def import_wandb():

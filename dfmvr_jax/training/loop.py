@@ -1,7 +1,9 @@
 """The loop around an update function: progress line, logs, validation, pictures, checkpoints, resume."""
 
+import contextlib
 import dataclasses
 import math
+import sys
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -22,14 +24,14 @@ from rich.progress import (
 from rich.table import Column
 
 from dfmvr_jax.config import Config
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs, open_logs
 from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.not_finite import SkippedUpdates
 from dfmvr_jax.training.processes import is_writer, of_every_process
 from dfmvr_jax.training.profile import StepProfile
-from dfmvr_jax.training.state import TrainState, replicate, shard, unreplicate
+from dfmvr_jax.training.state import TrainState, replicate, replicated_number, shard, unreplicate
 from dfmvr_jax.training.stopping import Stopped, StopSignals
 
 
@@ -113,7 +115,7 @@ def _train(
     if is_writer():
         logs = open_logs(workdir, task.name, start + 1, watching.wandb, config)
     print(f"{task.name}: compiling, a minute or two at full size the first time")
-    with profile, _progress_bar() as progress:
+    with profile, contextlib.closing(logs), _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")
         for step, batch in zip(range(start + 1, task.total_steps + 1), batches):
             began = time.perf_counter()
@@ -122,13 +124,20 @@ def _train(
                 state, metrics = task.update(state, shard(batch))
             skipped.look(step, metrics, batch)
             first, last = step == start + 1, step == task.total_steps
+            if first:  # nearly all of its time is compilation
+                jax.block_until_ready(metrics)
+                progress.console.print(f"{task.name}: compiled in {time.perf_counter() - began:.0f} s")
+            saved = step % config.checkpoint_every == 0 or last
+            if saved:  # before anything that only shows, which may fail
+                progress.update(bar, note="validating ...")
+                with meter.pause(metrics):
+                    skipped.finish()
+                    _validate_and_save(task, state, step, config, checkpoints, logs)
             report = first or last or step % config.log_every == 0
             if report:
-                values = {name: float(value) for name, value in unreplicate(metrics).items()}
+                values = {name: replicated_number(metric) for name, metric in metrics.items()}
                 speed = meter.read()
-                if first:  # nearly all of its time is compilation
-                    progress.console.print(f"{task.name}: compiled in {time.perf_counter() - began:.0f} s")
-                else:
+                if not first:
                     values |= speed
                 counts = {"damaged_examples": damaged, "skipped_updates": skipped.count}
                 logs.scalars("train", values | counts, step)
@@ -145,14 +154,7 @@ def _train(
                     profile.switch(state)
             if task.draw and is_writer() and (step % config.picture_every == 0 or last):
                 with meter.pause(metrics):
-                    logs.picture("reconstruction", task.draw(state), step)
-            saved = step % config.checkpoint_every == 0 or last
-            if saved:
-                progress.update(bar, note="validating ...")
-                with meter.pause(metrics):
-                    skipped.finish()
-                    loss = _validate(task, state, step, logs)
-                    checkpoints.save(unreplicate(state), config, loss)
+                    _draw(task, state, step, logs)
             # several processes stop together, at steps at which they wait for each other anyway
             received = 0
             if (report or jax.process_count() == 1) and not last:
@@ -170,17 +172,35 @@ def _train(
         print(f"{task.name}: {skipped.count} updates were skipped, for want of a finite loss and gradient")
 
 
-def _validate(task: Task, state: TrainState, step: int, logs: Logs) -> float:
-    """The loss on the validation subjects, logged with the other scores; `InputError` if it is not finite."""
+def _validate_and_save(
+    task: Task, state: TrainState, step: int, config: Config, checkpoints: Checkpoints, logs: Logs
+) -> None:
+    """Save the state by its loss on the validation subjects, then log that and the other scores.
+
+    Raises `InputError` where the loss is not finite.
+    """
     scores = {name: float(value) for name, value in task.validate(state).items()}
+    finite = math.isfinite(scores["loss"])
+    if finite:
+        checkpoints.save(unreplicate(state), config, scores["loss"])
     logs.scalars("validation", scores, step)
     logs.flush()
-    if not math.isfinite(scores["loss"]):
+    if not finite:
         raise InputError(
             f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
             f"begin another --workdir with a lower {task.rate_flag}"
         )
-    return scores["loss"]
+
+
+def _draw(task: Task, state: TrainState, step: int, logs: Logs) -> None:
+    """Log the task's picture of the state. Whatever goes wrong in drawing it is a warning."""
+    try:
+        picture = task.draw(state)
+    except Exception as error:  # of memory, above all
+        print(f"warning: {task.name}, step {step}: no picture ({one_line(error)})", file=sys.stderr)
+    else:
+        logs.picture("reconstruction", picture, step)
+        logs.flush()
 
 
 def _stopped(task: Task, step: int, received: int) -> Stopped:

@@ -8,14 +8,10 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
+from dfmvr_jax.training.state import replicated_number
 
 FOLDER = "not_finite"  # in the workdir
 LOOKED_AT = ("loss", "gradient_norm", "batch_stats_norm")  # metrics: all must be finite
-
-
-def first_number(metric: jax.Array) -> float:
-    """Of a replicated number, without a program that picks it."""
-    return float(np.asarray(metric.addressable_data(0))[0])
 
 
 class SkippedUpdates:
@@ -43,7 +39,7 @@ class SkippedUpdates:
         if self._before is None:
             return
         (step, metrics, batch), self._before = self._before, None
-        values = {name: first_number(metrics[name]) for name in ("skipped", *LOOKED_AT)}
+        values = {name: replicated_number(metrics[name]) for name in ("skipped", *LOOKED_AT)}
         if not values.pop("skipped"):
             self._in_a_row = 0
             return

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from dfmvr_jax.training.optimizer import SCALE_BY_ADAM, pack
-from render.array_types import Array, Int
+from render.array_types import Array, Float, Int
 
 DEVICES = "data"  # name of the pmap axis
 
@@ -50,8 +50,17 @@ def replicate(tree):
 
 
 def unreplicate(tree):
-    """The first device's copy of what `replicate` made."""
-    return jax.tree.map(lambda leaf: leaf[0], tree)
+    """The copy that this process's first device has of what `replicate` or a pmapped function made.
+
+    It lies on that device alone, so that a program may take it together with other arrays of that device:
+    `leaf[0]` would stay laid out over all of them.
+    """
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0)[0], tree)
+
+
+def replicated_number(metric: Float[Array, "devices"]) -> float:
+    """The number that every device has, without a program that picks it."""
+    return float(np.asarray(metric.addressable_data(0))[0])
 
 
 def shard(batch: dict) -> dict:

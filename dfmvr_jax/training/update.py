@@ -162,8 +162,8 @@ def apply_gradient(
     as it was, and the metric `skipped` is 1.
     """
     packed, metrics = jax.lax.pmean((pack(gradient), metrics), DEVICES)
-    norm = optax.global_norm(packed)
-    metrics |= {"gradient_norm": norm, "batch_stats_norm": optax.global_norm(pack(batch_stats))}
+    norm = optax.tree.norm(packed)
+    metrics |= {"gradient_norm": norm, "batch_stats_norm": optax.tree.norm(pack(batch_stats))}
     finite = jnp.all(jnp.isfinite(jnp.stack([metrics[name] for name in LOOKED_AT])))
     scales = optimizer.scales(norm, state.step)  # once, not for each array
 
@@ -172,7 +172,7 @@ def apply_gradient(
         return TrainState(state.step + 1, params, batch_stats, moments)
 
     state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
-    parts = {f"gradient_norm_{name}": optax.global_norm(part) for name, part in packed.items()}
+    parts = {f"gradient_norm_{name}": optax.tree.norm(part) for name, part in packed.items()}
     return state, {**metrics, **parts, "skipped": 1.0 - finite}
 
 
