@@ -18,12 +18,12 @@ from benchmarks.torch_twin import BiSeNet
 from datasets import prepare
 from datasets.export import main as export_main
 from datasets.pipeline import load_split
-from datasets.synthetic.builder import Synthetic, SyntheticConfig
 from dfmvr_jax import export_torch, import_torch
 from dfmvr_jax.command_line import parse_train_command
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.inference import load_parse_net, load_run
 from tests import miniature_sets
+from tests.few_subjects import prepare_few
 from tests.run_program import run_program
 
 pytestmark = pytest.mark.usefixtures("quick_compilation")
@@ -39,11 +39,8 @@ FLAGS = (
 def trained(tmp_path_factory):
     """A run of two steps on a data set of a few subjects: shows that the parts fit, not that it learns."""
     folder = tmp_path_factory.mktemp("trained")
-    few = SyntheticConfig(
-        name="few", image_size=32, face_model="builtin-coarse", subjects=(4, 2, 2), description="for tests"
-    )
+    prepare_few(folder / "data", (4, 2, 2))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Synthetic, "BUILDER_CONFIGS", [*Synthetic.BUILDER_CONFIGS, few])
         patch.setattr(
             sys,
             "argv",

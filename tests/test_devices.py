@@ -14,15 +14,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.few_subjects import prepare_few
 from tests.tensorboard_events import pictures_in, scalars_in
 
 # so that losses do not depend on the number of devices, and rounding does not grow from step to step
 FLAGS = (
-    *("--preset", "smoke", "--parse.width", 8, "--parse.enlarge", 1, "--parse.hard-pixels", 1),
+    *("--preset", "smoke", "--data.name", "synthetic/few", "--image-size", 32, "--parse.width", 8),
+    *("--parse.hard-pixels", 1, "--parse.epochs", 2, "--epochs", 4),
     *("--rendered-share", 1, "--learning-rate", 1e-5, "--parse.learning-rate", 1e-5),
     *("--batch-size", 8, "--parse.batch-size", 8, "--picture-every", 3, "--checkpoint-every", 3),
 )
-QUICK = (*FLAGS, "--preset", "smoke+v1+v3", "--batch-size", 16, "--parse.batch-size", 16, "--epochs", 1)
+QUICK = ("--preset", "smoke+v1+v3", "--parse.epochs", 1, "--epochs", 1)  # the smallest network
+SUBJECTS = 16, 8, 4
 STEPS = 8
 SECONDS = 1500  # for a run
 
@@ -55,6 +58,7 @@ def program(*command, devices: int = 1, code: int = 0) -> tuple[str, str]:
 def train(tmp_path_factory) -> Callable[..., tuple[str, str]]:
     """train.py with these flags, and a data set that all runs share."""
     data = tmp_path_factory.mktemp("data")
+    prepare_few(data, SUBJECTS)
 
     def run(workdir: Path, *flags, devices: int = 1, code: int = 0) -> tuple[str, str]:
         return program(*command(workdir, *flags), devices=devices, code=code)
@@ -82,8 +86,6 @@ def test_two_devices_from_nothing_to_a_picture(train, tmp_path):
     out, error = train(tmp_path, *QUICK, devices=2)
     assert "2 x cpu" in out and "no picture" not in error
     assert_complete(tmp_path, 2)
-    report, _ = program("evaluate.py", "--workdir", tmp_path, "--pictures", 0, devices=2)
-    assert "mean face" in report
 
 
 # ---------------------------------------------------------------- the whole matrix
@@ -119,7 +121,7 @@ def test_several_devices_train_as_one(train, alone, tmp_path, devices):
     assert_same_losses(tmp_path, alone)
     photos, run = tmp_path / "photos", ("--checkpoint", tmp_path)
     data = ("--directory", train.command(tmp_path)[train.command(tmp_path).index("--data.directory") + 1])
-    program("-m", "datasets.export", "synthetic/smoke", *data, "--out", photos)
+    program("-m", "datasets.export", "synthetic/few", *data, "--out", photos)
     for command in (
         ("evaluate.py", "--workdir", tmp_path, "--pictures", 1),
         ("reconstruct.py", *run, "--photos", photos, "--aligned", "True", "--out", tmp_path / "out"),
@@ -151,7 +153,7 @@ def together(train, workdir: Path, *flags) -> list[tuple[str, str]]:
 
 @pytest.mark.full
 def test_a_given_parse_net_outlines_and_less_memory(train, alone, tmp_path):
-    """`--parse.checkpoint`, `--antialias` and `--network.remat blocks` on one, two, and two times two devices."""
+    """`--parse.checkpoint`, `--antialias`, `--network.remat blocks` on 1, on 2, and on 2 x 2 devices."""
     flags = ("--parse.checkpoint", alone, "--antialias", "True", "--network.remat", "blocks")
     train(tmp_path / "1", *flags)
     out, _ = train(tmp_path / "2", *flags, devices=2)
