@@ -24,9 +24,10 @@ from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
 from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import Run, load_run
+from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.reconstruction import Face, landmark_pixels, pose_face, render_face
 from render.camera import face_camera
@@ -106,16 +107,16 @@ def scan_of(model: MorphableModel, example: dict) -> Scan | None:
         return scan if len(scan.points) else None
     if not len(vertices := example["vertices"]):
         return None
-    triangles, rows = np.asarray(model.triangles), np.asarray(model.alignment_rows)
+    triangles, rows = np.asarray(model.triangles), list(REGISTRATION)
     seen = seen_vertices(vertices, triangles, example["rotation"], example["translation"])
-    return Scan(vertices[seen] * model.unit_mm, example["landmarks_3d"][rows] * model.unit_mm)
+    return Scan(vertices[seen] * UNIT_MM, example["landmarks_3d"][rows] * UNIT_MM)
 
 
 def compare(trained: Run, face: Face, scan: Scan) -> ScanComparison:
     """The face's surface against the scan, mm."""
     model = trained.model
-    landmarks = np.asarray(model.landmarks_3d)[np.asarray(model.alignment_rows)]
-    vertices = np.asarray(face.vertices) * model.unit_mm
+    landmarks = np.asarray(model.landmarks)[list(REGISTRATION)]
+    vertices = np.asarray(face.vertices) * UNIT_MM
     return compare_with_scan(vertices, np.asarray(model.triangles), landmarks, scan)
 
 

@@ -28,6 +28,7 @@ from PIL import Image
 from dfmvr_jax.coefficients import VIEWS, Coefficients
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.meshes import coefficients_json, write_meshes
@@ -151,7 +152,7 @@ def reconstruct_subject(
         view: photo and report_on_photo(trained.model, trained.camera, coefficients, face, number, photo)
         for number, (view, photo) in enumerate(zip(VIEWS, photos))
     }
-    vertices_mm = np.asarray(face.vertices) * trained.model.unit_mm
+    vertices_mm = np.asarray(face.vertices) * UNIT_MM
     description = coefficients_json(coefficients, trained.camera, trained.model) | {"photos": reports}
     edges = mesh_edges(trained.model.triangles)
     overview = draw_overview(trained, coefficients, rendering, crops, given)

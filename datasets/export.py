@@ -21,6 +21,7 @@ from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float, Int
@@ -61,7 +62,7 @@ def true_mesh(example: dict, face_model: str) -> tuple[Float[np.ndarray, "n 3"],
     if "vertices" not in example:
         return example["scan_points"], example["scan_triangles"]
     model = load_face_model(face_model)
-    return example["vertices"] * model.unit_mm, np.asarray(model.triangles)
+    return example["vertices"] * UNIT_MM, np.asarray(model.triangles)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Split:
     """The examples of one split, by index: dicts of arrays with all that the data set knows of a subject.
 
     photos float32 [views,h,w,3] in [0, 1]; given bool [views], all true; labels int32 [views,h,w], parts
-    0..9; landmarks float32 [views,68,2], pixels; landmarks_3d float32 [101,3], model units, NaN where not
+    0..9; landmarks float32 [views,68,2], pixels; landmarks_3d float32 [points,3], model units, NaN where not
     known; index int32; subject str; damaged int32, how many examples were skipped to come to this one.
     Synthetic ones have vertices float32 [n,3], model space and units, and each of
     `dfmvr_jax.coefficients.Coefficients`; those of photos what `datasets.photo_sets.builder.PhotoSet` lists.
@@ -60,6 +60,7 @@ class Split:
         self._skip_damaged = skip_damaged
         self._reported = set()
         self.path = builder.data_path  # folder of the prepared data set
+        self.points_3d = builder.info.features["landmarks_3d"].shape[0]  # how many 3D landmarks
         self.metadata = dict(builder.info.metadata)  # image_size, face_model, views, labels, landmarks_3d ...
 
     def check_files(self) -> None:
@@ -194,6 +195,11 @@ def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> N
     without = "train with --loss.landmarks-3d 0 (--preset v5)"
     if of_model == "none":
         raise InputError(f"{split.path}: has no 3D landmarks: {without}")
+    if split.points_3d != len(model.landmarks_3d):
+        raise InputError(
+            f"{split.path}: has {split.points_3d} 3D landmarks, the face model {config.face_model} has "
+            f"{len(model.landmarks_3d)}: prepare it for that face model, or {without}"
+        )
     if of_model != "every":
         raise InputError(
             f"{split.path}: its 3D landmarks are of the face model {of_model}, the config wants "
@@ -201,7 +207,7 @@ def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> N
         )
     if not np.array_equal(model.landmarks_3d[: len(model.landmarks)], model.landmarks):
         raise InputError(
-            f"{split.path}: its 3D landmarks are iBUG's, the first 68 of the 101 of the face model "
+            f"{split.path}: its 3D landmarks are iBUG's, the first 68 of the face model "
             f"{config.face_model} are others: {without}"
         )
 

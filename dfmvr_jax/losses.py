@@ -15,6 +15,7 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.geometry import align_similarity
+from dfmvr_jax.landmarks import COUNT, INNER_MOUTH, LEFT_EYE, NOSE, NOSE_BRIDGE, REGISTRATION, RIGHT_EYE
 from dfmvr_jax.reconstruction import Face, Rendering, landmark_pixels
 from render.array_types import Array, Float, Int
 from render.camera import Camera
@@ -22,10 +23,14 @@ from render.camera import Camera
 REFERENCE_SIZE = 224  # pixel distances count in pixels of this image size, whatever the image's own
 HARD_PROBABILITY = 0.7  # of a pixel's label: below it the parse net has yet to learn the pixel
 
-_INNER_MOUTH = range(60, 68)
 EMPHASIZED_LANDMARKS = {
-    "paper": (*range(27, 36), *_INNER_MOUTH),  # nose, inner mouth
-    "released": (*range(28, 31), *range(36, 48), *_INNER_MOUTH),  # nose bridge, eyes, inner mouth
+    "paper": (*NOSE, *INNER_MOUTH),
+    "released": (
+        *NOSE_BRIDGE[1:],
+        *RIGHT_EYE,
+        *LEFT_EYE,
+        *INNER_MOUTH,
+    ),
 }
 
 
@@ -36,7 +41,7 @@ def face_losses(
     coefficients: Coefficients,
     face: Face,
     landmarks: Float[Array, "views 68 2"],
-    landmarks_3d: Float[Array, "101 3"],
+    landmarks_3d: Float[Array, "points 3"],
 ) -> dict[str, Float[Array, ""]]:
     """The terms that need no rendering, of one subject, without their weights.
 
@@ -47,9 +52,7 @@ def face_losses(
     weights = landmark_weights(config.landmark_emphasis)
     return {
         "landmarks_2d": landmark_loss(predicted, landmarks, weights) * _pixel_scale(camera.image_size[0]),
-        "landmarks_3d": aligned_landmark_loss(
-            face.vertices[model.landmarks_3d], landmarks_3d, model.alignment_rows
-        ),
+        "landmarks_3d": aligned_landmark_loss(face.vertices[model.landmarks_3d], landmarks_3d),
         "identity": jnp.sum(coefficients.identity**2),
         "expression": jnp.sum(coefficients.expression**2),
         "albedo": jnp.sum(coefficients.albedo**2),
@@ -163,7 +166,7 @@ def hard_pixel_cross_entropy(
 
 def landmark_weights(emphasis: str) -> Float[Array, "68"]:
     """Section 4.3: 20 on the emphasized points, 1 on the others."""
-    weights = np.ones(68, np.float32)
+    weights = np.ones(COUNT, np.float32)
     weights[list(EMPHASIZED_LANDMARKS[emphasis])] = 20
     return jnp.asarray(weights)
 
@@ -176,16 +179,18 @@ def landmark_loss(
 
 
 def aligned_landmark_loss(
-    predicted: Float[Array, "101 3"], target: Float[Array, "101 3"], alignment_rows: Int[Array, "7"]
+    predicted: Float[Array, "points 3"], target: Float[Array, "points 3"]
 ) -> Float[Array, ""]:
     """Equations 5 and 6: mean distance after aligning the prediction on seven points, in target units.
 
-    Target points that are not known are NaN and do not count; if one of the seven is, the loss is 0.
+    The first 68 points are iBUG's, `landmarks.REGISTRATION` the seven. Target points that are not known are
+    NaN and do not count; if one of the seven is, the loss is 0.
     """
+    seven = jnp.asarray(REGISTRATION)
     known = jnp.isfinite(target).all(axis=-1)
-    known &= known[alignment_rows].all()
+    known &= known[seven].all()
     target = jnp.where(known[:, None], target, 0.0)
-    align = align_similarity(predicted[alignment_rows], target[alignment_rows])
+    align = align_similarity(predicted[seven], target[seven])
     distances = jnp.where(known, safe_norm(align(predicted) - target), 0.0)
     return jnp.sum(distances) / jnp.maximum(jnp.sum(known), 1)
 

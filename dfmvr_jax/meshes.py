@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.coefficients import VIEWS, Coefficients
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
 from render.array_types import Float, Int
 from render.camera import Camera
 
@@ -35,7 +35,7 @@ def write_meshes(
 def coefficients_json(coefficients: Coefficients, camera: Camera, model: MorphableModel) -> dict:
     """One subject's coefficients with all that is needed to rebuild and render the face from them."""
     return {
-        "face_model": {"name": model.name, "unit_mm": model.unit_mm},
+        "face_model": {"name": model.name, "unit_mm": UNIT_MM},
         "camera": {
             "focal_px": float(camera.focal),
             "principal_point_px": [float(value) for value in camera.principal_point],

@@ -14,6 +14,7 @@ from datasets.synthetic.scenes import Scene, photograph, render_scene, sample_su
 from dfmvr_jax.celebamask import FOLDED
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.face_model import PARTS, load_face_model
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.geometry import move
 from render import clip_positions, face_camera, interpolate, rasterize
 
@@ -44,7 +45,7 @@ def render_subjects(number: int) -> list[RenderedSubject]:
         rng = np.random.default_rng([11, k])
         rotation = np.float32([[0, yaw, 0] for yaw in np.radians([-YAW, 0, YAW])])
         scene = render_scene(model, sample_subject(rng, model)._replace(rotation=rotation), SIZE)
-        vertices = np.asarray(scene.vertices, np.float64) * model.unit_mm
+        vertices = np.asarray(scene.vertices, np.float64) * UNIT_MM
         subjects.append(RenderedSubject(scene, photograph(rng, scene), vertices))
     return subjects
 
@@ -98,7 +99,7 @@ def write_bosphorus(root: Path, subjects: list[RenderedSubject], side: int = 160
         coefficients = subject.scene.coefficients
         posed = move(subject.scene.vertices, coefficients.rotation[front], coefficients.translation[front])
         fragments = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
-        points = np.asarray(interpolate(posed, model.triangles, fragments), np.float64) * model.unit_mm
+        points = np.asarray(interpolate(posed, model.triangles, fragments), np.float64) * UNIT_MM
         y, x = (np.mgrid[:side, :side] + 0.5) / side * SIZE + BORDER
         background, seen = -1e9, np.asarray(fragments.mask)
         columns = [*np.moveaxis(points, -1, 0), *(xy / (SIZE + 2 * BORDER) for xy in (x, y))]

@@ -35,6 +35,7 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels
@@ -93,7 +94,7 @@ def photos():
 def test_examples_have_the_promised_shapes(validation, model):
     assert len(validation) == 3
     assert validation.metadata == {
-        "image_size": SIZE, "face_model": "builtin-coarse", "seed": 0, "unit_mm": model.unit_mm, "views": 3,
+        "image_size": SIZE, "face_model": "builtin-coarse", "seed": 0, "unit_mm": UNIT_MM, "views": 3,
         "labels": "exact", "landmarks_3d": "builtin-coarse",
     }  # fmt: skip
     example = validation[1]

@@ -16,11 +16,11 @@ from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.landmarks import WITHOUT_JAW
 from dfmvr_jax.photos import fetch
 from dfmvr_jax.photos.alignment import head_yaw, transform_points, warp
 from dfmvr_jax.photos.detection import find_face, load_detector
 from dfmvr_jax.photos.faces import Face, by_size
-from dfmvr_jax.photos.landmark_files import JAW
 from dfmvr_jax.photos.photo_camera import photo_camera, projection_matrix
 from dfmvr_jax.photos.preparation import (
     PhotoFile,
@@ -68,7 +68,7 @@ def placed(photo, side, centre, angle=0.0, canvas=700):
 
 def error_in_eye_distances(found, true, front):
     """Mean distance, the jaw left out, by the distance of the outer eye corners in the front view."""
-    distances = np.linalg.norm(found - true, axis=1)[JAW:]
+    distances = np.linalg.norm(found - true, axis=1)[WITHOUT_JAW]
     return distances.mean() / np.linalg.norm(front[36] - front[45])
 
 

@@ -29,6 +29,8 @@ from dfmvr_jax.evaluation.report import (
 )
 from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
+from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import to_uint8
 from render.camera import face_camera, project
 
@@ -43,8 +45,8 @@ def face(model):
     """Vertices in mm, triangles, and the seven landmarks' vertices of one made-up subject."""
     weights = np.random.default_rng(3).normal(size=model.identity_basis.shape[-1])
     vertices = np.asarray(model.mean_shape, np.float64) + np.asarray(model.identity_basis) @ weights
-    landmarks = np.asarray(model.landmarks_3d)[np.asarray(model.alignment_rows)]
-    return vertices * model.unit_mm, np.asarray(model.triangles), landmarks
+    landmarks = np.asarray(model.landmarks)[list(REGISTRATION)]
+    return vertices * UNIT_MM, np.asarray(model.triangles), landmarks
 
 
 def moved(points, euler=(0.0, 0.0, 0.0), scale=1.0, shift=(0.0, 0.0, 0.0)):
@@ -227,11 +229,11 @@ def test_error_map_shows_where_the_error_is(face, model):
     assert outside.any() and np.isnan(errors[outside]).all() and np.isfinite(errors[~outside]).all()
 
     camera = face_camera(112)
-    picture = render_error_map(model, camera, vertices / model.unit_mm, errors).astype(int)
+    picture = render_error_map(model, camera, vertices / UNIT_MM, errors).astype(int)
     assert picture.shape[0] == 112 and picture.shape[1] > 112
     red, _, blue = np.moveaxis(picture[:, :112], -1, 0)
     row, column = np.argwhere(red - blue > 60).mean(axis=0) + 0.5
-    expected = np.asarray(project(camera, jnp.asarray(forehead / model.unit_mm)))
+    expected = np.asarray(project(camera, jnp.asarray(forehead / UNIT_MM)))
     np.testing.assert_allclose([column, row], expected, atol=3)
 
 

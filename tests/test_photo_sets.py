@@ -33,10 +33,11 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.geometry import move
+from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
 from dfmvr_jax.photos.alignment import mean_landmarks, transform_points
 from dfmvr_jax.photos.faces import Face
-from dfmvr_jax.photos.landmark_files import JAW, five_points
 from dfmvr_jax.photos.reading import read_photo
 from tests import miniature_sets
 from tests.miniature_sets import BORDER, MODEL, SIZE, YAW
@@ -111,7 +112,7 @@ def assert_landmarks_are_true(example, subject, scale=1.0, border=BORDER):
         )
         true = (np.asarray(subject.scene.landmarks[view], float) + border) * scale
         front = np.asarray(subject.scene.landmarks[1], float) * scale
-        error = np.linalg.norm(found - true, axis=1)[JAW:].mean()
+        error = np.linalg.norm(found - true, axis=1)[WITHOUT_JAW].mean()
         assert error < 0.08 * np.linalg.norm(front[36] - front[45]), view
 
 
@@ -157,14 +158,14 @@ def test_pixel_face(prepared, subjects, model):
     assert all(len(of_one) == 1 for of_one in by_subject.values())
     assert sum(map(len, splits.values())) == 6  # subject k has k + 1 expressions
 
-    shared = slice(JAW, 68)
+    shared = WITHOUT_JAW
     for split, examples in splits.items():
         for index in range(len(examples)):
             example = examples[index]
             subject = subjects[int(example["subject"]) - 100]
             assert_landmarks_are_true(example, subject)
             points = example["landmarks_3d"].astype(float)
-            assert np.isfinite(points[shared]).all() and np.isnan(points[:JAW]).all()
+            assert np.isfinite(points[shared]).all() and np.isnan(points[: WITHOUT_JAW.start]).all()
             assert np.isnan(points[68:]).all()
             true = np.asarray(subject.scene.vertices, float)[np.asarray(model.landmarks)[shared]]
             placed = register_landmarks(points[shared], np.arange(51), true)
@@ -201,7 +202,7 @@ def test_bosphorus(prepared, subjects, model):
         subject = subjects[int(example["subject"].removeprefix("bs"))]
         assert_landmarks_are_true(example, subject)
         front, coefficients = VIEWS.index("front"), subject.scene.coefficients
-        posed = model.unit_mm * np.asarray(
+        posed = UNIT_MM * np.asarray(
             move(subject.scene.vertices, coefficients.rotation[front], coefficients.translation[front])
         )
         points = example["scan_points"].astype(float)
@@ -586,11 +587,11 @@ def test_stored_photos_of_pixel_face_are_turned_and_mirrored(tmp_path):
 
 
 def test_points_in_another_order_are_refused(model):
-    reference = mean_landmarks(model)[JAW:]
-    check_face_like(100 * reference + 7, reference, model.unit_mm)
+    reference = mean_landmarks(model)[WITHOUT_JAW]
+    check_face_like(100 * reference + 7, reference)
     for wrong in (reference[::-1], reference * [-1, 1, 1], np.zeros_like(reference)):
         with pytest.raises(InputError, match="mm on average from where a mean face has them"):
-            check_face_like(wrong, reference, model.unit_mm)
+            check_face_like(wrong, reference)
 
 
 def test_scans_in_other_units_or_frames_are_refused():
@@ -688,7 +689,7 @@ def test_the_106_points_name_each_of_ibugs_once():
     assert len(IBUG_OF_106) == len(set(IBUG_OF_106)) == 51
     # the seven that the released code aligns by are rows 47, 50, 53, 56, 79, 85 of its 101, five rows having
     # been left out before them: corners of eyes and mouth
-    corners = np.array([36, 39, 42, 45, 48, 54]) - JAW
+    corners = np.array([36, 39, 42, 45, 48, 54]) - WITHOUT_JAW.start
     assert (IBUG_OF_106[corners] - 5).tolist() == [47, 50, 53, 56, 79, 85]
 
 

@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos import alignment
 from dfmvr_jax.photos.alignment import (
     align_photo,
@@ -17,7 +18,7 @@ from dfmvr_jax.photos.alignment import (
     transform_points,
     warp,
 )
-from dfmvr_jax.photos.landmark_files import five_points, read_landmarks
+from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import read_photo
 from render.camera import face_camera, project
 

@@ -55,11 +55,9 @@ def toy_face_model(side: int = 21, modes: tuple[int, int, int] = (6, 4, 5)) -> M
         vertex_triangles=jnp.asarray(vertex_triangles),
         landmarks=jnp.asarray(landmarks_3d[:68]),
         landmarks_3d=jnp.asarray(landmarks_3d),
-        alignment_rows=jnp.asarray([36, 39, 42, 45, 33, 48, 54], jnp.int32),
         part_labels=jnp.asarray(part_labels),
         skin_mask=jnp.asarray(part_labels == 1, jnp.float32),
         name="toy",
-        unit_mm=100.0,
     )
 
 

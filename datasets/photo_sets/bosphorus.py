@@ -20,9 +20,8 @@ from datasets.photo_sets.range_images import delaunay_triangles, points_at, read
 from datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.photos.on_photo import OUTER_EYE_CORNERS
+from dfmvr_jax.landmarks import OUTER_EYE_CORNERS, REGISTRATION
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
 
 LEFT_YAWS = (10, 20, 30, 45)
@@ -62,8 +61,8 @@ class Bosphorus(PhotoSet):
         with naming(path):
             if len(landmarks) != 68:
                 raise InputError("needs 68 landmarks of the front photo, whose file has five")
-            right, left = landmarks[OUTER_EYE_CORNERS]
+            right, left = landmarks[list(OUTER_EYE_CORNERS)]
             within = NEAR * float(np.linalg.norm(right - left))
-            pixels = landmarks[list(ALIGNMENT_ROWS)]
+            pixels = landmarks[list(REGISTRATION)]
             on_scan = points_at(image, pixels, front.photo.shape[:2], within)
             return Truth(scan=ScanMesh(image.points, delaunay_triangles(image.points), on_scan))

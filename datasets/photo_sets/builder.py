@@ -22,6 +22,7 @@ from datasets.photo_sets.samples import Sample, Truth, printable
 from datasets.photo_sets.splits import SPLITS, split_samples
 from datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.detection import DetectorName, load_detector
 from dfmvr_jax.photos.preparation import PreparedPhoto
@@ -88,6 +89,7 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def _info(self) -> tfds.core.DatasetInfo:
         config, views = self.builder_config, self.views
+        points = len(load_face_model(config.face_model).landmarks_3d)
         labels = "exact" if self.exact_labels else "parse net" if config.label else "none"
         return tfds.core.DatasetInfo(
             builder=self,
@@ -102,7 +104,7 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
                     "landmarks": floats(views, 68, 2),  # pixels of the crop
                     "yaw": floats(views),  # of the head, radians, from the landmarks
                     "to_photo": floats(views, 2, 3),  # pixel of the crop -> of the photo
-                    "landmarks_3d": floats(101, 3),  # model units, any frame; NaN where not known
+                    "landmarks_3d": floats(points, 3),  # model units, any frame; NaN where not known
                     "scan_points": floats(None, 3),  # mm, any frame; none in train, to save space
                     "scan_triangles": tfds.features.Tensor(shape=(None, 3), dtype=np.int32, encoding="bytes"),
                     "scan_landmarks": floats(7, 3),  # in the frame of the scan's points

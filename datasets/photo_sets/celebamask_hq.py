@@ -20,8 +20,8 @@ from datasets.photo_sets.samples import Sample, Truth
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
+from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
-from dfmvr_jax.photos.landmark_files import five_points
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside
 from dfmvr_jax.photos.reading import read_photo
 from render.array_types import UInt8

@@ -10,11 +10,11 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import check_scan_unit
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
+from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
 from dfmvr_jax.photos.faces import Face
-from dfmvr_jax.photos.landmark_files import five_points
 from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float
@@ -55,9 +55,9 @@ def make_example(
     labels = truth.labels
     if labels is None:
         labels = np.zeros((len(photos), image_size, image_size), np.uint8)
-    landmarks_3d = np.full((101, 3), np.nan)
+    landmarks_3d = np.full((len(model.landmarks_3d), 3), np.nan)
     if truth.landmarks_3d is not None:
-        landmarks_3d = truth.landmarks_3d / model.unit_mm
+        landmarks_3d = truth.landmarks_3d / UNIT_MM
     return {
         "subject": np.array(sample.subject),
         "name": np.array(sample.name),
@@ -103,13 +103,13 @@ def check_scan(scan: ScanMesh) -> None:
         )
 
 
-def check_face_like(points: Float[np.ndarray, "n 3"], reference: Float[np.ndarray, "n 3"], mm: float) -> None:
+def check_face_like(points: Float[np.ndarray, "n 3"], reference: Float[np.ndarray, "n 3"]) -> None:
     """Raise `InputError` unless a similarity brings the points to about where the reference's are.
 
-    `reference` are the same points of a mean face, of which one unit has `mm`. Mirrored points fail.
+    `reference` are the same points of a mean face, model units. Mirrored points fail.
     """
     placed = register_landmarks(points, np.arange(len(points)), reference)
-    distances = mm * np.linalg.norm(placed - reference, axis=1)
+    distances = UNIT_MM * np.linalg.norm(placed - reference, axis=1)
     if not distances.mean() < LARGEST_MISFIT_MM:
         raise InputError(
             f"its 3D points lie {distances.mean():.0f} mm on average from where a mean face has them, less "

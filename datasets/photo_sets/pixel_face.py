@@ -26,10 +26,9 @@ from datasets.photo_sets.examples import check_face_like
 from datasets.photo_sets.mesh_files import read_obj, read_points
 from datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.landmarks import REGISTRATION, WITHOUT_JAW
 from dfmvr_jax.photos.alignment import mean_landmarks
-from dfmvr_jax.photos.landmark_files import JAW
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
 from dfmvr_jax.photos.reading import read_photo
 from render.array_types import Float
@@ -68,13 +67,13 @@ class PixelFace(PhotoSet):
         points = UNIT_MM * read_points(path, 106)
         shared = points[IBUG_OF_106]
         with naming(path):
-            check_face_like(shared, mean_landmarks(model)[JAW:], model.unit_mm)
-        landmarks_3d = np.full((101, 3), np.nan)
-        landmarks_3d[JAW:68] = shared
+            check_face_like(shared, mean_landmarks(model)[WITHOUT_JAW])
+        landmarks_3d = np.full((len(model.landmarks_3d), 3), np.nan)
+        landmarks_3d[WITHOUT_JAW] = shared
         scan = None
         if "scan" in sample.truth and sample.split != "train":
             vertices, triangles = read_obj(sample.truth["scan"])
-            scan = ScanMesh(UNIT_MM * vertices, triangles, landmarks_3d[list(ALIGNMENT_ROWS)])
+            scan = ScanMesh(UNIT_MM * vertices, triangles, landmarks_3d[list(REGISTRATION)])
         return Truth(landmarks_3d=landmarks_3d, scan=scan)
 
 

@@ -64,5 +64,5 @@ class Truth(NamedTuple):
     """What is known of a face besides its photos; None: not known."""
 
     labels: UInt8[np.ndarray, "views size size"] | None = None  # parts 0..9 of the crops
-    landmarks_3d: Float[np.ndarray, "101 3"] | None = None  # mm, any frame; NaN: this point is not known
+    landmarks_3d: Float[np.ndarray, "points 3"] | None = None  # mm, any frame; NaN: this point is not known
     scan: ScanMesh | None = None

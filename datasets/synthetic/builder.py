@@ -11,7 +11,7 @@ import datasets.synthetic
 from datasets.features import floats, images, labels_file, photo_file
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
 
 SPLITS = ("train", "validation", "test")
 
@@ -50,7 +50,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
-
+        points = len(load_face_model(self.builder_config.face_model).landmarks_3d)
         return tfds.core.DatasetInfo(
             builder=self,
             description=datasets.synthetic.__doc__,
@@ -60,7 +60,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
                     "photos": images(size, 3, "jpeg", length=3),
                     "labels": images(size, 1, "png", length=3),  # parts 0..9
                     "landmarks": floats(3, 68, 2),  # pixels
-                    "landmarks_3d": floats(101, 3),  # model space, model units
+                    "landmarks_3d": floats(points, 3),  # model space, model units
                     "vertices": floats(None, 3),  # the same; none in train, to save space
                     "identity": floats(None),
                     "expression": floats(None),
@@ -83,7 +83,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
 
     def _split_generators(self, _) -> dict[str, "Subjects"]:
         model = load_face_model(self.builder_config.face_model)
-        self.info.metadata["unit_mm"] = model.unit_mm
+        self.info.metadata["unit_mm"] = UNIT_MM
         return {split: Subjects(self.builder_config, model, split) for split in SPLITS}
 
     def _generate_examples(self):

@@ -39,7 +39,7 @@ class Scene(NamedTuple):
     coverage: Float[Array, "views size size"]  # share of the pixel that shows the face
     labels: Int[Array, "views size size"]  # parts at the pixel centres
     landmarks: Float[Array, "views 68 2"]  # pixels
-    landmarks_3d: Float[Array, "101 3"]  # model space, model units
+    landmarks_3d: Float[Array, "points 3"]  # model space, model units
 
 
 def sample_subject(rng: np.random.Generator, model: MorphableModel) -> Coefficients:

@@ -11,7 +11,6 @@ import numpy as np
 from scipy.io import loadmat
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.builtin import ALIGNMENT_ROWS
 from dfmvr_jax.face_model.farthest_points import farthest_points
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
@@ -59,11 +58,9 @@ def load_bfm(path: Path) -> MorphableModel:
         vertex_triangles=jnp.asarray(rings),
         landmarks=jnp.asarray(landmarks),
         landmarks_3d=jnp.asarray(farthest_points(mean, landmarks, front, EXTRA_POINTS)),
-        alignment_rows=jnp.asarray(ALIGNMENT_ROWS, jnp.int32),
         part_labels=jnp.ones(vertices, jnp.int32),
         skin_mask=jnp.asarray(arrays["skinmask"].ravel(), jnp.float32),
         name="bfm",
-        unit_mm=100.0,
     )
 
 

@@ -9,7 +9,6 @@ from scipy.sparse import csr_array
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 
 ASSET = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
-ALIGNMENT_ROWS = (36, 39, 42, 45, 33, 48, 54)  # eye corners, nose base, mouth corners of the 68
 
 
 def load_builtin(density: str) -> MorphableModel:
@@ -42,11 +41,9 @@ def load_builtin(density: str) -> MorphableModel:
         vertex_triangles=jnp.asarray(vertex_rings(triangles, len(part_labels))),
         landmarks=jnp.asarray(points[:68]),
         landmarks_3d=jnp.asarray(points),
-        alignment_rows=jnp.asarray(ALIGNMENT_ROWS, jnp.int32),
         part_labels=jnp.asarray(part_labels),
         skin_mask=jnp.asarray(np.isin(part_labels, (1, 6)), jnp.float32),
         name="builtin" if density == "fine" else "builtin-coarse",
-        unit_mm=100.0,
     )
 
 

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.builtin import load_builtin
-from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
+from dfmvr_jax.face_model.morphable_model import PARTS, UNIT_MM, MorphableModel
+from dfmvr_jax.landmarks import COUNT
 
-UNIT_MM = 100.0  # the one model unit that cameras and losses know
+PLAUSIBLE_HEIGHT_MM = (80, 800)  # of faces, heads, busts; tells decimetres from cm and m
 BUILTIN = {"builtin": "fine", "builtin-coarse": "coarse"}
 
 
@@ -48,7 +49,10 @@ def _load_own(name: str) -> MorphableModel:
     function = getattr(module, function_name, None)
     if not callable(function):
         raise InputError(f"face model {name}: {module_name} has no function {function_name!r}")
-    model = function()
+    try:
+        model = function()
+    except Exception as error:  # whatever it may raise
+        raise InputError(f"face model {name}: {function_name} raised {one_line(error)}") from error
     if not isinstance(model, MorphableModel):
         raise InputError(f"face model {name}: returned {type(model).__name__}, expected a MorphableModel")
     problem = _first_problem(model)
@@ -58,9 +62,7 @@ def _load_own(name: str) -> MorphableModel:
 
 
 def _first_problem(model: MorphableModel) -> str:
-    """What is wrong with a model's unit, shapes and numbers, in words; empty if nothing."""
-    if model.unit_mm != UNIT_MM:
-        return f"unit_mm is {model.unit_mm}, expected {UNIT_MM}: cameras and losses want decimetres"
+    """What is wrong with a model's shapes and numbers, in words; empty if nothing."""
     vertices, triangles = len(model.mean_shape), len(model.triangles)
     identity, expression, albedo = model.dimensions
     shapes = {
@@ -71,9 +73,8 @@ def _first_problem(model: MorphableModel) -> str:
         "albedo_basis": (vertices, 3, albedo),
         "triangles": (triangles, 3),
         "vertex_triangles": (vertices, model.vertex_triangles.shape[-1]),
-        "landmarks": (68,),
-        "landmarks_3d": (101,),
-        "alignment_rows": (7,),
+        "landmarks": (COUNT,),
+        "landmarks_3d": (max(COUNT, len(model.landmarks_3d)),),
         "part_labels": (vertices,),
         "skin_mask": (vertices,),
     }
@@ -86,7 +87,6 @@ def _first_problem(model: MorphableModel) -> str:
         "vertex_triangles": triangles + 1,  # the last stands for none
         "landmarks": vertices,
         "landmarks_3d": vertices,
-        "alignment_rows": 101,
         "part_labels": len(PARTS),
     }
     for field, end in one_past_the_last.items():
@@ -98,4 +98,7 @@ def _first_problem(model: MorphableModel) -> str:
     for field in shapes:
         if not jnp.isfinite(getattr(model, field)).all():
             return f"{field} has values that are not finite"
+    height = UNIT_MM * float(jnp.ptp(model.mean_shape[:, 1]))
+    if not PLAUSIBLE_HEIGHT_MM[0] < height < PLAUSIBLE_HEIGHT_MM[1]:
+        return f"mean_shape is {height:.3g} mm high, expected a face or a head: lengths are decimetres"
     return ""

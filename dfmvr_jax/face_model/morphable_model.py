@@ -9,6 +9,7 @@ import numpy as np
 from render.array_types import Array, Float, Int
 from render.precision import full_precision
 
+UNIT_MM = 100.0  # millimetres in a model unit
 PARTS = (
     "background",
     "face skin",
@@ -40,12 +41,10 @@ class MorphableModel:
     triangles: Int[Array, "*batch triangles 3"]  # counter-clockwise seen from outside
     vertex_triangles: Int[Array, "*batch vertices ring"]  # one-ring, padded with the triangle count
     landmarks: Int[Array, "*batch 68"]  # vertices of the 68 iBUG points
-    landmarks_3d: Int[Array, "*batch 101"]  # vertices of the 101 points of the 3D landmark loss
-    alignment_rows: Int[Array, "*batch 7"]  # rows of `landmarks_3d` for registration, see docs/conventions.md
+    landmarks_3d: Int[Array, "*batch points"]  # vertices of the 3D landmark loss, the 68 first
     part_labels: Int[Array, "*batch vertices"]  # 1..9, see PARTS
     skin_mask: Float[Array, "*batch vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
     name: str = dataclasses.field(metadata={"static": True})
-    unit_mm: float = dataclasses.field(metadata={"static": True})  # millimetres per model unit
 
     @property
     def num_vertices(self) -> int:

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.photos.landmark_files import JAW, five_points
+from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
 from render.array_types import Float
 from render.camera import Camera, face_camera
 
@@ -81,7 +81,7 @@ def head_yaw(landmarks: Float[np.ndarray, "n 2"], model: MorphableModel) -> floa
     if len(landmarks) == 5:
         points, reference = landmarks, five_points(reference)
     else:
-        points, reference = landmarks[JAW:], reference[JAW:]
+        points, reference = landmarks[WITHOUT_JAW], reference[WITHOUT_JAW]
     return fit_pose(points, reference, face_camera()).yaw
 
 

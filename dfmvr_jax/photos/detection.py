@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.landmarks import WITHOUT_JAW
 from dfmvr_jax.photos.faces import Face, by_size
-from dfmvr_jax.photos.landmark_files import JAW
 from render.array_types import Float
 
 DetectorName = Literal["mediapipe", "face-alignment", "face-alignment-3d"]
@@ -47,7 +47,7 @@ def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int
         )
     face = faces[number - 1]
     height, width = photo.shape[:2]
-    inner = face.landmarks[JAW:]
+    inner = face.landmarks[WITHOUT_JAW]
     if ((inner < 0) | (inner > (width, height))).any():
         raise InputError(
             "the face is cut off by the photo's border: brows, eyes, nose and mouth must be on it"

@@ -38,7 +38,7 @@ SECOND_VERTEX = {
     27: 6,
 }
 # fmt: on
-OUTER_EYE_CORNERS = [33, 263]  # of the mesh; first the one on the image's left
+MESH_EYE_CORNERS = [33, 263]  # the outer ones, vertices of the mesh; first the one on the image's left
 MARGIN = 1.5  # side of what the mesh network sees, in sides of the face
 LIKELY = 0.5  # probability from which on there is a face
 SURE = 0.86  # of a box; photos that lie on their side or stand on their head stay below
@@ -89,7 +89,7 @@ def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], l
         for _, centre, side, eyes in boxes:
             points, _ = mesh_points(networks[MESH_FILE], photo, centre, side, eyes)
             centre, side = (points.min(axis=0) + points.max(axis=0)) / 2, extent(points)
-            eyes = points[OUTER_EYE_CORNERS]
+            eyes = points[MESH_EYE_CORNERS]
             points, probability = mesh_points(networks[MESH_FILE], photo, centre, side, eyes)
             if probability > LIKELY:
                 faces.append(Face(landmarks_of_mesh(points), probability))

@@ -8,7 +8,6 @@ from dfmvr_jax.errors import InputError, one_line
 from render.array_types import Float
 
 LARGEST_TEXT = 1 << 20  # bytes of a file of points
-JAW = 17  # the first of the 68: on the outline, where detectors guess and faces hide theirs
 
 
 def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
@@ -43,14 +42,6 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
     if not np.isfinite(points).all():
         raise InputError(f"{path}: some coordinates are not finite; expected {wanted}")
     return points
-
-
-def five_points(landmarks: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "5 d"]:
-    """Eye centres, nose tip and mouth corners of 68 landmarks, 2D or 3D; five points stay as they are."""
-    if len(landmarks) == 5:
-        return landmarks
-    eyes = landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0)
-    return np.stack([*eyes, landmarks[30], landmarks[48], landmarks[54]])
 
 
 def numbers(text: str) -> Float[np.ndarray, "n m"]:

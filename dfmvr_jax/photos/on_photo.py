@@ -6,6 +6,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from dfmvr_jax import landmarks
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.geometry import rotation_matrix
@@ -19,7 +20,6 @@ from render.array_types import UInt8
 from render.camera import Camera, project
 
 LARGEST_PICTURE = 1600  # pixels of the longer side; larger photos are shrunk by a whole number
-OUTER_EYE_CORNERS = [36, 45]  # of the 68
 
 
 def draw_on_photo(
@@ -71,17 +71,15 @@ def report_on_photo(
         "crop_pixel_to_photo_pixel": aligned.to_photo.tolist(),
         "focal_px": of_photo.camera.focal,
         "principal_point_px": list(of_photo.camera.principal_point),
-        "vertex_mm_to_photo_pixel": projection_matrix(
-            of_photo, rotation, translation, model.unit_mm
-        ).tolist(),
+        "vertex_mm_to_photo_pixel": projection_matrix(of_photo, rotation, translation).tolist(),
     }
     if photo.yaw is not None:
         report["yaw_degrees"] = math.degrees(photo.yaw)
-    if photo.landmarks is not None and len(photo.landmarks) == 68:
+    if photo.landmarks is not None and len(photo.landmarks) == landmarks.COUNT:
         points = face.posed[view][model.landmarks]
         pixels = transform_points(aligned.to_photo, np.asarray(project(camera, points), np.float64))
         error = np.linalg.norm(pixels - photo.landmarks, axis=1).mean()
-        left, right = np.asarray(points)[OUTER_EYE_CORNERS]
+        left, right = np.asarray(points)[list(landmarks.OUTER_EYE_CORNERS)]
         depth = camera.distance - (left + right)[2] / 2
         eye_distance = of_photo.camera.focal * float(np.linalg.norm(left - right) / depth)
         report["landmark_error_px"] = float(error)

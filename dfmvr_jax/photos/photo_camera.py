@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from render.array_types import Float
 from render.camera import Camera
 
@@ -43,12 +44,11 @@ def projection_matrix(
     view: PhotoCamera,
     rotation: Float[np.ndarray, "3 3"],
     translation: Float[np.ndarray, "3"],
-    unit_mm: float,
 ) -> Float[np.ndarray, "3 4"]:
     """From a vertex of the mesh files, (x, y, z, 1) in mm, to (x, y, 1) * depth, pixels of the photo."""
     camera = view.camera
     (x, y), f, d = camera.principal_point, camera.focal, camera.distance
     seen = np.array([[f, 0, -x, x * d], [0, -f, -y, y * d], [0, 0, -1, d]])
     pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = view.roll @ rotation / unit_mm, view.roll @ translation
+    pose[:3, :3], pose[:3, 3] = view.roll @ rotation / UNIT_MM, view.roll @ translation
     return seen @ pose
