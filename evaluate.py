@@ -15,22 +15,23 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from datasets.pipeline import check_image_size, check_views, load_split
-from dfmvr_jax.coefficients import VIEWS, Coefficients
+from datasets.pipeline import check_photo_size, check_views, load_split
+from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
 from dfmvr_jax.evaluation.scanning import seen_vertices
+from dfmvr_jax.face_camera import face_camera, for_each_view
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_rendering import Face, landmark_pixels, place_face, render_coefficients
 from dfmvr_jax.files import whole_files
-from dfmvr_jax.inference import Run, load_run
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
-from dfmvr_jax.reconstruction import Face, landmark_pixels, pose_face, render_face
-from render.camera import face_camera
+from dfmvr_jax.prediction import Run, load_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,21 +54,21 @@ def main() -> None:
     given = {"name": command.data_name, "directory": command.data_directory}
     data = dataclasses.replace(trained.config.data, **{k: v for k, v in given.items() if v is not None})
     subjects = load_split(data, command.split)
-    check_image_size(subjects, trained.config)
+    check_photo_size(subjects, trained.config)
     check_views(subjects)
     true_model = load_face_model(subjects.metadata["face_model"])
     with whole_files(out):
         pass  # the folder can be written to
-    pose = functools.partial(jax.jit(pose_face), trained.model)
+    place = functools.partial(jax.jit(place_face), trained.model)
 
     results, rows = [], []
     for index in track(range(len(subjects)), "evaluating"):
         example = subjects[index]
         if (scan := scan_of(true_model, example)) is None:
             continue
-        predicted = trained.predict(example["photos"], example["given"])
+        predicted = trained.predict(example["photos"], example["given"]).coefficients
         mean_face = mean_face_like(predicted)
-        faces = pose(predicted), pose(mean_face)
+        faces = place(predicted), place(mean_face)
         comparisons = [compare(trained, face, scan) for face in faces]
         errors = [
             FaceErrors(comparison.errors, pixel_error(trained, face, example))
@@ -75,7 +76,7 @@ def main() -> None:
         ]
         results.append(SubjectResult(example.get("name", example["subject"]), *errors))
         if len(rows) < command.pictures:
-            rows.append(picture_row(trained, example, faces, comparisons))
+            rows.append(picture_row(trained, example, predicted, faces, comparisons))
 
     if not results:
         raise InputError(
@@ -122,15 +123,21 @@ def compare(trained: Run, face: Face, scan: Scan) -> ScanComparison:
 
 def pixel_error(trained: Run, face: Face, example: dict) -> float:
     """Mean distance of the 68 landmarks over the three views, pixels."""
-    pixels = np.asarray(landmark_pixels(trained.model, trained.camera, face.posed))
+    cameras = for_each_view(trained.camera, len(VIEWS))
+    pixels = np.asarray(landmark_pixels(trained.model, cameras, face.posed))
     return float(landmark_error(pixels, example["landmarks"]).mean())
 
 
 def picture_row(
-    trained: Run, example: dict, faces: tuple[Face, ...], comparisons: list[ScanComparison]
+    trained: Run,
+    example: dict,
+    predicted: Coefficients,
+    faces: tuple[Face, ...],
+    comparisons: list[ScanComparison],
 ) -> list[np.ndarray]:
     """Photos, reconstruction laid over them, error maps of the prediction and of the mean face."""
-    rendering = jax.jit(render_face)(trained.model, trained.camera, faces[0])
+    cameras = for_each_view(trained.camera, len(VIEWS))
+    _, rendering = jax.jit(render_coefficients)(trained.model, cameras, predicted)
     photos, images = to_uint8(example["photos"]), to_uint8(np.asarray(rendering.images))
     overlays = [overlay(*views) for views in zip(photos, images, np.asarray(rendering.masks))]
     maps = [

@@ -4,7 +4,7 @@ Example: python reconstruct.py --checkpoint runs/small --photos a.jpg b.jpg c.jp
 
 The photos show the head from the left, the front and the right, in any order; for the side views turn it by
 20 to 50 degrees. The face and its landmarks are found by MediaPipe's networks (fetch them once by
-python -m dfmvr_jax.photos.fetch), unless a file of 68 or 5 points lies beside the photo, of the same name
+python -m dfmvr_jax.commands.fetch), unless a file of 68 or 5 points lies beside the photo, of the same name
 (.pts, .txt, .5pt, .npy). --photos may also be a folder of the photos, or a folder of such folders, one a
 subject. Or say which photo is which by --left, --front and --right: in the left photo the nose points to the
 image's left.
@@ -14,39 +14,16 @@ the mesh on each photo, overlay_left.png and so on.
 """
 
 import dataclasses
-import functools
-import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-from PIL import Image
-
-from dfmvr_jax.coefficients import VIEWS, Coefficients
+from dfmvr_jax import reconstruct
 from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
-from dfmvr_jax.files import whole_files
-from dfmvr_jax.inference import Run, load_run
-from dfmvr_jax.meshes import coefficients_json, write_meshes
-from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
-from dfmvr_jax.photos.on_photo import draw_on_photo, report_on_photo
-from dfmvr_jax.photos.preparation import (
-    PhotoFile,
-    assign_views,
-    find_photo_files,
-    landmarks_beside,
-    prepare_photo,
-)
-from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
-from dfmvr_jax.reconstruction import Rendering, reconstruct
-from render import mesh_edges
-from render.camera import face_camera
-
-TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the rendered views in overview.png
+from dfmvr_jax.photos.detection import DetectorName
+from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files, landmarks_beside
+from dfmvr_jax.prediction import Run, load_run
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +49,10 @@ def main() -> None:
         raise InputError(f"--out {command.out}: is a file; name a folder")
     subjects = list_subjects(command)
     trained = load_run(command.checkpoint, command.face_model)
-    get_detector = None if command.aligned else functools.cache(lambda: load_detector(command.detector))
     failed = 0
     for folder, files in subjects.items():
         try:
-            reconstruct_subject(command, trained, files, get_detector, folder)
+            reconstruct_subject(command, trained, files, folder)
         except InputError as error:
             if len(subjects) == 1:
                 raise
@@ -120,87 +96,25 @@ def check_number(files: list[PhotoFile], where: str | Path) -> None:
         raise InputError(f"{where}: {len(files)} photos of a subject; give all three, or just one")
 
 
-def reconstruct_subject(
-    command: ReconstructCommand,
-    trained: Run,
-    files: list[PhotoFile],
-    get_detector: Callable[[], Detector] | None,
-    out: Path,
-) -> None:
+def reconstruct_subject(command: ReconstructCommand, trained: Run, files: list[PhotoFile], out: Path) -> None:
+    """Reconstruct one person, write the files, and say how well the face fits each photo."""
     check_number(files, out.name)
-    size = trained.config.image_size
-    photos = assign_views(
-        [prepare_photo(file, get_detector, trained.model, size, command.face) for file in files]
-    )
-    given = np.array([photo is not None for photo in photos])
-    if not given.all() and trained.config.data.all_views_probability == 1:
+    if len(files) == 1 and trained.config.data.all_views_probability == 1:
         print(
             f"warning: if {command.checkpoint} was trained with all three photos only (the default), one "
             "gives a poor face; train with --data.all-views-probability 0.667",
             file=sys.stderr,
         )
-    crops = np.stack([p.aligned.crop if p else np.zeros((size, size, 3), np.float32) for p in photos])
-    coefficients = trained.predict(crops, given)
-    if not all(np.isfinite(leaf).all() for leaf in coefficients):
-        raise InputError(
-            f"{command.checkpoint}: its network answers these photos with numbers that are not finite: its "
-            "weights are not those of a finished training"
-        )
-    face, rendering = jax.jit(reconstruct)(trained.model, trained.camera, coefficients)
-
-    reports = {
-        view: photo and report_on_photo(trained.model, trained.camera, coefficients, face, number, photo)
-        for number, (view, photo) in enumerate(zip(VIEWS, photos))
-    }
-    vertices_mm = np.asarray(face.vertices) * UNIT_MM
-    description = coefficients_json(coefficients, trained.camera, trained.model) | {"photos": reports}
-    edges = mesh_edges(trained.model.triangles)
-    overview = draw_overview(trained, coefficients, rendering, crops, given)
-    with whole_files(out) as folder:
-        write_meshes(folder, vertices_mm, np.asarray(trained.model.triangles), np.asarray(face.albedo))
-        (folder / "coefficients.json").write_text(json.dumps(description, indent=2) + "\n")
-        Image.fromarray(overview).save(folder / "overview.png")
-        for number, (view, photo) in enumerate(zip(VIEWS, photos)):
-            if photo:
-                picture = draw_on_photo(trained.model, edges, trained.camera, face, number, photo)
-                Image.fromarray(picture).save(folder / f"overlay_{view}.png")
+    face = reconstruct(files, trained, aligned=command.aligned, detector=command.detector, face=command.face)
+    face.save(out)
     print(f"meshes, coefficients.json, overview.png and overlays: {out}")
-    for view, report in reports.items():
-        if report and "landmark_error_px" in report:
+    for photo in face.cameras:
+        if photo.landmark_error_px is not None:
             print(
-                f"  {view}: {report['file']}, head turned by {report['yaw_degrees']:+.0f} degrees, "
-                f"landmarks off by {report['landmark_error_px']:.1f} px, "
-                f"{100 * report['landmark_error_of_eye_distance']:.1f} % of the eyes' distance"
+                f"  {photo.view}: {photo.file}, head turned by {photo.yaw_degrees:+.0f} degrees, "
+                f"landmarks off by {photo.landmark_error_px:.1f} px, "
+                f"{100 * photo.landmark_error_of_eye_distance:.1f} % of the eyes' distance"
             )
-
-
-def draw_overview(
-    trained: Run, coefficients: Coefficients, rendering: Rendering, crops: np.ndarray, given: np.ndarray
-) -> np.ndarray:
-    """Photos, the reconstruction laid over them, and the face from three sides under even light."""
-    yaw = np.radians(TURNTABLE_YAW).astype(np.float32)
-    turntable = coefficients._replace(
-        light=jnp.zeros_like(coefficients.light).at[:, 2].set(0.3),
-        rotation=jnp.stack([jnp.zeros(3), jnp.asarray(yaw), jnp.zeros(3)], axis=-1),
-        translation=jnp.zeros_like(coefficients.translation),
-    )
-    _, views = jax.jit(reconstruct)(trained.model, face_camera(), turntable)
-    photos, images, masks = (
-        to_uint8(crops),
-        to_uint8(np.asarray(rendering.images)),
-        np.asarray(rendering.masks),
-    )
-    faces, face_masks = to_uint8(np.asarray(views.images)), np.asarray(views.masks)
-    overlays = [overlay(*view) for view in zip(photos, images, masks)]
-    return tile(
-        [
-            [enlarge(photo if there else np.full_like(photo, 255)) for photo, there in zip(photos, given)],
-            [enlarge(drawn if there else np.full_like(drawn, 255)) for drawn, there in zip(overlays, given)],
-            [overlay(np.full_like(image, 255), image, mask) for image, mask in zip(faces, face_masks)],
-        ],
-        ("photos", "overlay", "face"),
-        VIEWS,
-    )
 
 
 if __name__ == "__main__":

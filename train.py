@@ -14,33 +14,32 @@ import jax
 from datasets.pipeline import (
     Relabelled,
     Split,
-    check_image_size,
     check_labels,
     check_landmarks_3d,
+    check_photo_size,
     check_views,
     iterate,
     load_split,
     training_batches,
     validation_batches,
 )
-from dfmvr_jax.command_line import parse_train_command, run
+from dfmvr_jax.command_line import run
+from dfmvr_jax.commands.train_command import parse_train_command
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import Config, check_config
+from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
-from dfmvr_jax.inference import (
-    NETWORK_FOLDER,
-    PARSE_FOLDER,
-    initial_variables,
-    parse_labels,
-)
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.parsing import parse_labels
 from dfmvr_jax.training import loop
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.logs import import_wandb
-from dfmvr_jax.training.loop import Task, Watching, average
+from dfmvr_jax.training.loop import Monitoring, Task, average
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.processes import join_processes, share, writer_does, writer_first
@@ -60,7 +59,7 @@ from dfmvr_jax.training.update import (
     rendered_subjects,
 )
 from dfmvr_jax.training.workdir import check_workdir, open_workdir
-from render import NvdiffrastMissing, choose_rasterizer, clip_positions, face_camera, nvdiffrast_bridge
+from render import NvdiffrastMissing, choose_rasterizer, clip_positions, nvdiffrast_bridge
 
 
 def main() -> None:
@@ -85,16 +84,19 @@ def main() -> None:
         keep_given_networks(given, config, workdir)
         parse_variables, resnet18 = given.parse_net, given.resnet18
         del given  # its network is the first checkpoint now
-        fit = partial(
-            loop.fit, config=config, workdir=workdir, watching=Watching(command.profile, command.wandb)
+        train = partial(
+            loop.train_network,
+            config=config,
+            workdir=workdir,
+            monitoring=Monitoring(command.profile, command.wandb),
         )
 
         if parse_variables is None:
-            parse_variables = train_parse_net(config, fit, training, validation, model, resnet18)
+            parse_variables = train_parse_net(config, train, training, validation, model, resnet18)
         if config.epochs == 0:
             print(f"done; next: python train.py --parse.checkpoint {workdir} ...")
             return
-        train_reconstruction(config, fit, training, validation, model, parse_variables)
+        train_reconstruction(config, train, training, validation, model, parse_variables)
     if training.metadata["landmarks_3d"] == "none":  # nor has it scans
         print(f"done; next: python reconstruct.py --checkpoint {workdir} --photos ...")
     else:
@@ -106,7 +108,7 @@ def main() -> None:
 
 def train_parse_net(
     config: Config,
-    fit: Callable[[Task, TrainState], TrainState],
+    train: Callable[[Task, TrainState], TrainState],
     training: Split,
     validation: Split,
     model: MorphableModel,
@@ -140,7 +142,7 @@ def train_parse_net(
     variables = initial_variables(PARSE_FOLDER, config, model)
     if resnet18:
         variables = with_resnet18(variables, resnet18)
-    best = fit(task, initial_state(variables))
+    best = train(task, initial_state(variables))
     of_best = scores(replicate(best))
     parts = ", ".join(f"{part} {of_best[f'iou {part}']:.2f}" for part in PARTS)
     print(f"parse net: mean IoU {of_best['mean_iou']:.3f} on the validation subjects ({parts})")
@@ -152,7 +154,7 @@ def train_parse_net(
 
 def train_reconstruction(
     config: Config,
-    fit: Callable[[Task, TrainState], TrainState],
+    train: Callable[[Task, TrainState], TrainState],
     training: Split,
     validation: Split,
     model: MorphableModel,
@@ -199,7 +201,7 @@ def train_reconstruction(
         total_steps=total_steps,
         images_per_batch=3 * config.batch_size,
     )
-    fit(task, initial_state(initial_variables(NETWORK_FOLDER, config, model)))
+    train(task, initial_state(initial_variables(NETWORK_FOLDER, config, model)))
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:
@@ -235,7 +237,7 @@ def check_rasterizer(config: Config) -> None:
 
 def check_data(config: Config, training: Split, model: MorphableModel, trains_parse_net: bool) -> None:
     """Raise `InputError` unless the photos fit the networks, the landmarks the face, the batches the data."""
-    check_image_size(training, config)
+    check_photo_size(training, config)
     if trains_parse_net:
         check_labels(training)
         steps_of(config.parse.epochs, training, config.parse.batch_size)

@@ -18,11 +18,11 @@ import numpy as np
 
 from benchmarks.arguments import make_parser, positive
 from benchmarks.render import bumpy_meshes, time_all
+from dfmvr_jax.face_camera import face_camera
 from render import (
     NvdiffrastMissing,
     antialias_by_pixel,
     clip_positions,
-    face_camera,
     interpolate,
     nvdiffrast_bridge,
     opposite_vertices,

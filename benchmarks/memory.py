@@ -17,8 +17,8 @@ from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
 from dfmvr_jax.presets import load_preset
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
 from dfmvr_jax.training.state import initial_state
 from dfmvr_jax.training.update import freeze
 

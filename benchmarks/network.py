@@ -23,17 +23,11 @@ from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import (
-    NETWORK_FOLDER,
-    PARSE_FOLDER,
-    initial_variables,
-    network_inputs,
-    parse_labels,
-    parse_logits,
-)
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.parsing import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.meter import peak_memory
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
 from dfmvr_jax.training.update import freeze, make_reconstruction_update

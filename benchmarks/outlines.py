@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.arguments import make_parser
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import face_albedo, vertex_normals
 from dfmvr_jax.geometry import rotation_matrix
@@ -24,7 +25,6 @@ from render import (
     antialias,
     antialias_by_pixel,
     clip_positions,
-    face_camera,
     interpolate,
     mesh_edges,
     opposite_vertices,

@@ -20,14 +20,14 @@ except ImportError:
     sys.exit("error: this needs torch: pip install 'dfmvr_jax[torch]'")
 
 from benchmarks.arguments import make_parser
-from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax.command_line import run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet
 from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.initialization import variable_shapes
-from dfmvr_jax.torch_files import read_tensors, write_tensors
-from dfmvr_jax.torch_names import BISENET, DF_MVR, from_torch, split_parse_net
+from dfmvr_jax.torch_weights.files import read_tensors, write_tensors
+from dfmvr_jax.torch_weights.names import BISENET, DF_MVR, from_torch, split_parse_net
+from dfmvr_jax.torch_weights.twin import ReleasedNet
 
 DIMENSIONS = (80, 64, 80)
 SUBJECTS = 2

@@ -23,7 +23,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.arguments import make_parser, positive
-from render import Camera, clip_positions, face_camera, map_images, mesh_edges, rasterize, render_mesh
+from dfmvr_jax.face_camera import face_camera
+from render import Camera, clip_positions, map_images, mesh_edges, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
 CPP_ZBUFFER = r"""

@@ -268,7 +268,7 @@ class JaxContender:
 
         from dfmvr_jax.networks.df_mvr import DFMVR
         from dfmvr_jax.networks.initialization import init_variables
-        from dfmvr_jax.torch_names import DF_MVR, to_torch, with_unused
+        from dfmvr_jax.torch_weights.names import DF_MVR, to_torch, with_unused
 
         self._jax, self._size = jax, size
         self._network = functools.partial(DFMVR, DIMENSIONS, width=width, remat=remat)
@@ -389,7 +389,7 @@ class TorchContender:
         import torch
         from torch import nn
 
-        from benchmarks.torch_twin import CoefficientNet, TriUNet
+        from dfmvr_jax.torch_weights.twin import CoefficientNet, TriUNet
 
         class Twin(nn.Module):
             def __init__(self):

@@ -24,10 +24,16 @@ BUILDERS = {"synthetic": SYNTHETIC} | PHOTO_SETS
 DEFAULT_VARIANT = "full"
 
 # TFDS decodes with Pillow where there is no OpenCV, and warns of it; and it warns of variants of our own
-TOLD_ANYWAY = ("OpenCV is not installed", "Using custom data configuration")
-logging.getLogger("absl").addFilter(
-    lambda record: not any(text in record.getMessage() for text in TOLD_ANYWAY)
-)
+NEEDLESS_WARNINGS = ("OpenCV is not installed", "Using custom data configuration")
+
+
+def without_needless_warnings() -> None:
+    """Let TFDS in this process say nothing of what is as it should be."""
+    logging.getLogger("absl").addFilter(_is_of_use)  # the same filter is added once only
+
+
+def _is_of_use(record: logging.LogRecord) -> bool:
+    return not any(text in record.getMessage() for text in NEEDLESS_WARNINGS)
 
 
 def builder_class(name: str) -> type[tfds.core.GeneratorBasedBuilder]:
@@ -68,6 +74,7 @@ def write_data_set(
         Path(directory).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{directory}: no folder ({error.strerror}); set another data directory") from error
+    without_needless_warnings()
     tfds.disable_progress_bar()  # the builders show one of their own
     with (
         contextlib.redirect_stdout(io.StringIO()),  # TFDS says the same in more words

@@ -16,19 +16,18 @@ import tyro
 from PIL import Image
 
 from datasets.pipeline import load_split
-from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
+from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float, Int
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportCommand:
+class ExportSubjectCommand:
     name: Annotated[str, tyro.conf.Positional]  # data set and variant, e.g. synthetic/small
     out: Path  # folder to write
     directory: Path = Path(DataConfig.directory)  # of data sets
@@ -37,7 +36,7 @@ class ExportCommand:
 
 
 def main() -> None:
-    command = parse_command(ExportCommand, __doc__)
+    command = parse_command(ExportSubjectCommand, __doc__)
     split = load_split(DataConfig(name=command.name, directory=str(command.directory)), command.split)
     if not 0 <= command.index < len(split):
         raise InputError(

@@ -22,10 +22,11 @@ from datasets.builders import (
     data_set_folder,
     known_names,
     with_variant,
+    without_needless_warnings,
     write_data_set,
 )
-from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.config import Config, DataConfig
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.workers import end_with_the_parent
@@ -140,6 +141,7 @@ def load_split(config: DataConfig, split: str) -> Split:
     Raises:
       InputError: no such data set or split, or its folder is damaged or holds something else.
     """
+    without_needless_warnings()
     folder = data_set_folder(config.name, config.directory)
     if not folder.exists():
         prepare_synthetic(config)
@@ -177,7 +179,7 @@ def prepare_synthetic(config: DataConfig) -> None:
     write_data_set(builder_class(config.name), variants[variant], config.directory)
 
 
-def check_image_size(split: Split, config: Config) -> None:
+def check_photo_size(split: Split, config: Config) -> None:
     """Raise `InputError` unless the photos are of the size that the config's networks work at."""
     size = split.metadata["image_size"]
     if size != config.image_size:
@@ -279,7 +281,7 @@ def iterate(dataset: grain.MapDataset, start_step: int = 0, workers: int = 0) ->
             flags.FLAGS.mark_as_parsed()  # grain's workers read absl flags
         elements = elements.mp_prefetch(
             grain.MultiprocessingOptions(num_workers=workers, per_worker_buffer_size=2),
-            worker_init_fn=_leave_interrupts_to_the_parent,
+            worker_init_fn=_begin_worker,
         )
     iterator = iter(elements)
     try:
@@ -305,13 +307,14 @@ def _stop_signals_blocked() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave_interrupts_to_the_parent(*_) -> None:
+def _begin_worker(*_) -> None:
     """A signal to a group of processes reaches workers too; the process they belong to decides what it means.
 
     They end with it, however it ends.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+    without_needless_warnings()
     end_with_the_parent()
 
 

@@ -37,8 +37,8 @@ from dfmvr_jax.config import DataConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
-from dfmvr_jax.inference import load_parse_net
 from dfmvr_jax.photos.detection import DetectorName
+from dfmvr_jax.prediction import load_parse_net
 
 STAGING_FOLDER = "unfinished"
 LARGEST_CROP = 1024  # pixels a side

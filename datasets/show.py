@@ -15,9 +15,9 @@ import numpy as np
 import tyro
 
 from datasets.pipeline import load_split
-from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig, LossConfig
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import write_picture
 from dfmvr_jax.losses import photo_weights

@@ -1,1 +1,11 @@
 """DF-MVR in JAX/Flax: an accurate textured 3D face from three photos (left, front, right)."""
+
+__all__ = ["Reconstruction", "reconstruct"]
+
+
+def __getattr__(name: str):
+    if name in __all__:  # imported only when asked for: it needs all the rest
+        from dfmvr_jax import reconstruction
+
+        return getattr(reconstruction, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dfmvr_jax.face_model.morphable_model import PARTS
+from dfmvr_jax.conventions import PARTS
 from render.array_types import Array, Float
 
 # class -> part; left and right by name: no source says whether theirs are the subject's, as ours are

@@ -4,8 +4,6 @@ from typing import NamedTuple
 
 from render.array_types import Array, Float
 
-VIEWS = ("left", "front", "right")  # the order of every view axis in this project
-
 
 class Coefficients(NamedTuple):
     """3DMM, light and pose coefficients of one subject (or of a batch, with leading axes).

@@ -7,8 +7,8 @@ import typing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from dfmvr_jax.conventions import FACE_DISTANCE
 from dfmvr_jax.errors import InputError
-from render.camera import FACE_DISTANCE
 
 Settings = TypeVar("Settings")
 
@@ -60,9 +60,9 @@ class LossConfig:
     mask_start: float = 0.0  # share of the training after which the mask loss counts
     landmarks_2d: float = 0.02  # projected landmarks against the given ones, per pixel, equation 4
     landmarks_3d: float = 1.0  # 101 aligned 3D points, equations 5, 6; 0 for data of another face model
-    identity: float = 3e-4  # squared coefficients, equation 8
-    expression: float = 2.4e-4  # squared coefficients, equation 8 (0.8 of identity)
-    albedo: float = 5.1e-6  # squared coefficients, equation 8 (0.017 of identity)
+    identity_prior: float = 3e-4  # squared coefficients, equation 8
+    expression_prior: float = 2.4e-4  # squared coefficients, equation 8 (0.8 of identity)
+    albedo_prior: float = 5.1e-6  # squared coefficients, equation 8 (0.017 of identity)
     white_light: float = 10.0  # light of equal strength in the three colour channels (not in the paper)
     flat_albedo: float = 5.0  # little variance of the albedo over plain skin (not in the paper)
     # weight of a pixel in the photo loss: on facial features, other face, background
@@ -116,6 +116,9 @@ class Config:
     # an update whose loss or gradient is not finite is skipped; so many in a row end the run
     skipped_updates: int = 10
 
+
+# what runs call them that were begun before 2026-11-28
+RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "albedo")}
 
 # what numbers may be
 AT_LEAST = {
@@ -208,7 +211,7 @@ def read_config(path: Path) -> Config:
     if path.parent.is_file():
         raise InputError(
             f"{path.parent} is a file, expected a folder that train.py wrote; a PyTorch file becomes one by "
-            "python -m dfmvr_jax.import_torch"
+            "python -m dfmvr_jax.commands.import_torch"
         )
     try:
         return config_from_json(json.loads(path.read_text()))
@@ -225,6 +228,8 @@ def read_config(path: Path) -> Config:
 
 def config_from_json(value: Any) -> Config:
     """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError` or `TypeError`."""
+    if isinstance(value, dict) and isinstance(loss := value.get("loss"), dict):
+        value = value | {"loss": {RENAMED_LOSSES.get(name, name): weight for name, weight in loss.items()}}
     return _from_json(Config, value)
 
 

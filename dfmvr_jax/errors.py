@@ -1,4 +1,6 @@
-"""What a user can mend."""
+"""How a program ends before it is done: by what a user can mend, or because it was told to."""
+
+import signal
 
 
 class InputError(ValueError):
@@ -6,6 +8,14 @@ class InputError(ValueError):
 
     Its text is one line: which file, what was found, what was expected, how to mend it.
     """
+
+
+class Stopped(Exception):
+    """The run was asked to stop by a signal, and has. `code` is the exit code: 130 for SIGINT, else 0."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.code = 130 if number == signal.SIGINT else 0
 
 
 def one_line(error: Exception) -> str:

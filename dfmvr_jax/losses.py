@@ -6,6 +6,7 @@ differ: docs/method.md, section 4.
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,9 @@ import numpy as np
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_rendering import Face, Rendering, landmark_pixels
 from dfmvr_jax.geometry import align_similarity
 from dfmvr_jax.landmarks import COUNT, INNER_MOUTH, LEFT_EYE, NOSE, NOSE_BRIDGE, REGISTRATION, RIGHT_EYE
-from dfmvr_jax.reconstruction import Face, Rendering, landmark_pixels
 from render.array_types import Array, Float, Int
 from render.camera import Camera
 
@@ -34,28 +35,36 @@ EMPHASIZED_LANDMARKS = {
 }
 
 
+class Observation(NamedTuple):
+    """What is known of one subject (or of a batch, with leading axes)."""
+
+    landmarks: Float[Array, "*batch views 68 2"]  # pixels
+    landmark_weights: Float[Array, "*batch views 68"]  # 0: the point is not known
+    landmarks_3d: Float[Array, "*batch points 3"]  # model units, in any frame; NaN: not known
+    photos: Float[Array, "*batch views height width 3"] | None = None  # None: they do not count
+    labels: Int[Array, "*batch views height width"] | None = None  # parts in the photos, where these are
+
+
 def face_losses(
     config: LossConfig,
     model: MorphableModel,
-    camera: Camera,
+    cameras: Camera,
     coefficients: Coefficients,
     face: Face,
-    landmarks: Float[Array, "views 68 2"],
-    landmarks_3d: Float[Array, "points 3"],
+    observed: Observation,
 ) -> dict[str, Float[Array, ""]]:
-    """The terms that need no rendering, of one subject, without their weights.
+    """Compute the terms that need no rendering, of one subject, without their weights.
 
-    `face` is that of `coefficients`, `landmarks` are pixels, `landmarks_3d` any similarity of model space in
-    model units, NaN where a point is not known.
+    `face` is that of `coefficients`, `cameras` have a leading axis of views.
     """
-    predicted = landmark_pixels(model, camera, face.posed)
-    weights = landmark_weights(config.landmark_emphasis)
+    predicted = landmark_pixels(model, cameras, face.posed)
+    distance = landmark_loss(predicted, observed.landmarks, observed.landmark_weights)
     return {
-        "landmarks_2d": landmark_loss(predicted, landmarks, weights) * _pixel_scale(camera.image_size[0]),
-        "landmarks_3d": aligned_landmark_loss(face.vertices[model.landmarks_3d], landmarks_3d),
-        "identity": jnp.sum(coefficients.identity**2),
-        "expression": jnp.sum(coefficients.expression**2),
-        "albedo": jnp.sum(coefficients.albedo**2),
+        "landmarks_2d": distance * _pixel_scale(cameras.image_size[0]),
+        "landmarks_3d": aligned_landmark_loss(face.vertices[model.landmarks_3d], observed.landmarks_3d),
+        "identity_prior": jnp.sum(coefficients.identity**2),
+        "expression_prior": jnp.sum(coefficients.expression**2),
+        "albedo_prior": jnp.sum(coefficients.albedo**2),
         "white_light": white_light_loss(coefficients.light),
         "flat_albedo": flat_albedo_loss(face.albedo, model.skin_mask),
     }
@@ -64,19 +73,18 @@ def face_losses(
 def image_losses(
     config: LossConfig,
     rendering: Rendering,
-    photos: Float[Array, "views height width 3"],
-    photo_labels: Int[Array, "views height width"],
-    render_logits: Float[Array, "views height width parts"],
+    observed: Observation,
+    render_logits: Float[Array, "views height width parts"] | None,
 ) -> dict[str, Float[Array, ""]]:
-    """The terms that compare renderings with photos, of one subject, without their weights.
+    """Compute the terms that compare renderings with photos, of one subject, without their weights.
 
-    `render_logits` is the parse net's answer to the rendered images, `photo_labels` its labels of the photos.
+    `render_logits` is the parse net's answer to the rendered images; without it there is no mask loss.
     """
-    weights = photo_weights(config, photo_labels)
-    return {
-        "photo": photo_loss(rendering.images, photos, rendering.coverage, weights),
-        "mask": cross_entropy(render_logits, photo_labels),
-    }
+    weights = photo_weights(config, observed.labels)
+    terms = {"photo": photo_loss(rendering.images, observed.photos, rendering.coverage, weights)}
+    if render_logits is not None:
+        terms["mask"] = cross_entropy(render_logits, observed.labels)
+    return terms
 
 
 def photo_weights(
@@ -91,15 +99,18 @@ def _pixel_scale(image_size: int) -> float:
 
 
 def counted(config: LossConfig, terms: dict[str, Float[Array, ""]]) -> dict[str, Float[Array, ""]]:
-    """The terms whose weight is not 0. The others may be NaN; compiled, what led to them is left out."""
-    return {name: term for name, term in terms.items() if getattr(config, name)}
+    """Leave out the terms whose weight is 0: they may be NaN; compiled, what led to them is left out too.
+
+    What has no weight is only reported, and stays.
+    """
+    return {name: term for name, term in terms.items() if getattr(config, name, True)}
 
 
 def weighted_sum(
     config: LossConfig, terms: dict[str, Float[Array, ""]], progress: float | Float[Array, ""]
 ) -> Float[Array, ""]:
     """The loss that is minimised; `progress` is the share of the training done, for `mask_start`."""
-    weights = {name: getattr(config, name) for name in terms}
+    weights = {name: getattr(config, name) for name in terms if hasattr(config, name)}
     if "mask" in weights:
         weights["mask"] *= progress >= config.mask_start
     return sum(weight * terms[name] for name, weight in weights.items())
@@ -172,9 +183,15 @@ def landmark_weights(emphasis: str) -> Float[Array, "68"]:
 
 
 def landmark_loss(
-    predicted: Float[Array, "views 68 2"], target: Float[Array, "views 68 2"], weights: Float[Array, "68"]
+    predicted: Float[Array, "views 68 2"],
+    target: Float[Array, "views 68 2"],
+    weights: Float[Array, "views 68"],
 ) -> Float[Array, ""]:
-    """Equation 4: weighted distance, mean over points and views, in pixels of the image."""
+    """Equation 4: weighted distance, mean over points and views, in pixels of the image.
+
+    A point of weight 0 counts nothing, wherever it is said to be; NaN too.
+    """
+    target = jnp.where(weights[..., None] > 0, target, 0.0)
     return jnp.mean(weights * safe_norm(predicted - target))
 
 
@@ -195,9 +212,9 @@ def aligned_landmark_loss(
     return jnp.sum(distances) / jnp.maximum(jnp.sum(known), 1)
 
 
-def white_light_loss(light: Float[Array, "3 9"]) -> Float[Array, ""]:
+def white_light_loss(light: Float[Array, "*views 3 9"]) -> Float[Array, ""]:
     """Mean squared deviation of the colour channels' light from their mean (docs/method.md, section 4)."""
-    return jnp.mean((light - light.mean(axis=0)) ** 2)
+    return jnp.mean((light - light.mean(axis=-2, keepdims=True)) ** 2)
 
 
 def flat_albedo_loss(

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dfmvr_jax.coefficients import VIEWS, Coefficients
-from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
+from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.conventions import UNIT_MM, VIEWS
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from render.array_types import Float, Int
 from render.camera import Camera
 

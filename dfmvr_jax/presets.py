@@ -2,15 +2,14 @@
 
 python train.py --preset v3 --workdir runs/v3               # a variant at full size
 python train.py --preset small+v3 --workdir runs/small-v3   # the same on two CPU cores in minutes
-python -m dfmvr_jax.presets                                 # list them all
-python -m dfmvr_jax.presets small+v3                        # what this one comes to
+python -m dfmvr_jax.commands.presets                                 # list them all
+python -m dfmvr_jax.commands.presets small+v3                        # what this one comes to
 """
 
 import dataclasses
-import sys
 from typing import Any, NamedTuple
 
-from dfmvr_jax.config import Config, changed, differing_fields, flat_fields
+from dfmvr_jax.config import Config, changed
 from dfmvr_jax.errors import InputError
 
 
@@ -46,7 +45,7 @@ SMALL = {
     "loss.mask": 0.3,
     "loss.landmarks_2d": 0.05,
     "loss.landmarks_3d": 200.0,
-    "loss.albedo": 1e-4,
+    "loss.albedo_prior": 1e-4,
     "loss.flat_albedo": 1.0,
     "data.name": "synthetic/small",
     "data.color_jitter": 0.2,
@@ -132,19 +131,3 @@ def load_preset(names: str) -> Config:
                     )
         config = changed(config, changes)
     return config
-
-
-def main() -> None:
-    """List the presets named on the command line, joined or not, or all: what differs from the defaults."""
-    for names in sys.argv[1:] or PRESETS:
-        values = flat_fields(load_preset(names))
-        print(f"{names:18} {PRESETS[names].summary if names in PRESETS else ''}")
-        differing = differing_fields(values, flat_fields(Config()))
-        for line in [f"{name}: {values[name]!r}" for name in differing] or ["(the defaults)"]:
-            print(f"{'':18}   {line}")
-
-
-if __name__ == "__main__":
-    from dfmvr_jax.command_line import run
-
-    run(main)

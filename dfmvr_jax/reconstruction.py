@@ -1,85 +1,182 @@
-"""From coefficients to faces: shape, albedo, pose, light, rendered photos (docs/method.md, section 1)."""
+"""Photos of a person in, a face out: the Python API.
 
-from typing import NamedTuple
+from dfmvr_jax import reconstruct
+
+face = reconstruct(["a.jpg", "b.jpg", "c.jpg"], checkpoint="runs/x")
+face.save("out")
+"""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import jax
+import numpy as np
+from PIL import Image
 
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape, vertex_normals
-from dfmvr_jax.geometry import move, rotation_matrix
-from render import MeshEdges, RasterizerName, map_images, render_mesh
-from render.array_types import Array, Bool, Float
-from render.camera import Camera, project
-from render.precision import full_precision
-from render.shade import shade
+from dfmvr_jax.conventions import UNIT_MM, VIEWS
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import for_each_view
+from dfmvr_jax.face_rendering import Face, Rendering, light_face, place_face, render_face
+from dfmvr_jax.files import whole_files
+from dfmvr_jax.meshes import coefficients_json, write_meshes
+from dfmvr_jax.overview import draw_overview
+from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
+from dfmvr_jax.photos.on_photo import FaceInPhoto, draw_on_photo, find_in_photo
+from dfmvr_jax.photos.preparation import (
+    PhotoFile,
+    PreparedPhoto,
+    assign_views,
+    landmarks_beside,
+    prepare_photo,
+)
+from dfmvr_jax.prediction import Run, load_run
+from render import mesh_edges
+from render.array_types import Bool, Float, Int
 
 
-class Face(NamedTuple):
-    """One subject's face, posed and lit for each view. Conventions: docs/conventions.md."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class Reconstruction:
+    """One person's face and the photos it comes from. Axes and units: docs/conventions.md."""
 
-    vertices: Float[Array, "vertices 3"]  # model space, model units
-    albedo: Float[Array, "vertices 3"]  # colour under white light, not clipped
-    posed: Float[Array, "views vertices 3"]  # in front of the camera, model units
-    colors: Float[Array, "views vertices 3"]  # albedo under the subject's light, not clipped
+    run: Run  # whose network saw the photos
+    photos: tuple[PreparedPhoto | None, ...]  # by view: left, front, right; None where none was given
+    crops: Float[np.ndarray, "views h w 3"]  # what the network saw of them, black where there is none
+    labels: Int[np.ndarray, "views h w"]  # parts in the crops, as the parse net sees them
+    coefficients: Coefficients  # of the face model, with a pose for each view
+    face: Face  # shape, albedo, poses; model units
+    colors: Float[np.ndarray, "views vertices 3"]  # of the lit face
+    rendering: Rendering  # of the face over the crops
+    cameras: tuple[FaceInPhoto, ...]  # one for each given photo: where the face is in it
+
+    @property
+    def vertices_mm(self) -> Float[np.ndarray, "vertices 3"]:
+        """The mesh in model space, mm: +x to the subject's left, +y up, +z out of the face."""
+        return UNIT_MM * np.asarray(self.face.vertices)
+
+    @property
+    def triangles(self) -> Int[np.ndarray, "triangles 3"]:
+        """Vertices of each triangle, counter-clockwise seen from outside."""
+        return np.asarray(self.run.model.triangles)
+
+    @property
+    def landmarks_mm(self) -> Float[np.ndarray, "68 3"]:
+        """iBUG's 68 landmarks on the mesh, model space, mm."""
+        return self.vertices_mm[np.asarray(self.run.model.landmarks)]
+
+    @property
+    def given(self) -> Bool[np.ndarray, "views"]:
+        """Which views there are photos of."""
+        return np.array([photo is not None for photo in self.photos])
+
+    def save(self, folder: Path | str) -> None:
+        """Write meshes, coefficients.json and pictures into a folder; files that are there are replaced.
+
+        mesh.ply, .glb, .obj, overview.png, overlay_left.png and so on (docs/photos.md): all of them or none.
+        Raises `InputError` where the folder cannot be written to.
+        """
+        model, camera = self.run.model, self.run.camera
+        cameras = {camera.view: camera.as_json() for camera in self.cameras}
+        description = coefficients_json(self.coefficients, camera, model) | {
+            "photos": {view: cameras.get(view) for view in VIEWS}
+        }
+        overview = draw_overview(model, self.coefficients, self.crops, self.given, self.rendering)
+        edges = mesh_edges(model.triangles)
+        with whole_files(Path(folder)) as unfinished:
+            write_meshes(unfinished, self.vertices_mm, self.triangles, np.asarray(self.face.albedo))
+            (unfinished / "coefficients.json").write_text(json.dumps(description, indent=2) + "\n")
+            Image.fromarray(overview).save(unfinished / "overview.png")
+            for view, photo, posed, colors in zip(VIEWS, self.photos, self.face.posed, self.colors):
+                if photo:
+                    picture = draw_on_photo(model, edges, camera, posed, colors, photo)
+                    Image.fromarray(picture).save(unfinished / f"overlay_{view}.png")
 
 
-class Rendering(NamedTuple):
-    """What the cameras see of a face."""
+def reconstruct(
+    photos: Sequence[Path | str | PhotoFile],
+    checkpoint: Path | str | Run,
+    *,
+    face_model: str | None = None,
+    aligned: bool = False,
+    detector: DetectorName = "mediapipe",
+    face: int = 1,
+) -> Reconstruction:
+    """Reconstruct one person's face from three photos, or from one.
 
-    images: Float[Array, "*batch views height width 3"]  # black where the face is not
-    masks: Bool[Array, "*batch views height width"]  # where the face is
-    coverage: Float[Array, "*batch views height width"]  # the same as numbers; between 0 and 1 at outlines
-    overflow: Bool[Array, "*batch views"]  # more outlines than are smoothed (`render.antialias`)
+    Args:
+      photos: the head from the left, the front and the right, in any order. A file of landmarks beside a
+        photo, of its name, is used (docs/photos.md); a `PhotoFile` says which view it is.
+      checkpoint: folder that train.py wrote, or what `load_run` made of it, to reconstruct many people by.
+      face_model: where the run's face model is; None: where it was in the training.
+      aligned: the photos are aligned square crops, like those of the training data.
+      detector: what finds faces and landmarks.
+      face: which face, where a photo shows several: 1 is the largest.
 
-
-@full_precision
-def pose_face(model: MorphableModel, coefficients: Coefficients) -> Face:
-    """Build one subject's face, pose and light it for every view.
-
-    Each view is lit with its own normals (the released code lights all with the right view's).
+    Raises:
+      InputError: the run or a photo cannot be used; says which, why, and how to mend it.
     """
-    vertices = face_shape(model, coefficients.identity, coefficients.expression)
-    albedo = face_albedo(model, coefficients.albedo)
-    normals = vertex_normals(vertices, model)
-
-    def pose_view(rotation: Float[Array, "3"], translation: Float[Array, "3"]):
-        colors = shade(albedo, normals @ rotation_matrix(rotation).T, coefficients.light)
-        return move(vertices, rotation, translation), colors
-
-    posed, colors = jax.vmap(pose_view)(coefficients.rotation, coefficients.translation)
-    return Face(vertices, albedo, posed, colors)
+    run = checkpoint if isinstance(checkpoint, Run) else load_run(Path(checkpoint), face_model)
+    files = [
+        photo if isinstance(photo, PhotoFile) else PhotoFile(Path(photo), landmarks_beside(Path(photo)))
+        for photo in photos
+    ]
+    get_detector = None if aligned else functools.partial(_detector, detector)
+    return reconstruct_from(run, prepare_views(run, files, get_detector, face))
 
 
-def render_face(
-    model: MorphableModel,
-    camera: Camera,
-    face: Face,
-    edges: MeshEdges | None = None,
-    rasterizer: RasterizerName = "jax",
-) -> Rendering:
-    """Render a posed face, or a batch of them, in every view, one picture after the other on a CPU.
+def prepare_views(
+    run: Run, files: Sequence[PhotoFile], get_detector: Callable[[], Detector] | None, face: int
+) -> list[PreparedPhoto | None]:
+    """Read one person's photos, find the face in each, and tell which view each is.
 
-    With the mesh's `edges` outlines are smooth (`render.antialias`).
+    Raises `InputError` as `reconstruct` does.
     """
-
-    def render_view(posed: Float[Array, "vertices 3"], colors: Float[Array, "vertices 3"]):
-        rendered = render_mesh(camera, posed, colors, model.triangles, edges, rasterizer)
-        return rendered.image, rendered.fragments.mask, rendered.coverage, rendered.overflow
-
-    batch = face.posed.shape[:-2]
-    flat = (leaf.reshape(-1, *leaf.shape[-2:]) for leaf in (face.posed, face.colors))
-    pictures = map_images(render_view)(*flat)
-    return Rendering(*(leaf.reshape(*batch, *leaf.shape[1:]) for leaf in pictures))
+    size = run.config.image_size
+    return assign_views([prepare_photo(file, get_detector, run.model, size, face) for file in files])
 
 
-def reconstruct(model: MorphableModel, camera: Camera, coefficients: Coefficients) -> tuple[Face, Rendering]:
-    """Build, pose, light and render one subject's face in every view."""
-    face = pose_face(model, coefficients)
-    return face, render_face(model, camera, face)
+def reconstruct_from(run: Run, photos: Sequence[PreparedPhoto | None]) -> Reconstruction:
+    """Reconstruct a face from prepared photos, one for each view or None.
+
+    Raises `InputError` where the network's answer is not finite.
+    """
+    size = run.config.image_size
+    crops = np.stack([p.aligned.crop if p else np.zeros((size, size, 3), np.float32) for p in photos])
+    predicted = run.predict(crops, np.array([photo is not None for photo in photos]))
+    coefficients = predicted.coefficients
+    if not all(np.isfinite(leaf).all() for leaf in coefficients):
+        raise InputError(
+            f"{run.workdir}: its network answers these photos with numbers that are not finite: its weights "
+            "are not those of a finished training"
+        )
+    face, colors, rendering = _place_and_render(run, coefficients)
+    cameras = [
+        find_in_photo(run.model, run.camera, coefficients, face, view, photo)
+        for view, photo in enumerate(photos)
+        if photo
+    ]
+    labels = np.asarray(predicted.labels)
+    return Reconstruction(
+        run, tuple(photos), crops, labels, coefficients, face, colors, rendering, tuple(cameras)
+    )
 
 
-def landmark_pixels(
-    model: MorphableModel, camera: Camera, posed: Float[Array, "views vertices 3"]
-) -> Float[Array, "views 68 2"]:
-    """Pixel positions of the 68 landmarks in every view."""
-    return project(camera, posed[:, model.landmarks])
+def _place_and_render(run: Run, coefficients: Coefficients) -> tuple[Face, np.ndarray, Rendering]:
+    cameras = for_each_view(run.camera, len(VIEWS))
+
+    @jax.jit
+    def place_and_render(model, cameras, coefficients):
+        face = place_face(model, coefficients)
+        colors = light_face(model, face, coefficients)
+        return face, colors, render_face(model, cameras, face, colors)
+
+    face, colors, rendering = place_and_render(run.model, cameras, coefficients)
+    return face, np.asarray(colors), rendering
+
+
+@functools.cache
+def _detector(name: DetectorName) -> Detector:
+    return load_detector(name)

@@ -12,7 +12,7 @@ motion of outlines. Guide: docs/rendering.md. Axes, pixel centres, clip space an
 from render.antialias import antialias
 from render.antialias_by_pixel import antialias_by_pixel
 from render.batching import map_images
-from render.camera import Camera, clip_positions, face_camera, perspective_camera, project
+from render.camera import Camera, clip_positions, perspective_camera, project
 from render.interpolate import interpolate
 from render.mesh_edges import MeshEdges, mesh_edges, opposite_vertices
 from render.nvdiffrast_bridge import NvdiffrastMissing
@@ -31,7 +31,6 @@ __all__ = [
     "antialias_by_pixel",
     "choose_rasterizer",
     "clip_positions",
-    "face_camera",
     "interpolate",
     "map_images",
     "mesh_edges",

@@ -23,19 +23,6 @@ class Camera:
     far: float = dataclasses.field(default=50.0, metadata={"static": True})
 
 
-FACE_DISTANCE = 10.0  # of the camera from a face of BFM's units (dm) that is to fill the image
-
-
-def face_camera(image_size: int = 224, distance: float = FACE_DISTANCE) -> Camera:
-    """The camera of BFM-based face work: 1015 px focal length for a 224 px image (12.59 degrees)."""
-    return Camera(
-        focal=1015.0 * image_size / 224,
-        principal_point=(image_size / 2, image_size / 2),
-        distance=distance,
-        image_size=(image_size, image_size),
-    )
-
-
 def perspective_camera(
     image_size: tuple[int, int],
     field_of_view: Number,
@@ -44,8 +31,8 @@ def perspective_camera(
 ) -> Camera:
     """A camera on the +z axis by its vertical field of view, degrees, for an image of (height, width) pixels.
 
-    The principal point (x, y), pixels, is the image's centre if not given. `face_camera(224)` is
-    `perspective_camera((224, 224), 12.594, 10.0)`. Raises `ValueError` where the image size is no pair.
+    The principal point (x, y), pixels, is the image's centre if not given. Raises `ValueError` where the
+    image size is no pair.
     """
     check_image_size(image_size)
     height, width = image_size
@@ -60,8 +47,9 @@ def perspective_camera(
 def project(camera: Camera, points: Float[Array, "*n 3"]) -> Float[Array, "*n 2"]:
     """Pixel positions (x, y) of points in front of the camera.
 
-    The origin of space falls on the principal point: with `face_camera(224)`, (0, 0, 0) projects to
-    (112, 112), and (0.1, 0, 0) to (112 + 1015 * 0.1 / 10, 112) = (122.15, 112).
+    The origin of space falls on the principal point: at a focal length of 1015 px, a distance of 10 and a
+    principal point of (112, 112), (0, 0, 0) projects to (112, 112), and (0.1, 0, 0) to
+    (112 + 1015 * 0.1 / 10, 112) = (122.15, 112).
     """
     if points.shape[-1] != 3:
         raise ValueError(f"points has shape {points.shape}, not [..., 3]")

@@ -51,18 +51,19 @@ def shared_dir() -> Path:
 @pytest.fixture(scope="session")
 def face_mesh() -> Path:
     """Folder of the networks that find faces, fetched if they are not there yet."""
+    from dfmvr_jax.commands.fetch import download, take_out
     from dfmvr_jax.errors import InputError
-    from dfmvr_jax.photos import fetch
+    from dfmvr_jax.photos.face_mesh_files import cache_folder, face_mesh_folder
 
     try:
-        return fetch.face_mesh_folder()
+        return face_mesh_folder()
     except InputError:
         try:
             with tempfile.TemporaryDirectory() as temporary:
-                fetch.take_out(fetch.download(Path(temporary)), fetch.cache_folder())
+                take_out(download(Path(temporary)), cache_folder())
         except InputError as error:
             pytest.skip(f"needs the networks that find faces: {error}")
-    return fetch.face_mesh_folder()
+    return face_mesh_folder()
 
 
 @pytest.fixture(scope="session")

@@ -12,11 +12,11 @@ from scipy.spatial.transform import Rotation
 from datasets.photo_sets.pixel_face import IBUG_OF_106
 from datasets.synthetic.scenes import Scene, photograph, render_scene, sample_subject
 from dfmvr_jax.celebamask import FOLDED
-from dfmvr_jax.coefficients import VIEWS
-from dfmvr_jax.face_model import PARTS, load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
+from dfmvr_jax.conventions import PARTS, UNIT_MM, VIEWS
+from dfmvr_jax.face_camera import face_camera
+from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import move
-from render import clip_positions, face_camera, interpolate, rasterize
+from render import clip_positions, interpolate, rasterize
 
 MODEL = "builtin-coarse"
 SIZE = 224  # of the crops that the photos show

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.parity import reproducible_weights
-from dfmvr_jax.torch_names import split_parse_net
+from dfmvr_jax.torch_weights.names import split_parse_net
 
 
 def released_weights(shared_dir: Path, seed: int) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from dfmvr_jax.config import Config, changed, read_config
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.inference import (
+from dfmvr_jax.training.network_folders import (
     NETWORK_FOLDER,
     PARSE_FOLDER,
     best_variables,

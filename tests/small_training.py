@@ -12,13 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, changed
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
+from dfmvr_jax.face_camera import face_cameras
+from dfmvr_jax.face_rendering import landmark_pixels, render_coefficients
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
 from dfmvr_jax.training.update import Frozen, freeze, make_reconstruction_update
-from render.camera import face_camera
 from tests.toy_face import random_coefficients, toy_face_model
 
 CONFIG = Config(
@@ -59,16 +59,16 @@ def small_training(config: Config = CONFIG) -> SmallTraining:
 
 
 def make_batch(model, seed: int, batch_size: int) -> dict:
-    camera = face_camera(CONFIG.image_size)
+    cameras = face_cameras(3, CONFIG.image_size)
     subjects = [random_coefficients(model, seed * 100 + i) for i in range(batch_size)]
-    faces, renderings = jax.vmap(reconstruct, (None, None, 0))(
-        model, camera, jax.tree.map(lambda *x: jnp.stack(x), *subjects)
+    faces, renderings = jax.vmap(render_coefficients, (None, None, 0))(
+        model, cameras, jax.tree.map(lambda *x: jnp.stack(x), *subjects)
     )
     batch = {
         "photos": jnp.clip(renderings.images, 0, 1),
         "given": jnp.ones((batch_size, 3), bool),
         "labels": renderings.masks.astype(jnp.int32),
-        "landmarks": jax.vmap(landmark_pixels, (None, None, 0))(model, camera, faces.posed),
+        "landmarks": jax.vmap(landmark_pixels, (None, None, 0))(model, cameras, faces.posed),
         "landmarks_3d": faces.vertices[:, model.landmarks_3d],
     }
     return jax.tree.map(np.asarray, batch)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import rotation_matrix
 from render import (
     antialias,
     antialias_by_pixel,
     clip_positions,
-    face_camera,
     interpolate,
     mesh_edges,
     opposite_vertices,

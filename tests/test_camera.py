@@ -2,7 +2,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render import clip_positions, face_camera, project
+from dfmvr_jax.face_camera import face_camera
+from render import clip_positions, project
 
 
 def test_golden_pixels():

@@ -14,14 +14,14 @@ from PIL import Image
 import evaluate
 import reconstruct
 import train
-from benchmarks.torch_twin import BiSeNet
 from datasets import prepare
 from datasets.export import main as export_main
 from datasets.pipeline import load_split
-from dfmvr_jax import export_torch, import_torch
-from dfmvr_jax.command_line import parse_train_command
+from dfmvr_jax.commands import export_torch, import_torch
+from dfmvr_jax.commands.train_command import parse_train_command
 from dfmvr_jax.config import DataConfig
-from dfmvr_jax.inference import load_parse_net, load_run
+from dfmvr_jax.prediction import load_parse_net, load_run
+from dfmvr_jax.torch_weights.twin import BiSeNet
 from tests import miniature_sets
 from tests.few_subjects import prepare_few
 from tests.run_program import run_program
@@ -226,7 +226,7 @@ def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(trained, m
     assert json.loads(metrics)["predicted"]["rmse_mm"]["mean"] > 0
     old, new = (load_run(folder) for folder in (tmp_path / "imported", tmp_path / "run"))
     photos, given = np.full((3, 32, 32, 3), 0.5, np.float32), np.ones(3, bool)
-    before, after = (run.predict(photos, given) for run in (old, new))
+    before, after = (run.predict(photos, given).coefficients for run in (old, new))
     change = np.abs(after.rotation - before.rotation).max()
     assert 0 < change < 0.1  # two steps at a rate of 1e-5 from where it started
 

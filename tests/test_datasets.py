@@ -21,8 +21,8 @@ from datasets.pipeline import (
     DamagedExample,
     Relabelled,
     Split,
-    check_image_size,
     check_landmarks_3d,
+    check_photo_size,
     iterate,
     load_split,
     training_batches,
@@ -33,13 +33,13 @@ from datasets.synthetic import backgrounds, scenes
 from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, DataConfig, LossConfig
+from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_shape, load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels
-from render.camera import face_camera
 from render.shade import shade
 
 VERSION = Synthetic.VERSION
@@ -315,11 +315,11 @@ def test_data_of_another_size_or_face_is_refused(config, model):
     split = load_split(config, "train")
     fitting = Config(image_size=SIZE, face_model="builtin-coarse")
     without_3d = LossConfig(landmarks_3d=0.0)
-    check_image_size(split, fitting)
+    check_photo_size(split, fitting)
     check_landmarks_3d(split, fitting, model)
     check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d), model)
     with pytest.raises(InputError, match=f"{split.path}.*--image-size {SIZE}"):
-        check_image_size(split, dataclasses.replace(fitting, image_size=32))
+        check_photo_size(split, dataclasses.replace(fitting, image_size=32))
     with pytest.raises(InputError, match=f"{split.path}.*--face-model builtin-coarse.*--loss.landmarks-3d 0"):
         check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin"), model)
 

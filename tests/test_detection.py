@@ -13,14 +13,16 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
-from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.commands import fetch
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.landmarks import WITHOUT_JAW
-from dfmvr_jax.photos import fetch
+from dfmvr_jax.photos import face_mesh_files
 from dfmvr_jax.photos.alignment import head_yaw, transform_points, warp
 from dfmvr_jax.photos.detection import find_face, load_detector
-from dfmvr_jax.photos.faces import Face, by_size
+from dfmvr_jax.photos.faces import FoundFace, by_size
 from dfmvr_jax.photos.photo_camera import photo_camera, projection_matrix
 from dfmvr_jax.photos.preparation import (
     PhotoFile,
@@ -28,7 +30,7 @@ from dfmvr_jax.photos.preparation import (
     find_photo_files,
     prepare_photo,
 )
-from render.camera import face_camera, project
+from render.camera import project
 from tests.run_program import run_program
 
 SUBJECTS = 4
@@ -129,7 +131,7 @@ def test_a_face_beyond_the_border():
     outside = np.random.default_rng(0).uniform(10, 90, (68, 2))
     outside[40] = (-3, 50)
     with pytest.raises(InputError, match="cut off by the photo's border"):
-        find_face(np.zeros((100, 100, 3), np.float32), lambda _: [Face(outside, 1.0)])
+        find_face(np.zeros((100, 100, 3), np.float32), lambda _: [FoundFace(outside, 1.0)])
 
 
 def test_views_are_recognised(detector, scenes, model, tmp_path):
@@ -203,7 +205,7 @@ def test_the_camera_of_the_photo_sees_what_the_crop_does(angle):
         np.array([0.1, 0.2, 0.3]),
     )
     vertices_mm = 100 * (points - translation) @ rotation
-    matrix = projection_matrix(of_photo, rotation, translation, 100.0)
+    matrix = projection_matrix(of_photo, rotation, translation)
     pixels = np.column_stack([vertices_mm, np.ones(20)]) @ matrix.T
     np.testing.assert_allclose(pixels[:, :2] / pixels[:, 2:], expected, atol=2e-3)
 
@@ -213,12 +215,13 @@ def test_the_camera_of_the_photo_sees_what_the_crop_does(angle):
 
 @pytest.fixture
 def empty_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(fetch, "cache_folder", lambda: tmp_path / "cache")
+    for module in (fetch, face_mesh_files):
+        monkeypatch.setattr(module, "cache_folder", lambda: tmp_path / "cache")
     return tmp_path / "cache"
 
 
 def test_networks_are_fetched_once_and_checked(face_mesh, empty_cache, tmp_path, monkeypatch, capsys):
-    with pytest.raises(InputError, match="fetch them once.*dfmvr_jax.photos.fetch"):
+    with pytest.raises(InputError, match="fetch them once.*dfmvr_jax.commands.fetch"):
         load_detector("mediapipe")
     wheel = tmp_path / "mediapipe.whl"
     with zipfile.ZipFile(wheel, "w") as archive:

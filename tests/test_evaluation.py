@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from scipy.spatial.transform import Rotation
 
+from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.error_map import NOT_MEASURED, error_colors, errors_at_vertices, render_error_map
@@ -28,11 +29,11 @@ from dfmvr_jax.evaluation.report import (
     write_report,
 )
 from dfmvr_jax.evaluation.scanning import seen_vertices
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import to_uint8
-from render.camera import face_camera, project
+from render.camera import project
 
 
 @pytest.fixture(scope="module")

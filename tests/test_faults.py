@@ -20,11 +20,11 @@ import pytest
 from dfmvr_jax.config import changed, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.lock import locked
-from dfmvr_jax.training.loop import Watching, fit
+from dfmvr_jax.training.loop import Monitoring, train_network
 from dfmvr_jax.training.meter import Meter
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
 from dfmvr_jax.training.profile import RECORDED, SKIPPED
 from dfmvr_jax.training.state import initial_state, unreplicate
@@ -87,7 +87,7 @@ def uninterrupted(tmp_path_factory) -> dict[int, str]:
     """Loss of each step, exactly."""
     losses, workdir = {}, tmp_path_factory.mktemp("uninterrupted")
     task = tiny_task(STEPS, tell=lambda k, loss, _: losses.update({k: loss.hex()}))
-    fit(task, tiny_state(), CONFIG, workdir)
+    train_network(task, tiny_state(), CONFIG, workdir)
     return losses
 
 
@@ -306,7 +306,7 @@ def test_a_batch_that_is_not_finite_changes_nothing(tmp_path, capsys):
                 batches=lambda start: (b for k, b in enumerate(batches(start)) if k != 3),  # noqa: B023
                 total_steps=6,
             )
-        fit(task, tiny_state(), CONFIG, tmp_path / name)
+        train_network(task, tiny_state(), CONFIG, tmp_path / name)
         like = jax.eval_shape(tiny_state)
         states[name] = Checkpoints(tmp_path / name / "tiny").restore_latest(like)
         if name == "bad":
@@ -330,7 +330,7 @@ def test_too_many_in_a_row_end_the_run(tmp_path):
     with pytest.raises(
         InputError, match="step 9: the loss is nan.* these were 3 in a row: .*--learning-rate"
     ):
-        fit(tiny_task(STEPS, (2, 3, 7, 8, 9, 10)), tiny_state(), CONFIG, tmp_path)
+        train_network(tiny_task(STEPS, (2, 3, 7, 8, 9, 10)), tiny_state(), CONFIG, tmp_path)
     assert complete_checkpoints(tmp_path) == [5]
 
 
@@ -345,7 +345,7 @@ def test_a_picture_that_fails_is_a_warning_and_comes_after_the_checkpoint(tmp_pa
 
     config = changed(CONFIG, {"picture_every": EVERY})
     task = dataclasses.replace(tiny_task(3 * EVERY), draw=draw)
-    fit(task, tiny_state(), config, tmp_path)
+    train_network(task, tiny_state(), config, tmp_path)
     assert saved_before == [EVERY, 2 * EVERY, 3 * EVERY]
     error = capsys.readouterr().err
     assert error.count("no picture (MemoryError: no room for a picture)") == 3
@@ -354,7 +354,7 @@ def test_a_picture_that_fails_is_a_warning_and_comes_after_the_checkpoint(tmp_pa
 
 def test_the_same_seed_gives_the_same_losses(tmp_path, uninterrupted):
     again = {}
-    fit(
+    train_network(
         tiny_task(STEPS, tell=lambda k, loss, _: again.update({k: loss.hex()})),
         tiny_state(),
         CONFIG,
@@ -381,9 +381,9 @@ def test_a_profile_of_a_run_that_is_stopped_is_kept(tmp_path):
 
 
 def test_a_profile_of_few_steps_says_of_how_many(tmp_path, capsys):
-    fit(tiny_task(3), tiny_state(), CONFIG, tmp_path / "none", Watching(profile=True))
+    train_network(tiny_task(3), tiny_state(), CONFIG, tmp_path / "none", Monitoring(profile=True))
     assert "no profile" in capsys.readouterr().out
-    fit(tiny_task(5), tiny_state(), CONFIG, tmp_path / "two", Watching(profile=True))
+    train_network(tiny_task(5), tiny_state(), CONFIG, tmp_path / "two", Monitoring(profile=True))
     assert "profile of 2 step(s)" in capsys.readouterr().out
 
 

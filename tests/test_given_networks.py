@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.torch_twin import ResNet18
 from dfmvr_jax.config import changed
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
+from dfmvr_jax.torch_weights.twin import ResNet18
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
 from dfmvr_jax.training.state import initial_state, variables_of
 from dfmvr_jax.training.workdir import open_workdir
 from tests.small_run import SMALL, small_run, variables_in

@@ -12,20 +12,17 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.torch_twin import ReleasedNet
-from dfmvr_jax import export_stablehlo, export_torch, import_torch
+from dfmvr_jax.commands import export_stablehlo, export_torch, import_torch
 from dfmvr_jax.config import changed, read_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
-from dfmvr_jax.inference import (
-    NETWORK_FOLDER,
-    PARSE_FOLDER,
-    load_run,
-)
 from dfmvr_jax.networks.from_config import make_networks
-from dfmvr_jax.torch_description import read_description
-from dfmvr_jax.torch_files import read_tensors
-from dfmvr_jax.torch_names import DF_MVR, from_torch
+from dfmvr_jax.prediction import load_run
+from dfmvr_jax.torch_weights.description import read_description
+from dfmvr_jax.torch_weights.files import read_tensors
+from dfmvr_jax.torch_weights.names import DF_MVR, from_torch
+from dfmvr_jax.torch_weights.twin import ReleasedNet
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER
 from dfmvr_jax.training.workdir import open_workdir
 from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
 from tests.run_program import run_program
@@ -176,7 +173,7 @@ def test_the_stablehlo_file_computes_what_the_run_does(monkeypatch, capsys, tmp_
     subprocess.run([sys.executable, "-c", CALL_WITHOUT_OUR_CODE], cwd=tmp_path, check=True)
     ours = np.load(tmp_path / "out.npz")
     trained = load_run(run)
-    wanted = trained.predict(photos, given)
+    wanted = trained.predict(photos, given).coefficients
     for name, value in wanted._asdict().items():
         np.testing.assert_allclose(ours[name], value, rtol=1e-5, atol=1e-6)
     vertices = face_shape(trained.model, wanted.identity, wanted.expression)

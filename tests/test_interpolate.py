@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from render import clip_positions, face_camera, interpolate, project, rasterize, render_mesh
+from dfmvr_jax.face_camera import face_camera
+from render import clip_positions, interpolate, project, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.naive_zbuffer import naive_rasterize
 

@@ -9,15 +9,16 @@ from scipy.ndimage import grey_dilation
 
 from dfmvr_jax import losses
 from dfmvr_jax.config import LossConfig
+from dfmvr_jax.face_camera import face_cameras
+from dfmvr_jax.face_rendering import landmark_pixels, light_face, place_face, render_coefficients, render_face
 from dfmvr_jax.geometry import align_similarity, rotation_matrix
 from dfmvr_jax.landmarks import REGISTRATION
-from dfmvr_jax.reconstruction import landmark_pixels, pose_face, reconstruct, render_face
+from dfmvr_jax.objective import objective
 from render import mesh_edges
-from render.camera import face_camera
 from tests.finite_differences import directional_derivatives
 from tests.toy_face import random_coefficients
 
-CAMERA = face_camera(32)
+CAMERAS = face_cameras(3, 32)
 
 
 class SmallParser(nn.Module):
@@ -39,23 +40,23 @@ def parser():
 @pytest.fixture(scope="module")
 def target(toy_model):
     coefficients = random_coefficients(toy_model, seed=1)
-    face, rendering = jax.jit(reconstruct)(toy_model, CAMERA, coefficients)
-    return {
-        "photos": rendering.images,
-        "photo_labels": jnp.asarray(np.random.default_rng(0).integers(0, 10, (3, 32, 32)), jnp.int32),
-        "landmarks": landmark_pixels(toy_model, CAMERA, face.posed),
-        "landmarks_3d": 1.1 * face.vertices[toy_model.landmarks_3d] + 0.2,
-    }
+    face, rendering = jax.jit(render_coefficients)(toy_model, CAMERAS, coefficients)
+    return losses.Observation(
+        landmarks=landmark_pixels(toy_model, CAMERAS, face.posed),
+        landmark_weights=jnp.tile(losses.landmark_weights("paper"), (3, 1)),
+        landmarks_3d=1.1 * face.vertices[toy_model.landmarks_3d] + 0.2,
+        photos=rendering.images,
+        labels=jnp.asarray(np.random.default_rng(0).integers(0, 10, (3, 32, 32)), jnp.int32),
+    )
 
 
 def all_terms(model, parser, target, coefficients):
     net, variables = parser
-    face = pose_face(model, coefficients)
-    rendering = render_face(model, CAMERA, face)
-    logits = net.apply(variables, rendering.images, False)
-    return losses.face_losses(
-        LossConfig(), model, CAMERA, coefficients, face, target["landmarks"], target["landmarks_3d"]
-    ) | losses.image_losses(LossConfig(), rendering, target["photos"], target["photo_labels"], logits)
+
+    def parse(images):
+        return net.apply(variables, images, False)
+
+    return objective(LossConfig(), model, CAMERAS, coefficients, target, parse)[1]
 
 
 SHAPE, POSE = {"identity", "expression"}, {"rotation", "translation"}
@@ -64,9 +65,9 @@ REACHES = {  # loss term: the coefficients it moves
     "mask": SHAPE | POSE | {"albedo", "light"},
     "landmarks_2d": SHAPE | POSE,
     "landmarks_3d": SHAPE,
-    "identity": {"identity"},
-    "expression": {"expression"},
-    "albedo": {"albedo"},
+    "identity_prior": {"identity"},
+    "expression_prior": {"expression"},
+    "albedo_prior": {"albedo"},
     "white_light": {"light"},
     "flat_albedo": {"albedo"},
 }
@@ -130,7 +131,9 @@ def test_the_photo_loss_knows_that_the_outline_moves(toy_model):
 
     def loss(shift, size, edges):
         moved = coefficients._replace(translation=coefficients.translation.at[:, 0].add(shift))
-        rendering = render_face(toy_model, face_camera(size), pose_face(toy_model, moved), edges)
+        face = place_face(toy_model, moved)
+        colors = light_face(toy_model, face, moved)
+        rendering = render_face(toy_model, face_cameras(3, size), face, colors, edges)
         photos = jax.image.resize(base, (3, size, size, 3), "cubic")
         return losses.photo_loss(rendering.images, photos, rendering.coverage, jnp.ones((3, size, size)))
 
@@ -163,7 +166,9 @@ def test_landmark_loss_by_hand():
     assert sorted(np.flatnonzero(released == 20)) == [28, 29, 30, *range(36, 48), *range(60, 68)]
     target = jnp.zeros((3, 68, 2))
     off_by_5 = target.at[:, 30].set(jnp.array([3.0, 4.0]))
-    assert float(losses.landmark_loss(off_by_5, target, weights)) == pytest.approx(20 * 5 / 68)
+    assert float(losses.landmark_loss(off_by_5, target, jnp.tile(weights, (3, 1)))) == pytest.approx(
+        20 * 5 / 68
+    )
 
 
 def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
@@ -171,12 +176,10 @@ def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
     point = random_coefficients(toy_model, seed=2)
 
     def term(size):
-        camera = face_camera(size)
-        truth, face = (pose_face(toy_model, c) for c in (random_coefficients(toy_model, seed=1), point))
-        pixels = landmark_pixels(toy_model, camera, truth.posed)
-        terms = losses.face_losses(
-            LossConfig(), toy_model, camera, point, face, pixels, target["landmarks_3d"]
-        )
+        cameras = face_cameras(3, size)
+        truth, face = (place_face(toy_model, c) for c in (random_coefficients(toy_model, seed=1), point))
+        seen = target._replace(landmarks=landmark_pixels(toy_model, cameras, truth.posed))
+        terms = losses.face_losses(LossConfig(), toy_model, cameras, point, face, seen)
         return terms["landmarks_2d"]
 
     assert float(term(32)) == pytest.approx(float(term(64)), rel=1e-4)

@@ -7,10 +7,11 @@ import pytest
 import trimesh
 
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import face_shape
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.meshes import coefficients_json, write_meshes
-from render.camera import face_camera, project
+from render.camera import project
 
 
 @pytest.fixture

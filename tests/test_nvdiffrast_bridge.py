@@ -13,13 +13,13 @@ import pytest
 import train
 from benchmarks import gpu_render
 from dfmvr_jax.config import changed
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.training.state import replicate, shard, unreplicate
 from render import (
     NvdiffrastMissing,
     antialias_by_pixel,
     choose_rasterizer,
     clip_positions,
-    face_camera,
     interpolate,
     nvdiffrast_bridge,
     opposite_vertices,
@@ -153,7 +153,8 @@ def test_two_devices(plugin):
     program = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
-from render import nvdiffrast_bridge, render_mesh, face_camera
+from render import nvdiffrast_bridge, render_mesh
+from dfmvr_jax.face_camera import face_camera
 from tests import torch_plugin
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 nvdiffrast_bridge.PLATFORM = "cpu"

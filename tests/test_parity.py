@@ -7,19 +7,18 @@ import pytest
 import torch
 
 from benchmarks.parity import our_outputs, random_inputs, relative_difference, their_outputs
-from benchmarks.torch_twin import ReleasedNet
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS, fold_logits
-from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.conventions import PARTS, VIEWS
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model import PARTS
-from dfmvr_jax.inference import parse_labels
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.df_mvr import DFMVR, CoefficientHeads
 from dfmvr_jax.networks.initialization import variable_shapes
 from dfmvr_jax.networks.involution import Involution
+from dfmvr_jax.networks.parsing import parse_labels
 from dfmvr_jax.networks.rednet import RedNet, Stem
 from dfmvr_jax.networks.tri_unet import TriUNet
-from dfmvr_jax.torch_names import BISENET, DF_MVR, WrongTensors, from_torch, to_torch, with_unused
+from dfmvr_jax.torch_weights.names import BISENET, DF_MVR, WrongTensors, from_torch, to_torch, with_unused
+from dfmvr_jax.torch_weights.twin import ReleasedNet
 from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
 
 DIMENSIONS = (80, 64, 80)

@@ -27,17 +27,16 @@ from datasets.photo_sets.range_images import delaunay_triangles, points_at, read
 from datasets.photo_sets.samples import Sample, ScanMesh
 from datasets.photo_sets.splits import split_samples
 from datasets.pipeline import check_labels, check_landmarks_3d, check_views, load_split
-from dfmvr_jax.coefficients import VIEWS
 from dfmvr_jax.config import Config, DataConfig, LossConfig
+from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
 from dfmvr_jax.geometry import move
 from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
 from dfmvr_jax.photos.alignment import mean_landmarks, transform_points
-from dfmvr_jax.photos.faces import Face
+from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.photos.reading import read_photo
 from tests import miniature_sets
 from tests.miniature_sets import BORDER, MODEL, SIZE, YAW
@@ -607,7 +606,7 @@ def test_scans_in_other_units_or_frames_are_refused():
 
 def test_five_landmarks_tell_which_face_is_meant():
     rng = np.random.default_rng(0)
-    faces = [Face(rng.normal(size=(68, 2)) * 30 + middle, 1.0) for middle in ([100, 100], [300, 100])]
+    faces = [FoundFace(rng.normal(size=(68, 2)) * 30 + middle, 1.0) for middle in ([100, 100], [300, 100])]
     meant = five_points(faces[1].landmarks)
     np.testing.assert_array_equal(landmarks_of_face_at(meant + 1, faces), faces[1].landmarks)
     for none_of_them in ([], faces[:1]):

@@ -7,6 +7,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos import alignment
@@ -20,7 +21,7 @@ from dfmvr_jax.photos.alignment import (
 )
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import read_photo
-from render.camera import face_camera, project
+from render.camera import project
 
 SIZE = 224
 CAMERA = face_camera(SIZE)

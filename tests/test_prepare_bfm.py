@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
 
-from dfmvr_jax import prepare_bfm
+from dfmvr_jax.commands import prepare_bfm
 from dfmvr_jax.face_model import load_face_model
 from tests.run_program import run_program
 from tests.test_bfm import arrays

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
+from dfmvr_jax.face_camera import face_camera
 from render import (
     antialias,
-    face_camera,
     map_images,
     mesh_edges,
     perspective_camera,

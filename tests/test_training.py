@@ -19,11 +19,11 @@ from tensorboardX.proto.event_pb2 import SessionLog
 
 from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat_fields, read_config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.inference import parse_labels, parse_logits
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.parsing import parse_labels, parse_logits
 from dfmvr_jax.training.checkpoints import Checkpoints, _without_reads_that_were_given_up
 from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
-from dfmvr_jax.training.loop import Task, average, fit
+from dfmvr_jax.training.loop import Task, average, train_network
 from dfmvr_jax.training.optimizer import Adam, adam_step, learning_rate_schedule, pack, unpack
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
 from dfmvr_jax.training.update import apply_gradient, confusion_matrix, mean_iou
@@ -254,18 +254,20 @@ def test_no_gradient_goes_into_the_frozen_parse_net(training):
 
 def test_an_interrupted_run_goes_on_bit_for_bit(training, tmp_path):
     whole, first, second = [], [], []
-    fit(make_task(training, seen=whole), training.state, CONFIG, tmp_path / "whole")
+    train_network(make_task(training, seen=whole), training.state, CONFIG, tmp_path / "whole")
 
-    fit(make_task(training, total_steps=3, seen=first), training.state, CONFIG, tmp_path / "parts")
-    fit(make_task(training, seen=second), training.state, CONFIG, tmp_path / "parts")
+    train_network(make_task(training, total_steps=3, seen=first), training.state, CONFIG, tmp_path / "parts")
+    train_network(make_task(training, seen=second), training.state, CONFIG, tmp_path / "parts")
     assert len(first) == 3
     assert first + second == whole
 
 
 def test_a_finished_run_does_nothing_more(tmp_path):
-    fit(tiny_task(3), tiny_training.tiny_state(), CONFIG, tmp_path)
+    train_network(tiny_task(3), tiny_training.tiny_state(), CONFIG, tmp_path)
     seen = []
-    best = fit(tiny_task(3, tell=lambda *_: seen.append(1)), tiny_training.tiny_state(), CONFIG, tmp_path)
+    best = train_network(
+        tiny_task(3, tell=lambda *_: seen.append(1)), tiny_training.tiny_state(), CONFIG, tmp_path
+    )
     assert seen == []
     assert int(best.step) == 3
 
@@ -282,14 +284,14 @@ def files_of_at_most(size: int):
 
 
 def test_a_disk_that_fills_up_ends_the_run_and_keeps_the_checkpoints(training, tmp_path):
-    fit(make_task(training, total_steps=3), training.state, CONFIG, tmp_path)
+    train_network(make_task(training, total_steps=3), training.state, CONFIG, tmp_path)
     with (
         files_of_at_most(10_000),
         pytest.raises(InputError, match="checkpoint could not be written .* make r"),
     ):
-        fit(make_task(training), training.state, CONFIG, tmp_path)
+        train_network(make_task(training), training.state, CONFIG, tmp_path)
     seen = []
-    fit(make_task(training, seen=seen), training.state, CONFIG, tmp_path)
+    train_network(make_task(training, seen=seen), training.state, CONFIG, tmp_path)
     assert len(seen) == TOTAL_STEPS - 3
 
 

@@ -24,7 +24,7 @@ from dfmvr_jax.config import Config, changed
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.training import checkpoints
 from dfmvr_jax.training.lock import locked
-from dfmvr_jax.training.loop import Task, Watching, average, fit
+from dfmvr_jax.training.loop import Monitoring, Task, average, train_network
 from dfmvr_jax.training.optimizer import Adam
 from dfmvr_jax.training.processes import join_processes, share
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state
@@ -133,7 +133,7 @@ def main() -> None:
         if command.blind == jax.process_index():
             _miss_the_newest_checkpoint()
         task = tiny_task(command.steps, tuple(command.bad), command.seconds, tell, command.validation_seconds)
-        fit(task, tiny_state(), CONFIG, command.workdir, Watching(command.profile))
+        train_network(task, tiny_state(), CONFIG, command.workdir, Monitoring(command.profile))
         (command.workdir / f"ended_{jax.process_index()}").touch()
 
 

@@ -6,15 +6,16 @@ import numpy as np
 
 from datasets.features import labels_file, photo_file
 from datasets.photo_sets.samples import Sample, ScanMesh, printable
+from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import check_scan_unit
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
-from dfmvr_jax.photos.faces import Face
+from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float
@@ -83,7 +84,7 @@ def crop_landmarks(photo: PreparedPhoto, get_detector) -> Float[np.ndarray, "68 
     return transform_points(photo.aligned.to_crop, landmarks)
 
 
-def landmarks_of_face_at(five: Float[np.ndarray, "5 2"], faces: list[Face]) -> Float[np.ndarray, "68 2"]:
+def landmarks_of_face_at(five: Float[np.ndarray, "5 2"], faces: list[FoundFace]) -> Float[np.ndarray, "68 2"]:
     """The 68 of the face that has these five. Raises `InputError` where none of the faces does."""
     eye_distance = float(np.linalg.norm(five[1] - five[0]))
     for face in faces:

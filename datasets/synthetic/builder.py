@@ -10,8 +10,9 @@ import tqdm
 import datasets.synthetic
 from datasets.features import floats, images, labels_file, photo_file
 from datasets.synthetic.scenes import photograph, render_scene, sample_subject
+from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.face_model.morphable_model import UNIT_MM, MorphableModel
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 SPLITS = ("train", "validation", "test")
 

@@ -9,13 +9,15 @@ import numpy as np
 
 from datasets.synthetic.backgrounds import add_head, sample_background
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.face_camera import face_camera, face_cameras, for_each_view
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape
 from dfmvr_jax.face_model.sampling import sample_coefficients
+from dfmvr_jax.face_rendering import landmark_pixels, render_coefficients
 from dfmvr_jax.geometry import move
 from dfmvr_jax.pictures import halve
-from dfmvr_jax.reconstruction import landmark_pixels, reconstruct
 from render.array_types import Array, Float, Int, UInt8
-from render.camera import Camera, clip_positions, face_camera, project
+from render.camera import Camera, clip_positions, project
 from render.rasterize import rasterize
 from render.shade import BAND_0, BAND_1, BAND_2, spherical_harmonics
 
@@ -97,7 +99,8 @@ def render_scene(model: MorphableModel, coefficients: Coefficients, image_size: 
     """
     camera = face_camera(image_size)
     coefficients = _keep_in_image(model, camera, coefficients)
-    face, rendering = reconstruct(model, face_camera(2 * image_size), coefficients)
+    twice = face_cameras(len(VIEWS), 2 * image_size)
+    face, rendering = render_coefficients(model, twice, coefficients)
     fragments = jax.vmap(
         lambda posed: rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
     )(face.posed)
@@ -109,7 +112,7 @@ def render_scene(model: MorphableModel, coefficients: Coefficients, image_size: 
         faces=halve(rendering.images),
         coverage=halve(rendering.masks[..., None].astype(jnp.float32))[..., 0],
         labels=jnp.where(fragments.mask, model.part_labels[vertices], 0),
-        landmarks=landmark_pixels(model, camera, face.posed),
+        landmarks=landmark_pixels(model, for_each_view(camera, len(VIEWS)), face.posed),
         landmarks_3d=face.vertices[model.landmarks_3d],
     )
 

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import jax.numpy as jnp
 
+from dfmvr_jax.conventions import PARTS, UNIT_MM
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.builtin import load_builtin
-from dfmvr_jax.face_model.morphable_model import PARTS, UNIT_MM, MorphableModel
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import COUNT
 
 PLAUSIBLE_HEIGHT_MM = (80, 800)  # of faces, heads, busts; tells decimetres from cm and m

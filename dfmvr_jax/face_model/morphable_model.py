@@ -9,20 +9,6 @@ import numpy as np
 from render.array_types import Array, Float, Int
 from render.precision import full_precision
 
-UNIT_MM = 100.0  # millimetres in a model unit
-PARTS = (
-    "background",
-    "face skin",
-    "left brow",
-    "right brow",
-    "left eye",
-    "right eye",
-    "nose",
-    "mouth",
-    "upper lip",
-    "lower lip",
-)
-
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)

@@ -6,7 +6,12 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from dfmvr_jax.networks.convolution import ConvNorm
-from dfmvr_jax.networks.resampling import check_image_size, max_pool_3x3, repeat_to, resize_bilinear_aligned
+from dfmvr_jax.networks.resampling import (
+    check_multiples_of_16,
+    max_pool_3x3,
+    repeat_to,
+    resize_bilinear_aligned,
+)
 from render.array_types import Array, Float
 
 
@@ -112,7 +117,7 @@ class BiSeNet(nn.Module):
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool) -> ParseLogits:
         width, size = self.width, images.shape[1:3]
-        check_image_size(*size)
+        check_multiples_of_16(*size)
         if self.enlarge > 1:
             images = resize_bilinear_aligned(images, (self.enlarge * size[0], self.enlarge * size[1]))
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}

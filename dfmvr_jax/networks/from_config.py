@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.config import Config
+from dfmvr_jax.conventions import FACE_DISTANCE
 from dfmvr_jax.networks.bisenet import BiSeNet
 from dfmvr_jax.networks.df_mvr import DFMVR
-from render.camera import FACE_DISTANCE
 
 
 def make_networks(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from dfmvr_jax.networks.convolution import ConvNorm, batch_norm
 from dfmvr_jax.networks.involution import Involution
 from dfmvr_jax.networks.remat import Remat, as_block
-from dfmvr_jax.networks.resampling import check_image_size, max_pool_3x3
+from dfmvr_jax.networks.resampling import check_multiples_of_16, max_pool_3x3
 from render.array_types import Array, Float
 
 
@@ -80,7 +80,7 @@ class RedNet(nn.Module):
     def __call__(
         self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
     ) -> Float[Array, "b features"]:
-        check_image_size(*jax.tree.leaves(x)[0].shape[1:3])
+        check_multiples_of_16(*jax.tree.leaves(x)[0].shape[1:3])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         if self.convolutions:
             x = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))

@@ -10,7 +10,7 @@ from dfmvr_jax.errors import InputError
 from render.array_types import Array, Float
 
 
-def check_image_size(height: int, width: int) -> None:
+def check_multiples_of_16(height: int, width: int) -> None:
     """Raise `InputError` unless both sides are multiples of 16, which every network here needs."""
     if height % 16 or width % 16:
         raise InputError(

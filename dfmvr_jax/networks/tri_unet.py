@@ -5,10 +5,10 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.networks.convolution import ConvNorm
 from dfmvr_jax.networks.remat import Remat, as_block
-from dfmvr_jax.networks.resampling import UpConv2x2, check_image_size, max_pool_2x2
+from dfmvr_jax.networks.resampling import UpConv2x2, check_multiples_of_16, max_pool_2x2
 from render.array_types import Array, Float
 
 
@@ -98,7 +98,7 @@ class TriUNet(nn.Module):
         """
         if self.fused_features not in ("released", "paper"):
             raise ValueError(f"fused_features must be 'released' or 'paper', found {self.fused_features!r}")
-        check_image_size(*views.shape[2:4])
+        check_multiples_of_16(*views.shape[2:4])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         double_conv, gate = (as_block(block, self.remat) for block in (DoubleConv, AttentionGate))
         views = views.astype(self.dtype)

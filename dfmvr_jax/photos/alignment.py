@@ -9,10 +9,11 @@ from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
 from render.array_types import Float
-from render.camera import Camera, face_camera
+from render.camera import Camera
 
 YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best is taken
 FARTHEST_LANDMARK = 10  # coordinate, in sides of the photo

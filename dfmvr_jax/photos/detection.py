@@ -7,11 +7,11 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.landmarks import WITHOUT_JAW
-from dfmvr_jax.photos.faces import Face, by_size
+from dfmvr_jax.photos.faces import FoundFace, by_size
 from render.array_types import Float
 
 DetectorName = Literal["mediapipe", "face-alignment", "face-alignment-3d"]
-Detector = Callable[[Float[np.ndarray, "h w 3"]], list[Face]]  # colours in [0, 1] -> faces, in any order
+Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in [0, 1] -> faces, in any order
 
 
 def load_detector(name: DetectorName) -> Detector:
@@ -19,7 +19,7 @@ def load_detector(name: DetectorName) -> Detector:
     if name == "mediapipe":
         try:
             from dfmvr_jax.photos.face_mesh import face_mesh_detector
-            from dfmvr_jax.photos.fetch import face_mesh_folder
+            from dfmvr_jax.photos.face_mesh_files import face_mesh_folder
 
             return face_mesh_detector(face_mesh_folder())
         except ModuleNotFoundError as error:
@@ -29,7 +29,7 @@ def load_detector(name: DetectorName) -> Detector:
     return face_alignment_detector(in_3d=name == "face-alignment-3d")
 
 
-def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int = 1) -> Face:
+def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int = 1) -> FoundFace:
     """The face of that number, the largest being 1.
 
     Raises:

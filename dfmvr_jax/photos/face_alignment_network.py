@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
-from dfmvr_jax.photos.faces import Face
+from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.pictures import to_uint8
 from render.array_types import Float
 
@@ -17,7 +17,7 @@ WEIGHTS = {  # of the detector and of the two networks, by dimension
 }
 
 
-def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]], list[Face]]:
+def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]:
     """The `Detector` of landmarks on the outline that is seen (2D) or on the surface, hidden or not (3D).
 
     The package downloads its weights at first use. Raises `InputError` where it or they are missing.
@@ -42,13 +42,13 @@ def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]
             "them with an internet connection, copy them there, or take --detector mediapipe"
         ) from None
 
-    def detect(photo: Float[np.ndarray, "h w 3"]) -> list[Face]:
+    def detect(photo: Float[np.ndarray, "h w 3"]) -> list[FoundFace]:
         landmarks, _, boxes = network.get_landmarks_from_image(to_uint8(photo), return_bboxes=True)
         if landmarks is None:
             return []
         # it counts whole pixels from the centre of the first
         return [
-            Face(np.asarray(points, np.float64)[:, :2] + 0.5, float(box[4]))
+            FoundFace(np.asarray(points, np.float64)[:, :2] + 0.5, float(box[4]))
             for points, box in zip(landmarks, boxes)
         ]
 

@@ -6,7 +6,7 @@ Geometry from Monocular Video on Mobile GPUs) twice, the second time framed by t
 its 468 points on the surface of the face, `MESH_TO_68` takes those that stand for iBUG's 68. The jaw's are
 points of the surface too: in a side view they do not follow the outline of the cheek.
 
-The networks come with the package mediapipe, not with this one: `dfmvr_jax.photos.fetch` gets them.
+The networks come with the package mediapipe, not with this one: `dfmvr_jax.photos.face_mesh_files` gets them.
 """
 
 import functools
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.photos.alignment import transform_points, warp
-from dfmvr_jax.photos.faces import Face, extent
+from dfmvr_jax.photos.faces import FoundFace, extent
 from render.array_types import Float
 
 # The mesh's vertex for each landmark. Some landmarks lie midway between two, as the brows do between their
@@ -67,7 +67,7 @@ class Box(NamedTuple):
     eyes: Float[np.ndarray, "2 2"]  # first the one on the image's left of an upright face
 
 
-def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], list[Face]]:
+def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]:
     """The `Detector` whose networks lie in `folder`."""
     networks = {name: load_network(folder / name) for name in (*(d.file for d in DETECTORS), MESH_FILE)}
 
@@ -81,10 +81,10 @@ def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], l
             ]
         )
 
-    def detect(photo: Float[np.ndarray, "h w 3"]) -> list[Face]:
+    def detect(photo: Float[np.ndarray, "h w 3"]) -> list[FoundFace]:
         boxes = find(photo, [whole(photo)])
         if not any(box.probability > SURE for box in boxes):
-            boxes = find(photo, [*quarter_turns(photo), *parts(photo)])
+            boxes = find(photo, [*quarter_turns(photo), *overlapping_squares(photo)])
         faces = []
         for _, centre, side, eyes in boxes:
             points, _ = mesh_points(networks[MESH_FILE], photo, centre, side, eyes)
@@ -92,7 +92,7 @@ def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], l
             eyes = points[MESH_EYE_CORNERS]
             points, probability = mesh_points(networks[MESH_FILE], photo, centre, side, eyes)
             if probability > LIKELY:
-                faces.append(Face(landmarks_of_mesh(points), probability))
+                faces.append(FoundFace(landmarks_of_mesh(points), probability))
         return faces
 
     return detect
@@ -109,7 +109,7 @@ def quarter_turns(photo: Float[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "
     return [whole(photo, quarter * math.pi / 2) for quarter in range(4)]
 
 
-def parts(photo: Float[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "2 3"]]:
+def overlapping_squares(photo: Float[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "2 3"]]:
     """Looks at parts of the photo that overlap by half, for faces that are small in it."""
     height, width = photo.shape[:2]
     side = max(height, width) / 2

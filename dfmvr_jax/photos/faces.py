@@ -7,14 +7,14 @@ import numpy as np
 from render.array_types import Float
 
 
-class Face(NamedTuple):
+class FoundFace(NamedTuple):
     """A face found in a photo."""
 
     landmarks: Float[np.ndarray, "68 2"]  # iBUG's, pixels of the photo (docs/conventions.md)
     probability: float  # that it is one, as far as the detector knows
 
 
-def by_size(faces: list[Face]) -> list[Face]:
+def by_size(faces: list[FoundFace]) -> list[FoundFace]:
     """The largest first."""
     return sorted(faces, key=lambda face: -extent(face.landmarks))
 

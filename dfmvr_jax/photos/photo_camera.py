@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr_jax.face_model.morphable_model import UNIT_MM
+from dfmvr_jax.conventions import UNIT_MM
 from render.array_types import Float
 from render.camera import Camera
 

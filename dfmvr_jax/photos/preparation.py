@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw

@@ -1,11 +1,13 @@
 """Orbax checkpoints of a run: asynchronous, the newest few and the best, with the config beside the state."""
 
+import contextlib
 import dataclasses
+import gc
 import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -18,29 +20,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.training.processes import of_every_process, writer_does
 from dfmvr_jax.training.state import TrainState
 
-
-def _without_reads_that_were_given_up(hook: Callable) -> Callable:
-    """For `sys.unraisablehook`.
-
-    After the first array that cannot be read orbax waits for no other, and each of these would print a
-    traceback of its own when it comes, up to thousands of lines.
-    """
-
-    def unraisable(problem) -> None:
-        coroutine = getattr(problem.object, "cr_code", None)
-        of_orbax = coroutine and "orbax" in coroutine.co_filename
-        if not of_orbax and "Event loop is closed" not in str(problem.exc_value):
-            hook(problem)
-
-    return unraisable
-
-
-sys.unraisablehook = _without_reads_that_were_given_up(sys.unraisablehook)
-
 NO_CHECKPOINT = -1  # instead of its step
-
-# what goes wrong is said once, as an `InputError`; orbax logs tracebacks of every thread besides
-logging.getLogger("absl").addFilter(lambda record: "orbax" not in record.pathname)
 
 
 class Checkpoints:
@@ -69,11 +49,12 @@ class Checkpoints:
             ),
             cleanup_tmp_directories=keep is not None,
         )
-        self._pending = None
+        self._pending, self._quiet = None, contextlib.ExitStack()
 
     def save(self, state: TrainState, config: Config, loss: float) -> None:
         """Start to save; returns before the files are complete. Raises `InputError` when the disk refuses."""
         self.wait()
+        self._quiet.enter_context(_orbax_quiet())  # its threads write until `wait` is done
         self._pending = self._writer.save_checkpointables_async(
             int(state.step),
             {"state": _own_arrays(state)._asdict()},
@@ -89,7 +70,8 @@ class Checkpoints:
             return
         pending, self._pending = self._pending, None
         try:
-            pending.result()
+            with self._quiet:
+                pending.result()
         except Exception as error:  # tensorstore reports a full disk as ValueError
             raise InputError(
                 f"{self.directory}: the checkpoint could not be written ({_first_line(error)}); earlier "
@@ -110,7 +92,8 @@ class Checkpoints:
 
     def _restore(self, candidates: Iterable, like: TrainState) -> TrainState | None:
         """The first that can be read. Raises `InputError` where that is not the same in every process."""
-        state = self._first_readable(candidates, like)
+        with _orbax_quiet():
+            state = self._first_readable(candidates, like)
         steps = of_every_process(int(state.step) if state else NO_CHECKPOINT)
         if len(set(steps)) > 1:
             raise InputError(
@@ -138,11 +121,45 @@ class Checkpoints:
                 difference = f"cannot be read ({_first_line(error)})"
             problems.append(f"{folder}: {difference}")
             print(f"warning: {problems[-1]}; trying the next checkpoint", file=sys.stderr)
+            gc.collect()  # the reads that were given up are heard of as they go
         if problems:
             raise InputError(
                 f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir"
             )
         return None
+
+
+@contextlib.contextmanager
+def _orbax_quiet() -> Iterator[None]:
+    """What goes wrong inside is said once, as an `InputError`; orbax would print tracebacks besides.
+
+    After the first array that cannot be read it waits for no other, and each of these would print one when it
+    comes, up to thousands of lines.
+    """
+    logger, hook = logging.getLogger("absl"), sys.unraisablehook
+    logger.addFilter(_is_not_of_orbax)
+    sys.unraisablehook = _without_reads_that_were_given_up(hook)
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
+        logger.removeFilter(_is_not_of_orbax)
+
+
+def _is_not_of_orbax(record: logging.LogRecord) -> bool:
+    return "orbax" not in record.pathname
+
+
+def _without_reads_that_were_given_up(hook: Callable) -> Callable:
+    """Make a `sys.unraisablehook` that leaves out those of orbax."""
+
+    def unraisable(problem) -> None:
+        coroutine = getattr(problem.object, "cr_code", None)
+        of_orbax = coroutine and "orbax" in coroutine.co_filename
+        if not of_orbax and "Event loop is closed" not in str(problem.exc_value):
+            hook(problem)
+
+    return unraisable
 
 
 def _damaged_losses(directory: Path) -> dict[Path, str]:

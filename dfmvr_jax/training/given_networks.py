@@ -4,17 +4,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfmvr_jax.config import Config, NetworkConfig, ParseConfig, read_config
+from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.morphable_model import PARTS, MorphableModel
-from dfmvr_jax.inference import (
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.torch_weights.files import read_tensors
+from dfmvr_jax.torch_weights.names import RESNET18, WrongTensors, from_torch
+from dfmvr_jax.training.network_folders import (
     NETWORK_FOLDER,
     PARSE_FOLDER,
     best_variables,
     save_variables,
     shapes_of_variables,
 )
-from dfmvr_jax.torch_files import read_tensors
-from dfmvr_jax.torch_names import RESNET18, WrongTensors, from_torch
 from dfmvr_jax.training.workdir import check_face_model
 
 # what must be equal for a network to be taken over

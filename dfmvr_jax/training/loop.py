@@ -24,7 +24,7 @@ from rich.progress import (
 from rich.table import Column
 
 from dfmvr_jax.config import Config
-from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.errors import InputError, Stopped, one_line
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs, open_logs
 from dfmvr_jax.training.meter import Meter
@@ -32,7 +32,7 @@ from dfmvr_jax.training.not_finite import SkippedUpdates
 from dfmvr_jax.training.processes import is_writer, of_every_process
 from dfmvr_jax.training.profile import StepProfile
 from dfmvr_jax.training.state import TrainState, replicate, replicated_number, shard, unreplicate
-from dfmvr_jax.training.stopping import Stopped, StopSignals
+from dfmvr_jax.training.stopping import StopSignals
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +49,15 @@ class Task:
     images_per_batch: int  # over all processes
 
 
-class Watching(NamedTuple):
+class Monitoring(NamedTuple):
     """Besides TensorBoard."""
 
     profile: bool = False  # record ten steps
     wandb: str | None = None  # project at Weights & Biases
 
 
-NOTHING_ELSE = Watching()
-
-
-def fit(
-    task: Task, state: TrainState, config: Config, workdir: Path, watching: Watching = NOTHING_ELSE
+def train_network(
+    task: Task, state: TrainState, config: Config, workdir: Path, monitoring: Monitoring | None = None
 ) -> TrainState:
     """Train from the newest checkpoint (or from `state`) to the end; returns the best checkpoint's state.
 
@@ -68,6 +65,7 @@ def fit(
       Stopped: after Ctrl-C or SIGTERM, when the state is saved.
       InputError: the loss stays not finite, an example cannot be read, or the disk refuses.
     """
+    monitoring = monitoring or Monitoring()
     checkpoints = Checkpoints(workdir / task.name, config.keep_checkpoints)
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(np.shape(leaf), leaf.dtype), state)
     # in the host's memory: on a device it would lie beside the copy that is trained
@@ -78,7 +76,7 @@ def fit(
             if start:
                 print(f"{task.name}: goes on from step {start} of {task.total_steps}")
             try:
-                _train(task, state, config, workdir, watching, checkpoints, signals)
+                _train(task, state, config, workdir, monitoring, checkpoints, signals)
             except InputError:
                 checkpoints.close()  # what is being saved is none the worse
                 raise
@@ -98,7 +96,7 @@ def _train(
     state: TrainState,
     config: Config,
     workdir: Path,
-    watching: Watching,
+    monitoring: Monitoring,
     checkpoints: Checkpoints,
     signals: StopSignals,
 ) -> None:
@@ -107,13 +105,13 @@ def _train(
     state = replicate(state)
     skipped = SkippedUpdates(task.name, workdir, task.rate_flag, config.skipped_updates)
     profile = StepProfile(
-        workdir / "profile" / task.name, start, task.total_steps, watching.profile and is_writer()
+        workdir / "profile" / task.name, start, task.total_steps, monitoring.profile and is_writer()
     )
     meter, damaged = Meter(task.images_per_batch), 0
     batches = meter.batches(task.batches(start))  # which may show a progress bar of their own
     logs = Logs([])
     if is_writer():
-        logs = open_logs(workdir, task.name, start + 1, watching.wandb, config)
+        logs = open_logs(workdir, task.name, start + 1, monitoring.wandb, config)
     print(f"{task.name}: compiling, a minute or two at full size the first time")
     with profile, contextlib.closing(logs), _progress_bar() as progress:
         bar = progress.add_task(task.name, total=task.total_steps, completed=start, note="compiling ...")

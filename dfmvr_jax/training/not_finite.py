@@ -11,7 +11,7 @@ from dfmvr_jax.files import whole_files
 from dfmvr_jax.training.state import replicated_number
 
 FOLDER = "not_finite"  # in the workdir
-LOOKED_AT = ("loss", "gradient_norm", "batch_stats_norm")  # metrics: all must be finite
+MUST_BE_FINITE = ("loss", "gradient_norm", "batch_stats_norm")  # metrics: all must be finite
 
 
 class SkippedUpdates:
@@ -39,7 +39,7 @@ class SkippedUpdates:
         if self._before is None:
             return
         (step, metrics, batch), self._before = self._before, None
-        values = {name: replicated_number(metrics[name]) for name in ("skipped", *LOOKED_AT)}
+        values = {name: replicated_number(metrics[name]) for name in ("skipped", *MUST_BE_FINITE)}
         if not values.pop("skipped"):
             self._in_a_row = 0
             return

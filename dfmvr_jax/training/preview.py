@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.config import Config
-from dfmvr_jax.inference import network_inputs, parse_labels
+from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.face_camera import face_cameras
+from dfmvr_jax.face_rendering import render_coefficients
 from dfmvr_jax.networks.bisenet import BiSeNet
 from dfmvr_jax.networks.df_mvr import DFMVR
+from dfmvr_jax.networks.parsing import network_inputs, parse_labels
 from dfmvr_jax.pictures import color_labels, overlay, tile, to_uint8
-from dfmvr_jax.reconstruction import reconstruct
-from render.camera import face_camera
 
 SUBJECTS = 2
 ROWS = ("photo", "parts", "render", "overlay")
@@ -25,14 +26,14 @@ def make_preview(
 
     The picture is uint8 `[h, w, 3]`, one column per view of the first subjects of `batch`.
     """
-    camera = face_camera(config.image_size, config.camera_distance)
+    cameras = face_cameras(len(VIEWS), config.image_size, config.camera_distance)
     photos, given = jnp.asarray(batch["photos"][:SUBJECTS]), jnp.asarray(batch["given"][:SUBJECTS])
 
     @jax.jit
     def predict(variables, parse_variables, model):
         labels = parse_labels(parse_net, parse_variables, photos)
         coefficients = network.apply(variables, *network_inputs(photos, labels, given), False)
-        return labels, jax.vmap(reconstruct, (None, None, 0))(model, camera, coefficients)
+        return labels, jax.vmap(render_coefficients, (None, None, 0))(model, cameras, coefficients)
 
     def preview(variables, parse_variables, model) -> np.ndarray:
         labels, (_, renderings) = predict(variables, parse_variables, model)

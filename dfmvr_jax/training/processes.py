@@ -11,7 +11,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import NoReturn
 
 import jax
 import numpy as np
@@ -93,15 +92,6 @@ def devices_under_slurm(environment: Mapping[str, str]) -> list[int] | None:
     each = len(visible) // tasks
     first = each * int(environment["SLURM_LOCALID"])
     return list(range(first, first + each))
-
-
-def exit_process(code: int) -> NoReturn:
-    """End with an error. One of several does not wait for the others, which then end too."""
-    if jax.distributed.is_initialized():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
 
 
 def is_writer() -> bool:

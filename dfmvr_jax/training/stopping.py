@@ -5,14 +5,6 @@ import signal
 import sys
 
 
-class Stopped(Exception):
-    """The run was asked to stop by a signal, and has. `code` is the exit code: 130 for SIGINT, else 0."""
-
-    def __init__(self, message: str, number: int):
-        super().__init__(message)
-        self.code = 130 if number == signal.SIGINT else 0
-
-
 class StopSignals:
     """While it is entered, the first SIGINT or SIGTERM only makes `received` its number, which was 0.
 

@@ -5,8 +5,8 @@ the statistics of the whole batch, gradients and metrics are averaged over the d
 frozen inputs carry a leading device axis (`training.state.replicate`), batches too (`shard`).
 """
 
-import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -14,18 +14,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config
+from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import network_inputs, parse_labels, parse_logits
-from dfmvr_jax.losses import counted, face_losses, hard_pixel_cross_entropy, image_losses, weighted_sum
+from dfmvr_jax.losses import Observation, hard_pixel_cross_entropy, landmark_weights, weighted_sum
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
-from dfmvr_jax.reconstruction import pose_face, render_face
-from dfmvr_jax.training.not_finite import LOOKED_AT
+from dfmvr_jax.networks.parsing import network_inputs, parse_labels, parse_logits
+from dfmvr_jax.objective import objective
+from dfmvr_jax.training.not_finite import MUST_BE_FINITE
 from dfmvr_jax.training.optimizer import Adam, adam_step, pack
 from dfmvr_jax.training.state import DEVICES, TrainState
 from render import MeshEdges, mesh_edges
 from render.array_types import Array, Float, Int, Num
-from render.camera import face_camera
 
 Batch = dict[str, Array]
 Metrics = dict[str, Float[Array, "*devices"]]
@@ -49,6 +51,24 @@ def rendered_subjects(config: Config, subjects: int) -> int:
     return max(1, round(config.rendered_share * subjects))
 
 
+def mean_terms(
+    compare: Callable[[Coefficients, Observation], dict[str, Array]],
+    coefficients: Coefficients,
+    observed: Observation,
+    rendered: int,
+) -> dict[str, Float[Array, ""]]:
+    """Mean terms over the subjects of a batch; those of images over the first `rendered` only."""
+    first, others = (
+        jax.tree.map(lambda leaf: leaf[part], (coefficients, observed))  # noqa: B023
+        for part in (slice(rendered), slice(rendered, None))
+    )
+    terms = jax.vmap(compare)(*first)
+    if rendered < len(observed.landmarks):
+        unrendered = jax.vmap(compare)(others[0], others[1]._replace(photos=None, labels=None))
+        terms |= {name: jnp.concatenate([terms[name], values]) for name, values in unrendered.items()}
+    return jax.tree.map(jnp.mean, terms)
+
+
 def make_reconstruction_update(
     config: Config,
     network: nn.Module,
@@ -57,47 +77,32 @@ def make_reconstruction_update(
     total_steps: int,
 ) -> tuple[Callable, Callable]:
     """`update(state, frozen, batch) -> (state, metrics)` and `validate(state, frozen, batch) -> metrics`."""
-    camera = face_camera(config.image_size, config.camera_distance)
+    cameras = face_cameras(len(VIEWS), config.image_size, config.camera_distance)
+    emphasis = landmark_weights(config.loss.landmark_emphasis)
 
     def supervise(params, state: TrainState, frozen: Frozen, batch: Batch, train: bool):
         """The weighted loss of a batch; its terms and the new batch statistics beside it."""
-        photos, photo_labels = batch["photos"], batch["labels"]
+        photos, labels = batch["photos"], batch["labels"]
         if not (train and config.parse.once):
-            photo_labels = parse_labels(parse_net, frozen.parse_variables, photos)
+            labels = parse_labels(parse_net, frozen.parse_variables, photos)
         coefficients, changed = network.apply(
             {"params": params, "batch_stats": state.batch_stats},
-            *network_inputs(photos, photo_labels, batch["given"]),
+            *network_inputs(photos, labels, batch["given"]),
             train,
             mutable=["batch_stats"],
         )
-        pose = jax.vmap(functools.partial(pose_face, frozen.model))
-        faces = pose(coefficients)
-        of_faces = jax.vmap(face_losses, (None, None, None, 0, 0, 0, 0))(
-            config.loss,
-            frozen.model,
-            camera,
-            coefficients,
-            faces,
-            batch["landmarks"],
-            batch["landmarks_3d"],
-        )
+        point_weights = jnp.broadcast_to(emphasis, batch["landmarks"].shape[:-1])
+        observed = Observation(batch["landmarks"], point_weights, batch["landmarks_3d"], photos, labels)
+
+        def compare(coefficients: Coefficients, observed: Observation) -> dict[str, Array]:
+            parse = partial(parse_logits, parse_net, frozen.parse_variables)
+            inputs = frozen.model, cameras, coefficients, observed, parse, frozen.edges, config.rasterizer
+            return objective(config.loss, *inputs)[1]
+
         rendered = rendered_subjects(config, len(photos)) if train else len(photos)
-        seen = pose(jax.tree.map(lambda leaf: leaf[:rendered], coefficients))  # so that only these are lit
-        renderings = render_face(frozen.model, camera, seen, frozen.edges, config.rasterizer)
-        of_images = jax.vmap(image_losses, (None, 0, 0, 0, 0))(
-            config.loss,
-            renderings,
-            photos[:rendered],
-            photo_labels[:rendered],
-            parse_logits(parse_net, frozen.parse_variables, renderings.images),
-        )
-        terms = counted(config.loss, jax.tree.map(jnp.mean, of_faces | of_images))
+        terms = mean_terms(compare, coefficients, observed, rendered)
         # checkpoints compare by the loss of the whole training
         loss = weighted_sum(config.loss, terms, state.step / total_steps if train else 1.0)
-        if config.antialias:
-            terms["outlines_overflow"] = jnp.mean(
-                renderings.overflow
-            )  # share of views; not a part of the loss
         return loss, (terms, changed["batch_stats"])
 
     def update(state: TrainState, frozen: Frozen, batch: Batch) -> tuple[TrainState, Metrics]:
@@ -164,7 +169,7 @@ def apply_gradient(
     packed, metrics = jax.lax.pmean((pack(gradient), metrics), DEVICES)
     norm = optax.tree.norm(packed)
     metrics |= {"gradient_norm": norm, "batch_stats_norm": optax.tree.norm(pack(batch_stats))}
-    finite = jnp.all(jnp.isfinite(jnp.stack([metrics[name] for name in LOOKED_AT])))
+    finite = jnp.all(jnp.isfinite(jnp.stack([metrics[name] for name in MUST_BE_FINITE])))
     scales = optimizer.scales(norm, state.step)  # once, not for each array
 
     def take() -> TrainState:

@@ -1,10 +1,10 @@
 """Write a trained run as a PyTorch checkpoint with the released names.
 
-Example: python -m dfmvr_jax.export_torch runs/x --out x.pth
+Example: python -m dfmvr_jax.commands.export_torch runs/x --out x.pth
 
 The file holds the reconstruction network and, as mask_model..., the parse net; of a run with a parse net
 only, that net, named as in face_mask.pth. The config is written beside it (x.dfmvr.json), so that
-python -m dfmvr_jax.import_torch gives back the same networks, bit for bit. Needs torch.
+python -m dfmvr_jax.commands.import_torch gives back the same networks, bit for bit. Needs torch.
 """
 
 import dataclasses
@@ -18,15 +18,16 @@ from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import Config, NetworkConfig, changed
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import check_is_file_name
-from dfmvr_jax.inference import NETWORK_FOLDER, PARSE_FOLDER, best_variables, open_run
-from dfmvr_jax.torch_description import write_description
-from dfmvr_jax.torch_files import write_tensors
-from dfmvr_jax.torch_names import BISENET, DF_MVR, PARSE_PREFIX, to_torch, with_unused
+from dfmvr_jax.prediction import open_run
+from dfmvr_jax.torch_weights.description import write_description
+from dfmvr_jax.torch_weights.files import write_tensors
+from dfmvr_jax.torch_weights.names import BISENET, DF_MVR, PARSE_PREFIX, to_torch, with_unused
 from dfmvr_jax.training.given_networks import seen_from
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, best_variables
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportCommand:
+class ExportTorchCommand:
     workdir: Annotated[Path, tyro.conf.Positional]  # folder that train.py or import_torch wrote
     out: Path  # .pth file to write; one that is there is replaced
     # of the PyTorch code's camera (released: 1), model units: faces move so that it sees the same pictures;
@@ -36,7 +37,7 @@ class ExportCommand:
 
 
 def main() -> None:
-    command = parse_command(ExportCommand, __doc__)
+    command = parse_command(ExportTorchCommand, __doc__)
     check_is_file_name(command.out)
     config, model = open_run(command.workdir, command.face_model)
     check_exportable(config)

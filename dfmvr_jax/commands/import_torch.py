@@ -1,6 +1,7 @@
 """Turn PyTorch checkpoints into a workdir that evaluate.py, reconstruct.py and train.py take.
 
-Example: python -m dfmvr_jax.import_torch df_mvr.pth --out runs/released --face-model BFM_model_front.mat
+Example:
+    python -m dfmvr_jax.commands.import_torch df_mvr.pth --out runs/released --face-model BFM_model_front.mat
 
 Takes the released DF-MVR file, a face parsing file (face_mask.pth, or the common one of 19 classes), or both:
 then the parse net is that of its own file. Only tensors are read from the files, no code. Needs torch.
@@ -19,23 +20,23 @@ from dfmvr_jax.config import Config, changed, check_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.inference import (
-    NETWORK_FOLDER,
-    PARSE_FOLDER,
-    initial_variables,
-    save_variables,
-    shapes_of_variables,
-)
 from dfmvr_jax.presets import load_preset
-from dfmvr_jax.torch_description import Description, description_path, read_description
-from dfmvr_jax.torch_files import read_tensors
-from dfmvr_jax.torch_names import (
+from dfmvr_jax.torch_weights.description import Description, description_path, read_description
+from dfmvr_jax.torch_weights.files import read_tensors
+from dfmvr_jax.torch_weights.names import (
     BISENET,
     DF_MVR,
     PARSE_PREFIX,
     WrongTensors,
     from_torch,
     split_parse_net,
+)
+from dfmvr_jax.training.network_folders import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    initial_variables,
+    save_variables,
+    shapes_of_variables,
 )
 from dfmvr_jax.training.workdir import check_topology, open_workdir
 
@@ -77,7 +78,7 @@ def main() -> None:
     if NETWORK_FOLDER in found:
         check_meaning(found[NETWORK_FOLDER], exported[found[NETWORK_FOLDER].path], model)
     tell_assumptions(exported, config)
-    networks = variables_of(found, config, model, command.partial)
+    networks = variables_from(found, config, model, command.partial)
     for folder, variables in networks.items():
         save_variables(command.out / folder, variables, config)
     open_workdir(command.out, config, model)  # last: a folder with a config is whole
@@ -141,8 +142,8 @@ def config_of(
         if not theirs and not command.face_model:
             raise InputError(
                 "--face-model is missing: the released weights speak of the Basel Face Model's front crop, "
-                "BFM_model_front.mat (python -m dfmvr_jax.prepare_bfm makes it); with --face-model builtin "
-                "they load for a try, and the faces mean nothing"
+                "BFM_model_front.mat (python -m dfmvr_jax.commands.prepare_bfm makes it); with --face-model "
+                "builtin they load for a try, and the faces mean nothing"
             )
         config = theirs.config if theirs else released
         changes["network.width"] = network.outputs("uuunet.conv1_0.conv.0.weight")
@@ -168,7 +169,7 @@ def check_meaning(network: Tensors, exported: Description | None, model: Morphab
         )
 
 
-def variables_of(
+def variables_from(
     found: dict[str, Tensors], config: Config, model: MorphableModel, partial: bool
 ) -> dict[str, dict]:
     """Variables of each network; what differs is listed by name on standard error.

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dfmvr_jax.coefficients import VIEWS
+from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 
 Modules = dict[str, str | dict[str, int]]

@@ -1,6 +1,6 @@
 """Picture of a face model: the mean and random subjects from three sides, and its parts and landmarks.
 
-python -m dfmvr_jax.face_model.contact_sheet --out docs/face_model.png
+python -m dfmvr_jax.commands.contact_sheet --out docs/face_model.png
 """
 
 import dataclasses
@@ -11,16 +11,17 @@ import jax.numpy as jnp
 import numpy as np
 from rich.progress import track
 
-from dfmvr_jax.coefficients import VIEWS, Coefficients
+from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model.loading import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.sampling import sample_coefficients
+from dfmvr_jax.face_rendering import Rendering, render_coefficients
 from dfmvr_jax.files import write_picture
 from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, halve, tile, to_uint8
-from dfmvr_jax.reconstruction import Rendering, reconstruct
-from render import project
-from render.camera import face_camera
+from render import Camera, project
 
 YAW = (-0.7, 0.0, 0.7)  # radians, of the left, front and right view
 LIGHT = (-0.13, -0.12, 0.26, -0.07, 0.0, 0.0, 0.02, 0.0, 0.0)  # white, from the front and a little from above
@@ -38,21 +39,23 @@ class SheetCommand:
 
 def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
     """The sheet as uint8 [height, width, 3]."""
-    camera = face_camera(2 * command.size)  # drawn at twice the size and averaged: soft outlines
+    cameras = face_cameras(
+        len(VIEWS), 2 * command.size
+    )  # drawn at twice the size and averaged: soft outlines
     neutral = Coefficients(
         *(jnp.zeros(size) for size in model.dimensions),
         light=jnp.tile(jnp.array(LIGHT), (3, 1)),
         rotation=jnp.array([[0.0, yaw, 0.0] for yaw in YAW]),
         translation=jnp.zeros((len(VIEWS), 3)),
     )
-    draw = jax.jit(lambda coefficients: reconstruct(model, camera, coefficients)[1])
+    draw = jax.jit(lambda coefficients: render_coefficients(model, cameras, coefficients)[1])
     rng = np.random.default_rng(command.seed)
     cells = [_views(draw(neutral))]
     for index in track(range(command.subjects), "subjects"):
         identity, expression, albedo = sample_coefficients(rng, model)
         subject = neutral._replace(identity=identity, expression=expression * (index % 2), albedo=albedo)
         cells.append(_views(draw(subject)))
-    cells.append(_marks(model, neutral, camera))
+    cells.append(_marks(model, neutral, cameras))
     rows = [cells[k : k + command.columns] for k in range(0, len(cells), command.columns)]
     return tile(rows)
 
@@ -63,14 +66,14 @@ def _views(rendering: Rendering) -> np.ndarray:
     return to_uint8(np.concatenate(np.asarray(halve(images)), axis=1))
 
 
-def _marks(model: MorphableModel, neutral: Coefficients, camera) -> np.ndarray:
+def _marks(model: MorphableModel, neutral: Coefficients, cameras: Camera) -> np.ndarray:
     """The mean face in the colours of its parts, the 68 landmarks in black and the 33 others in white."""
     painted = dataclasses.replace(
         model, mean_albedo=jnp.asarray(PART_COLORS[np.asarray(model.part_labels)] / 255, jnp.float32)
     )
-    face, rendering = reconstruct(painted, camera, neutral)
+    face, rendering = render_coefficients(painted, cameras, neutral)
     views = np.split(_views(rendering), len(VIEWS), axis=1)
-    points = np.asarray(project(camera, face.posed[:, model.landmarks_3d])) / 2
+    points = np.asarray(jax.vmap(project)(cameras, face.posed[:, model.landmarks_3d])) / 2
     marked = [
         draw_landmarks(draw_landmarks(view, xy[68:], (255, 255, 255)), xy[:68], (0, 0, 0))
         for view, xy in zip(views, points)

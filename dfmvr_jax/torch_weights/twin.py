@@ -1,7 +1,7 @@
 """The released networks in PyTorch, tensor for tensor: yardstick of our speed and reference of our tests.
 
 Names and shapes of the parameters are those of the released files: `load_state_dict` takes them, and what
-`python -m dfmvr_jax.export_torch` writes. Images are `[b, channels, h, w]` as PyTorch has them.
+`python -m dfmvr_jax.commands.export_torch` writes. Images are `[b, channels, h, w]` as PyTorch has them.
 """
 
 import torch

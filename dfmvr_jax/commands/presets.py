@@ -1,0 +1,32 @@
+"""List the presets: those named, joined by + or not, or all; each with what differs from the defaults.
+
+Example: python -m dfmvr_jax.commands.presets small+v3
+"""
+
+import dataclasses
+from typing import Annotated
+
+import tyro
+
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.config import Config, differing_fields, flat_fields
+from dfmvr_jax.presets import PRESETS, load_preset
+
+
+@dataclasses.dataclass(frozen=True)
+class PresetsCommand:
+    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()  # such as small+v3; none: all
+
+
+def main() -> None:
+    command = parse_command(PresetsCommand, __doc__)
+    for names in command.names or PRESETS:
+        values = flat_fields(load_preset(names))
+        print(f"{names:18} {PRESETS[names].summary if names in PRESETS else ''}")
+        differing = differing_fields(values, flat_fields(Config()))
+        for line in [f"{name}: {values[name]!r}" for name in differing] or ["(the defaults)"]:
+            print(f"{'':18}   {line}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,18 @@
+"""The numbers behind docs/conventions.md that everything else agrees on."""
+
+VIEWS = ("left", "front", "right")  # the photos that the network takes, in the order of their axis
+UNIT_MM = 100.0  # millimetres in a unit of model space
+FACE_DISTANCE = 10.0  # of the camera from the origin, model units: there a face fills the aligned photo
+# of the face; their numbers are the part labels
+PARTS = (
+    "background",
+    "face skin",
+    "left brow",
+    "right brow",
+    "left eye",
+    "right eye",
+    "nose",
+    "mouth",
+    "upper lip",
+    "lower lip",
+)
