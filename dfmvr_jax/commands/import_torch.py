@@ -20,6 +20,7 @@ from dfmvr_jax.config import Config, changed, check_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.topology import check_topology
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.torch_weights.description import Description, description_path, read_description
 from dfmvr_jax.torch_weights.files import read_tensors
@@ -38,7 +39,7 @@ from dfmvr_jax.training.network_folders import (
     save_variables,
     shapes_of_variables,
 )
-from dfmvr_jax.training.workdir import check_topology, open_workdir
+from dfmvr_jax.training.workdir import open_workdir
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,8 +8,8 @@ from typing import NamedTuple
 from dfmvr_jax.config import Config, config_from_json
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.topology import topology
 from dfmvr_jax.files import whole_files
-from dfmvr_jax.training.workdir import topology
 
 
 class Description(NamedTuple):

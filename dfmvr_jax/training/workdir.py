@@ -1,14 +1,12 @@
 """The folder of a run: one config and one face model, for good."""
 
 import json
-import zlib
 from pathlib import Path
-
-import numpy as np
 
 from dfmvr_jax.config import Config, differing_fields, flat_fields, read_config, write_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.topology import check_topology, topology
 from dfmvr_jax.files import whole_files
 
 FACE_MODEL_FILE = "face_model.json"
@@ -69,30 +67,3 @@ def check_face_model(workdir: Path, model: MorphableModel) -> None:
     except (OSError, ValueError) as error:
         raise InputError(f"{path} is damaged ({error}); remove it to go without this check") from None
     check_topology(workdir, theirs, model)
-
-
-def check_topology(source: Path, theirs: dict, model: MorphableModel) -> None:
-    """Raise `InputError` unless the model is the one that `theirs`, a `topology`, describes."""
-    ours = topology(model)
-    if ours != theirs:
-        raise InputError(
-            f"{source}: its networks speak of the face model {_words(theirs)}, not of {_words(ours)}: "
-            "give that one as --face-model"
-        )
-
-
-def topology(model: MorphableModel) -> dict[str, str | int]:
-    """What of a face model gives coefficients their meaning."""
-    checksum = zlib.crc32(np.asarray(model.landmarks), zlib.crc32(np.asarray(model.triangles)))
-    return {
-        "name": model.name,
-        "vertices": model.num_vertices,
-        "triangles": len(model.triangles),
-        **dict(zip(("identity", "expression", "albedo"), model.dimensions)),
-        "fingerprint": f"{checksum:08x}",  # of triangles and landmarks
-    }
-
-
-def _words(described: dict) -> str:
-    counts = ", ".join(f"{value} {name}" for name, value in described.items() if isinstance(value, int))
-    return f"{described.get('name')!r} ({counts}; fingerprint {described.get('fingerprint')})"
