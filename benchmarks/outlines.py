@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.arguments import make_parser
+from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import face_albedo, vertex_normals
@@ -67,7 +68,7 @@ class Scene:
 
     def colors(self, yaw):
         light = jnp.zeros((3, 9)).at[:, 2].set(0.3)
-        return shade(self.albedo, self.normals @ turned(yaw).T, light)
+        return shade(self.albedo, self.normals @ turned(yaw).T, light, AMBIENT)
 
     def image(self, vertices, colors, size: int, rule: str):
         camera = face_camera(size)

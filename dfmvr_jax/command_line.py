@@ -13,13 +13,26 @@ import tyro
 
 from dfmvr_jax.errors import InputError, Stopped, one_line
 
-# no separate --no-x flags: a bool takes True or False
-STYLE = (tyro.conf.FlagConversionOff,)
+
+def parse_command(command: Callable, description: str):
+    """What the command line says: one flag per field of a dataclass, or argument of a function.
+
+    A field that is true or false is a switch: `--x`, or `--no-x`; `--x True` and `--x False` are the same.
+    """
+    return tyro.cli(command, description=description, args=_as_switches(sys.argv[1:]))
 
 
-def parse_command(command: type, description: str):
-    """The command of the other programs: one flag per field of the dataclass."""
-    return tyro.cli(command, description=description, config=STYLE)
+def _as_switches(words: list[str]) -> list[str]:
+    """Turn `--group.x True` into `--group.x`, and False into `--group.no-x`."""
+    switches = []
+    for word in words:
+        flag = switches[-1] if switches else ""
+        if word not in ("True", "False") or not flag.startswith("--"):
+            switches.append(word)
+        elif word == "False":
+            group, dot, name = flag[2:].rpartition(".")
+            switches[-1] = f"--{group}{dot}no-{name}"
+    return switches
 
 
 def run(main: Callable[[], None], stopped: str = "stopped") -> None:

@@ -3,6 +3,7 @@
 VIEWS = ("left", "front", "right")  # the photos that the network takes, in the order of their axis
 UNIT_MM = 100.0  # millimetres in a unit of model space
 FACE_DISTANCE = 10.0  # of the camera from the origin, model units: there a face fills the aligned photo
+AMBIENT = 0.8  # added to band 0 of every light, as in BFM-based work: coefficients of 0 are even white light
 # of the face; their numbers are the part labels
 PARTS = (
     "background",

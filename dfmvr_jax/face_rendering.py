@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape, vertex_normals
 from dfmvr_jax.geometry import move, rotation_matrix
 from render import MeshEdges, RasterizerName, map_images, render_mesh
@@ -16,8 +17,6 @@ from render.array_types import Array, Bool, Float
 from render.camera import Camera, project
 from render.precision import full_precision
 from render.shade import shade
-
-AMBIENT = 0.8  # of every light, as in BFM-based work: coefficients of 0 are even white light
 
 
 class Face(NamedTuple):

@@ -20,6 +20,7 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import for_each_view
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_rendering import Face, Rendering, light_face, place_face, render_face
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.meshes import coefficients_json, write_meshes
@@ -35,7 +36,8 @@ from dfmvr_jax.photos.preparation import (
 )
 from dfmvr_jax.prediction import Run, load_run
 from render import mesh_edges
-from render.array_types import Bool, Float, Int
+from render.array_types import Array, Bool, Float, Int
+from render.camera import Camera
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,29 +154,33 @@ def reconstruct_from(run: Run, photos: Sequence[PreparedPhoto | None]) -> Recons
             f"{run.workdir}: its network answers these photos with numbers that are not finite: its weights "
             "are not those of a finished training"
         )
-    face, colors, rendering = _place_and_render(run, coefficients)
+    views = for_each_view(run.camera, len(photos))
+    face, colors, rendering = _place_and_render(run.model, views, coefficients)
     cameras = [
         find_in_photo(run.model, run.camera, coefficients, face, view, photo)
         for view, photo in enumerate(photos)
         if photo
     ]
-    labels = np.asarray(predicted.labels)
     return Reconstruction(
-        run, tuple(photos), crops, labels, coefficients, face, colors, rendering, tuple(cameras)
+        run=run,
+        photos=tuple(photos),
+        crops=crops,
+        labels=np.asarray(predicted.labels),
+        coefficients=coefficients,
+        face=face,
+        colors=np.asarray(colors),
+        rendering=rendering,
+        cameras=tuple(cameras),
     )
 
 
-def _place_and_render(run: Run, coefficients: Coefficients) -> tuple[Face, np.ndarray, Rendering]:
-    cameras = for_each_view(run.camera, len(VIEWS))
-
-    @jax.jit
-    def place_and_render(model, cameras, coefficients):
-        face = place_face(model, coefficients)
-        colors = light_face(model, face, coefficients)
-        return face, colors, render_face(model, cameras, face, colors)
-
-    face, colors, rendering = place_and_render(run.model, cameras, coefficients)
-    return face, np.asarray(colors), rendering
+@jax.jit
+def _place_and_render(
+    model: MorphableModel, cameras: Camera, coefficients: Coefficients
+) -> tuple[Face, Float[Array, "views vertices 3"], Rendering]:
+    face = place_face(model, coefficients)
+    colors = light_face(model, face, coefficients)
+    return face, colors, render_face(model, cameras, face, colors)
 
 
 @functools.cache

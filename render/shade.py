@@ -32,12 +32,13 @@ def shade(
     albedo: Float[Array, "*n 3"],
     normals: Float[Array, "*n 3"],
     light: Float[Array, "3 9"],
-    ambient: float = 0.8,
+    ambient: float = 0.0,
 ) -> Float[Array, "*n 3"]:
     """Colour of a lit surface: albedo times the sum of the bands weighted by `light`.
 
-    `ambient` is added to band 0 of every colour channel of `light`, so `light = 0` is even white light that
-    shows 0.8 · √π/2 = 0.709 of the albedo. Colours are not clipped: strong light exceeds 1.
+    `ambient` is added to band 0 of every colour channel of `light`; with 0.8, as in BFM-based face work,
+    `light = 0` is even white light that shows 0.8 · √π/2 = 0.709 of the albedo. Colours are not clipped:
+    strong light exceeds 1.
 
     Args:
       albedo: colour channels, 0..1.

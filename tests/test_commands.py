@@ -116,7 +116,7 @@ def test_reconstruction_of_aligned_photos(trained, exported, monkeypatch, capsys
         arguments = "--photos", exported
     code, out, _ = run_program(
         monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
-        "--aligned", "True", *arguments,
+        "--aligned", *arguments,
     )  # fmt: skip
     assert code == 0
     meshes = [trimesh.load(tmp_path / "out" / f"mesh.{kind}", process=False) for kind in ("ply", "obj")]
@@ -153,7 +153,7 @@ def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeyp
     (subjects / "c" / "front.png").unlink()
     code, out, err = run_program(
         monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
-        "--aligned", "True", "--photos", subjects,
+        "--aligned", "--photos", subjects,
     )  # fmt: skip
     assert code == 2
     assert (tmp_path / "out" / "a" / "mesh.ply").is_file() and not (tmp_path / "out" / "b").exists()
@@ -209,7 +209,7 @@ def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(trained, m
     torch.save(BiSeNet(classes=19).state_dict(), parse_net)
     imported, data = tmp_path / "imported", ("--data.directory", trained / "data")
     parse_flags = ("--parse.width", 64, "--parse.num-classes", 19, "--parse.enlarge", 1)
-    one_photo = ("--front", tmp_path / "front.png", "--out", tmp_path / "out", "--aligned", "True")
+    one_photo = ("--front", tmp_path / "front.png", "--out", tmp_path / "out", "--aligned")
     for program, *arguments in (
         (export_torch.main, trained / "run", "--out", tmp_path / "x.pth"),
         (import_torch.main, tmp_path / "x.pth", parse_net, "--out", imported),
@@ -306,9 +306,15 @@ def test_misspelt_flags_and_help(monkeypatch, capsys, program):
 
 
 def test_a_false_flag_is_false(monkeypatch, capsys):
-    for word, expected in (("False", False), ("True", True)):
-        monkeypatch.setattr(sys, "argv", ["train.py", "--workdir", "x", "--parse.once", word])
-        assert parse_train_command("").config.parse.once is expected
+    for words, expected in (
+        ("--parse.once False", False),
+        ("--parse.once True", True),
+        ("--parse.once", True),
+        ("--preset small --parse.no-once", False),
+        ("--preset small", True),
+    ):
+        monkeypatch.setattr(sys, "argv", ["train.py", "--workdir", "x", *words.split()])
+        assert parse_train_command("").config.parse.once is expected, words
     code, *_ = run_program(monkeypatch, capsys, train.main, "--workdir", "x", "--parse.once", "maybe")
     assert code == 2
 
@@ -324,7 +330,7 @@ def test_a_network_gone_wild_writes_nothing(trained, monkeypatch, capsys, tmp_pa
     monkeypatch.setattr(reconstruct, "load_run", load_wild_run)
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "front.png")
     flags = ["--checkpoint", trained / "run", "--front", tmp_path / "front.png", "--out", tmp_path / "out"]
-    code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags, "--aligned", "True")
+    code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags, "--aligned")
     assert code == 2 and "numbers that are not finite" in err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
 

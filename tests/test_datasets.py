@@ -33,7 +33,7 @@ from datasets.synthetic import backgrounds, scenes
 from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, DataConfig, LossConfig
-from dfmvr_jax.conventions import UNIT_MM
+from dfmvr_jax.conventions import AMBIENT, UNIT_MM
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_shape, load_face_model
@@ -285,7 +285,8 @@ def test_light_is_mild(mean_albedo):
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     for _ in range(30):
         light = scenes.sample_light(rng, mean_albedo)
-        colors = np.asarray(shade(jnp.full((200, 3), mean_albedo), jnp.float32(normals), jnp.asarray(light)))
+        albedo = jnp.full((200, 3), mean_albedo)
+        colors = np.asarray(shade(albedo, jnp.float32(normals), jnp.asarray(light), AMBIENT))
         assert 0.1 * mean_albedo < colors.min() and colors.max() < 1.1
         assert (colors.max(axis=1) / colors.min(axis=1)).max() < 1.8  # of the three channels
 

@@ -115,7 +115,7 @@ def assert_same_losses(workdir: Path, reference: Path, rtol: float = 1e-3) -> No
 @pytest.mark.parametrize("devices", [2, 4])
 def test_several_devices_train_as_one(train, alone, tmp_path, devices):
     """A profile is made, and the other programs take what they leave, on as many devices."""
-    out, error = train(tmp_path, "--profile", "True", devices=devices)
+    out, error = train(tmp_path, "--profile", devices=devices)
     assert "no picture" not in error and out.count("profile of ") == 2
     assert_complete(tmp_path, STEPS)
     assert_same_losses(tmp_path, alone)
@@ -124,7 +124,7 @@ def test_several_devices_train_as_one(train, alone, tmp_path, devices):
     program("-m", "datasets.export", "synthetic/few", *data, "--out", photos)
     for command in (
         ("evaluate.py", "--workdir", tmp_path, "--pictures", 1),
-        ("reconstruct.py", *run, "--photos", photos, "--aligned", "True", "--out", tmp_path / "out"),
+        ("reconstruct.py", *run, "--photos", photos, "--aligned", "--out", tmp_path / "out"),
         ("-m", "dfmvr_jax.commands.export_torch", tmp_path, "--out", tmp_path / "x.pth"),
     ):
         program(*command, devices=devices)
@@ -154,7 +154,7 @@ def together(train, workdir: Path, *flags) -> list[tuple[str, str]]:
 @pytest.mark.full
 def test_a_given_parse_net_outlines_and_less_memory(train, alone, tmp_path):
     """`--parse.checkpoint`, `--antialias`, `--network.remat blocks` on 1, on 2, and on 2 x 2 devices."""
-    flags = ("--parse.checkpoint", alone, "--antialias", "True", "--network.remat", "blocks")
+    flags = ("--parse.checkpoint", alone, "--antialias", "--network.remat", "blocks")
     train(tmp_path / "1", *flags)
     out, _ = train(tmp_path / "2", *flags, devices=2)
     assert "parse_net: compiling" not in out

@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.geometry import move
 from dfmvr_jax.networks.from_config import make_networks
@@ -39,7 +40,7 @@ def test_light_on_a_surface_that_faces_the_camera():
     (2 pi / sqrt(8)) (3 sqrt(5) / sqrt(12 pi)) (2 / (2 sqrt(3))) = 1.401249.
     """
     light = jnp.zeros((3, 9)).at[0, 0].set(0.1).at[1, 2].set(0.1).at[2, 6].set(0.1)
-    color = shade(jnp.ones((1, 3)), jnp.array([[0.0, 0, 1]]), light)
+    color = shade(jnp.ones((1, 3)), jnp.array([[0.0, 0, 1]]), light, AMBIENT)
     ambient = 0.8 * 0.886227
     expected = [[0.9 * 0.886227, ambient + 0.1772454, ambient + 0.1401249]]
     np.testing.assert_allclose(color, expected, atol=1e-5)

@@ -30,7 +30,7 @@ GOLDEN = Path(__file__).with_name("golden_render.png")
 
 
 def shaded(camera, vertices, albedo, normals, light, triangles, edges=None):
-    return render_mesh(camera, vertices, shade(albedo, normals, light), triangles, edges)
+    return render_mesh(camera, vertices, shade(albedo, normals, light, 0.8), triangles, edges)
 
 
 def test_golden_pictures():

@@ -32,7 +32,7 @@ def test_bands_are_orthogonal_with_the_power_of_the_literature():
 
 def test_no_light_is_even_white_light():
     albedo = jax.random.uniform(jax.random.key(0), (20, 3))
-    colors = shade(albedo, unit(1, 20), jnp.zeros((3, 9)))
+    colors = shade(albedo, unit(1, 20), jnp.zeros((3, 9)), ambient=0.8)
     np.testing.assert_allclose(colors, 0.4 * np.sqrt(np.pi) * albedo, rtol=1e-6)
 
 

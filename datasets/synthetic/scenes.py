@@ -9,7 +9,7 @@ import numpy as np
 
 from datasets.synthetic.backgrounds import add_head, sample_background
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.conventions import AMBIENT, VIEWS
 from dfmvr_jax.face_camera import face_camera, face_cameras, for_each_view
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape
 from dfmvr_jax.face_model.sampling import sample_coefficients
@@ -72,7 +72,7 @@ def sample_light(rng: np.random.Generator, mean_albedo: float) -> Float[np.ndarr
         light = light + brightness * strength * directional_light(direction)
     warmth, green = rng.normal(0, [0.08, 0.02])
     light = np.outer(np.exp([warmth, green, -warmth]), light)
-    light[:, 0] -= 0.8  # the offset that `shade` adds
+    light[:, 0] -= AMBIENT  # which is added when a face is lit
     return light.astype(np.float32)
 
 

@@ -191,7 +191,7 @@ def variables_from(
                 new = initial_variables(folder, config, model)
                 networks[folder] = from_torch(tensors.by_name, modules[folder], new, partial=True)
     if problems and not partial:
-        raise InputError(f"{'; '.join(problems)}; --partial True imports what fits")
+        raise InputError(f"{'; '.join(problems)}; --partial imports what fits")
     return networks
 
 

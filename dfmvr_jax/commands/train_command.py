@@ -6,7 +6,7 @@ from typing import Annotated, NamedTuple
 
 import tyro
 
-from dfmvr_jax.command_line import STYLE
+from dfmvr_jax.command_line import parse_command
 from dfmvr_jax.config import Config
 from dfmvr_jax.presets import PRESETS, load_preset
 
@@ -63,4 +63,4 @@ def parse_train_command(description: str) -> TrainCommand:
     ) -> TrainCommand:
         return TrainCommand(workdir, config, profile, wandb, coordinator, num_processes, process_id)
 
-    return tyro.cli(command, description=description, config=STYLE)
+    return parse_command(command, description)
