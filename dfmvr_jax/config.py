@@ -4,6 +4,7 @@ import dataclasses
 import json
 import types
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -13,40 +14,62 @@ from dfmvr_jax.errors import InputError
 Settings = TypeVar("Settings")
 
 
+def setting(
+    default: Any,
+    *,
+    at_least: int | float | None = None,  # the number may be this or more
+    above: int | float | None = None,  # more than this
+    share: bool = False,  # from 0 to 1
+    may_change: bool = False,  # when a run goes on: no update that there was depends on it
+    architecture: bool = False,  # must be equal for a network to be taken over from another run
+) -> Any:
+    """Give a field of a config its default, with what is allowed for it."""
+    rules = {"at_least": at_least, "above": above, "share": share}
+    return dataclasses.field(
+        default=default, metadata=rules | {"may_change": may_change, "architecture": architecture}
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
     """The reconstruction network: Tri-UNet and RedNet-50, or the variants of the paper's table 3."""
 
-    width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
+    # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
+    width: int = setting(64, architecture=True)
     # what fuses the views: the paper's network (v6), one U-Net for all views (v2), a few convolutions (v1)
-    fusion: Literal["tri-unet", "shared-unet", "cnn"] = "tri-unet"
+    fusion: Literal["tri-unet", "shared-unet", "cnn"] = setting("tri-unet", architecture=True)
     # what the regression gets of Tri-UNet: 4 x width channels (released code) or 1 x width (paper)
-    fused_features: Literal["released", "paper"] = "released"
-    backbone: Literal["rednet50", "resnet50"] = "rednet50"  # regression from the fused features (v6, v3)
-    face_mask: bool = True  # part labels as a fourth channel of the photos; v4 goes without
+    fused_features: Literal["released", "paper"] = setting("released", architecture=True)
+    # regression from the fused features (v6, v3)
+    backbone: Literal["rednet50", "resnet50"] = setting("rednet50", architecture=True)
+    # part labels as a fourth channel of the photos; v4 goes without
+    face_mask: bool = setting(True, architecture=True)
     # head pose of the left, front and right view before training
     initial_yaw_degrees: tuple[float, float, float] = (-30.0, 0.0, 30.0)
     precision: Literal["float32", "bfloat16"] = "float32"  # of computations; parameters stay float32
     # what the backward pass computes again, to save memory: batch norms and activations, or whole blocks
-    remat: Literal["none", "norms", "blocks"] = "none"
+    remat: Literal["none", "norms", "blocks"] = setting("none", may_change=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class ParseConfig:
     """The face parse net (BiSeNet), trained before the reconstruction network and then frozen."""
 
-    width: int = 64  # channels of the first ResNet-18 stage; every other width scales with it
-    num_classes: Literal[10, 19] = 10  # 19: of an imported net, see dfmvr_jax.celebamask
-    enlarge: int = 1  # times that photos are enlarged for it: else it sees no eyes and lips on small ones
+    # channels of the first ResNet-18 stage; every other width scales with it
+    width: int = setting(64, at_least=1, architecture=True)
+    # 19: of an imported net, see dfmvr_jax.celebamask
+    num_classes: Literal[10, 19] = setting(10, architecture=True)
+    # times that photos are enlarged for it: else it sees no eyes and lips on small ones
+    enlarge: int = setting(1, at_least=1, architecture=True)
     checkpoint: str | None = None  # workdir whose parse net to use; None: train one first
     # torchvision's ResNet-18 weights for ImageNet (a .pth file), from which the context path starts
     resnet18: str | None = None
     # online hard example mining: pixels predicted with less than 0.7, and at least this share of all, the
     # hardest, make up the loss; 1: all pixels
-    hard_pixels: float = 1 / 16
-    epochs: int = 40  # of its own training
+    hard_pixels: float = setting(1 / 16, share=True)
+    epochs: int = setting(40, at_least=1)  # of its own training
     batch_size: int = 16  # subjects (three photos each) over all devices
-    learning_rate: float = 1e-3  # of Adam, decays to 0 along a cosine
+    learning_rate: float = setting(1e-3, above=0)  # of Adam, decays to 0 along a cosine
     # parse each training photo once, before augmentation, not at every step; a byte of memory per pixel
     once: bool = False
 
@@ -57,7 +80,8 @@ class LossConfig:
 
     photo: float = 4.0  # colours of the rendering against the photo, equation 2
     mask: float = 3.0  # parts of the rendering against the photo's, by the parse net, equation 3
-    mask_start: float = 0.0  # share of the training after which the mask loss counts
+    # share of the training after which the mask loss counts
+    mask_start: float = setting(0.0, share=True)
     landmarks_2d: float = 0.02  # projected landmarks against the given ones, per pixel, equation 4
     landmarks_3d: float = 1.0  # 101 aligned 3D points, equations 5, 6; 0 for data of another face model
     identity_prior: float = 3e-4  # squared coefficients, equation 8
@@ -67,7 +91,7 @@ class LossConfig:
     flat_albedo: float = 5.0  # little variance of the albedo over plain skin (not in the paper)
     # weight of a pixel in the photo loss: on facial features, other face, background
     photo_levels: tuple[float, float, float] = (254.0, 128.0, 32.0)
-    dilation: int = 20  # side of the window that dilates the photo's weight map, pixels
+    dilation: int = setting(20, at_least=1)  # side of the window that dilates the photo's weight map, pixels
     landmark_emphasis: Literal["paper", "released"] = "paper"  # which 2D landmarks weigh 20 instead of 1
 
 
@@ -76,78 +100,53 @@ class DataConfig:
     """Data set and augmentation. The three views of a subject share their augmentation."""
 
     name: str = "synthetic/full"  # TFDS name: data set and variant
-    directory: str = "runs/data"  # where data sets are prepared
-    color_jitter: float = 0.5  # largest relative change of brightness, contrast, saturation, sharpness
-    blur_probability: float = 0.3  # of a Gaussian blur
+    directory: str = setting("runs/data", may_change=True)  # where data sets are prepared
+    # largest relative change of brightness, contrast, saturation, sharpness
+    color_jitter: float = setting(0.5, at_least=0)
+    blur_probability: float = setting(0.3, share=True)  # of a Gaussian blur
     # that all three photos are given; else one of them, the others black (section 5.3)
-    all_views_probability: float = 1.0
-    workers: int = 0  # processes that load data; 0: in the main process
+    all_views_probability: float = setting(1.0, share=True)
+    workers: int = setting(0, at_least=0, may_change=True)  # processes that load data; 0: in the main process
     # training examples that cannot be read: end the run, or go on with the next one, each named and counted
-    damaged: Literal["stop", "skip"] = "stop"
+    damaged: Literal["stop", "skip"] = setting("stop", may_change=True)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """One run: `train.py` writes it to its workdir as config.json, every other command reads it there."""
 
-    image_size: int = 224  # side of photos and renderings, pixels
-    camera_distance: float = FACE_DISTANCE  # from the model's origin, model units
-    face_model: str = "builtin"  # or builtin-coarse, a BFM_model_front.mat, module:function of your own model
+    image_size: int = setting(224, at_least=32)  # side of photos and renderings, pixels
+    camera_distance: float = setting(FACE_DISTANCE, above=0)  # from the model's origin, model units
+    # or builtin-coarse, a BFM_model_front.mat, module:function of your own model
+    face_model: str = setting("builtin", may_change=True)
     init_from: str | None = None  # workdir whose network, and parse net if it has one, to start from
     network: NetworkConfig = NetworkConfig()
     parse: ParseConfig = ParseConfig()
     loss: LossConfig = LossConfig()
     data: DataConfig = DataConfig()
-    epochs: int = 512  # passes over the training subjects; 0: train the parse net only
-    warmup_steps: int = 0  # of a linear rise to the full learning rate
-    constant_epochs: int = 0  # at the full learning rate, before the cosine decay
+    epochs: int = setting(512, at_least=0)  # passes over the training subjects; 0: train the parse net only
+    warmup_steps: int = setting(0, at_least=0)  # of a linear rise to the full learning rate
+    constant_epochs: int = setting(0, at_least=0)  # at the full learning rate, before the cosine decay
     batch_size: int = 16  # subjects over all devices
     rasterizer: Literal["jax", "nvdiffrast", "auto"] = "jax"  # auto: nvdiffrast where a GPU and it are there
     antialias: bool = False  # smooth outlines of the rendered face: photo and mask losses move them too
-    rendered_share: float = 1.0  # of each batch, seen by photo and mask losses; less is faster on a CPU
-    learning_rate: float = 1e-4  # of Adam at the start
-    final_learning_rate: float = 0.0  # at the end of the cosine
-    gradient_clip: float = 1.0  # largest global norm of the gradient
-    seed: int = 0  # of initial weights, data order and augmentation
-    log_every: int = 20  # steps between progress lines; processes that train together stop only then
-    picture_every: int = 500  # steps between TensorBoard pictures
-    checkpoint_every: int = 500  # steps between checkpoints
-    keep_checkpoints: int = 2  # newest ones to keep, besides the best
+    # of each batch, seen by photo and mask losses; less is faster on a CPU
+    rendered_share: float = setting(1.0, above=0, share=True)
+    learning_rate: float = setting(1e-4, above=0)  # of Adam at the start
+    final_learning_rate: float = setting(0.0, at_least=0)  # at the end of the cosine
+    gradient_clip: float = setting(1.0, above=0)  # largest global norm of the gradient
+    seed: int = setting(0, at_least=0)  # of initial weights, data order and augmentation
+    # steps between progress lines; processes that train together stop only then
+    log_every: int = setting(20, at_least=1, may_change=True)
+    picture_every: int = setting(500, at_least=1, may_change=True)  # steps between TensorBoard pictures
+    checkpoint_every: int = setting(500, at_least=1, may_change=True)  # steps between checkpoints
+    keep_checkpoints: int = setting(2, at_least=1, may_change=True)  # newest ones to keep, besides the best
     # an update whose loss or gradient is not finite is skipped; so many in a row end the run
-    skipped_updates: int = 10
+    skipped_updates: int = setting(10, at_least=1, may_change=True)
 
 
 # what runs call them that were begun before 2026-11-28
 RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "albedo")}
-
-# what numbers may be
-AT_LEAST = {
-    "image_size": 32,
-    "epochs": 0,
-    "constant_epochs": 0,
-    "warmup_steps": 0,
-    "final_learning_rate": 0,
-    "seed": 0,
-    "log_every": 1,
-    "picture_every": 1,
-    "checkpoint_every": 1,
-    "keep_checkpoints": 1,
-    "skipped_updates": 1,
-    "parse.width": 1,
-    "parse.enlarge": 1,
-    "parse.epochs": 1,
-    "loss.dilation": 1,
-    "data.color_jitter": 0,
-    "data.workers": 0,
-}
-POSITIVE = ("camera_distance", "learning_rate", "gradient_clip", "rendered_share", "parse.learning_rate")
-SHARES = (
-    "rendered_share",
-    "parse.hard_pixels",
-    "loss.mask_start",
-    "data.blur_probability",
-    "data.all_views_probability",
-)
 
 
 def check_config(config: Config, devices: int) -> None:
@@ -160,12 +159,9 @@ def check_config(config: Config, devices: int) -> None:
             flag = f"--{name.replace('_', '-')}"
             raise InputError(f"{flag} {values[name]}: expected {expected}")
 
-    for name, least in AT_LEAST.items():
-        check(values[name] >= least, name, f"{least} or more")
-    for name in POSITIVE:
-        check(values[name] > 0, name, "more than 0")
-    for name in SHARES:
-        check(0 <= values[name] <= 1, name, "a share, from 0 to 1")
+    for name, field in settings().items():
+        problem = _problem(values[name], field.metadata)
+        check(not problem, name, problem)
     for name in ("batch_size", "parse.batch_size"):
         check(
             values[name] >= 1 and values[name] % devices == 0,
@@ -199,6 +195,30 @@ def check_config(config: Config, devices: int) -> None:
         "network.fused_features",
         "released: only Tri-UNet has both kinds",
     )
+
+
+def settings() -> dict[str, dataclasses.Field]:
+    """All fields by their dotted names, such as `parse.width`."""
+    return _settings(Config)
+
+
+def _settings(kind: type, prefix: str = "") -> dict[str, dataclasses.Field]:
+    fields = {}
+    for field in dataclasses.fields(kind):
+        inner = dataclasses.is_dataclass(field.type)
+        fields |= _settings(field.type, f"{field.name}.") if inner else {prefix + field.name: field}
+    return fields
+
+
+def _problem(value: Any, rules: Mapping[str, Any]) -> str:
+    """What was expected instead of this value of a field with these rules, or nothing."""
+    if (least := rules.get("at_least")) is not None and not value >= least:
+        return f"{least} or more"
+    if (bound := rules.get("above")) is not None and not value > bound:
+        return f"more than {bound}"
+    if rules.get("share") and not 0 <= value <= 1:
+        return "a share, from 0 to 1"
+    return ""
 
 
 def write_config(config: Config, path: Path) -> None:

@@ -22,7 +22,7 @@ def draw_overview(
     crops: Float[np.ndarray, "views h w 3"],
     given: Bool[np.ndarray, "views"],
     rendering: Rendering,
-) -> UInt8[np.ndarray, "h w 3"]:
+) -> UInt8[np.ndarray, "rows columns 3"]:
     """Draw photos, the face laid over them, and the face from three sides under even light.
 
     Args:

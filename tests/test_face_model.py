@@ -572,7 +572,7 @@ def test_a_model_of_your_own_is_one_file(tmp_path, monkeypatch):
         ("own_face:pointing_outside", "triangles must be integers from 0 to 440"),
         ("own_face:nothing", "returned NoneType, expected a MorphableModel"),
         ("own_face:metres", r"mean_shape is 1[0-9] mm high, .* decimetres"),
-        ("own_face:old", "raised TypeError: .*unit_mm"),
+        ("own_face:old", "raised TypeError: "),
         ("own_face:infinite", "skin_mask has values that are not finite"),
         ("own_face:absent", "own_face has no function 'absent'"),
         ("own_face:number", "own_face has no function 'number'"),

@@ -1,5 +1,6 @@
 """Networks that a run takes over from elsewhere: read and checked before anything is written, then copied."""
 
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,10 +18,6 @@ from dfmvr_jax.training.network_folders import (
     shapes_of_variables,
 )
 from dfmvr_jax.training.workdir import check_face_model
-
-# what must be equal for a network to be taken over
-PARSE_FIELDS = ("width", "num_classes", "enlarge")
-NETWORK_FIELDS = ("width", "fusion", "fused_features", "backbone", "face_mask")
 
 
 class GivenNetworks(NamedTuple):
@@ -80,13 +77,13 @@ def _kept_parse_net(workdir: Path) -> Path:
 
 def _read_parse_net(config: Config, source: Path, model: MorphableModel) -> dict:
     theirs = read_config(source / "config.json")
-    _check_equal(source, "parse", config.parse, theirs.parse, PARSE_FIELDS)
+    _check_equal(source, "parse", config.parse, theirs.parse)
     return best_variables(source / PARSE_FOLDER, config, model)
 
 
 def _read_network(config: Config, source: Path, model: MorphableModel) -> dict:
     theirs = read_config(source / "config.json")
-    _check_equal(source, "network", config.network, theirs.network, NETWORK_FIELDS)
+    _check_equal(source, "network", config.network, theirs.network)
     check_face_model(source, model)
     variables = best_variables(source / NETWORK_FOLDER, config, model)
     return seen_from(variables, config.camera_distance - theirs.camera_distance)
@@ -120,9 +117,9 @@ def _check_equal(
     group: str,
     ours: NetworkConfig | ParseConfig,
     theirs: NetworkConfig | ParseConfig,
-    names: tuple[str, ...],
 ) -> None:
-    """Raise `InputError` that names each field of `names` in which two configs differ."""
+    """Raise `InputError` that names each field of the architecture in which two configs differ."""
+    names = [field.name for field in dataclasses.fields(ours) if field.metadata.get("architecture")]
     different = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
     if different:
         flags = (f"--{group}.{name.replace('_', '-')} {getattr(theirs, name)}" for name in different)

@@ -3,27 +3,13 @@
 import json
 from pathlib import Path
 
-from dfmvr_jax.config import Config, differing_fields, flat_fields, read_config, write_config
+from dfmvr_jax.config import Config, differing_fields, flat_fields, read_config, settings, write_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import check_topology, topology
 from dfmvr_jax.files import whole_files
 
 FACE_MODEL_FILE = "face_model.json"
-
-# what may change when a run goes on: no update that there was depends on it
-RUNTIME_FIELDS = (
-    "face_model",  # where it is; that it is the same one, `check_face_model` sees
-    "network.remat",
-    "data.directory",
-    "data.damaged",
-    "data.workers",
-    "log_every",
-    "picture_every",
-    "checkpoint_every",
-    "keep_checkpoints",
-    "skipped_updates",
-)
 
 
 def check_workdir(workdir: Path, config: Config) -> None:
@@ -32,7 +18,8 @@ def check_workdir(workdir: Path, config: Config) -> None:
     if not path.exists():
         return
     different = differing_fields(flat_fields(config), flat_fields(read_config(path)))
-    words = [words for name, words in different.items() if name not in RUNTIME_FIELDS]
+    fields = settings()
+    words = [words for name, words in different.items() if not fields[name].metadata.get("may_change")]
     if words:
         raise InputError(
             f"{path} is of a run with other settings ({'; '.join(words)}): "
@@ -41,7 +28,7 @@ def check_workdir(workdir: Path, config: Config) -> None:
 
 
 def open_workdir(workdir: Path, config: Config, model: MorphableModel) -> None:
-    """Make the folder and write its config; a run that goes on may have new `RUNTIME_FIELDS`.
+    """Make the folder and write its config; what `may_change` in a run that goes on is replaced.
 
     Raises `InputError` where the folder holds a run of another config or face model or cannot be written.
     """
