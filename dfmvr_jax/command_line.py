@@ -24,7 +24,7 @@ def parse_command(command: Callable, description: str):
 
 def _as_switches(words: list[str]) -> list[str]:
     """Turn `--group.x True` into `--group.x`, and False into `--group.no-x`."""
-    switches = []
+    switches: list[str] = []
     for word in words:
         flag = switches[-1] if switches else ""
         if word not in ("True", "False") or not flag.startswith("--"):

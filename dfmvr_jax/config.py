@@ -11,8 +11,6 @@ from typing import Any, Literal, TypeVar
 from dfmvr_jax.conventions import FACE_DISTANCE
 from dfmvr_jax.errors import InputError
 
-Settings = TypeVar("Settings")
-
 
 def setting(
     default: Any,
@@ -144,6 +142,8 @@ class Config:
     # an update whose loss or gradient is not finite is skipped; so many in a row end the run
     skipped_updates: int = setting(10, at_least=1, may_change=True)
 
+
+Settings = TypeVar("Settings", Config, NetworkConfig, ParseConfig, LossConfig, DataConfig)
 
 # what runs call them that were begun before 2026-11-28
 RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "albedo")}
@@ -277,7 +277,7 @@ def flat_fields(config: Config) -> dict:
 
 
 def _flat(tree: dict, prefix: str = "") -> dict:
-    leaves = {}
+    leaves: dict[str, object] = {}
     for name, value in tree.items():
         leaves |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
     return leaves

@@ -80,10 +80,12 @@ def image_losses(
 
     `render_logits` is the parse net's answer to the rendered images; without it there is no mask loss.
     """
-    weights = photo_weights(config, observed.labels)
-    terms = {"photo": photo_loss(rendering.images, observed.photos, rendering.coverage, weights)}
+    photos, labels = observed.photos, observed.labels
+    assert photos is not None and labels is not None  # there is no loss of images without them
+    weights = photo_weights(config, labels)
+    terms = {"photo": photo_loss(rendering.images, photos, rendering.coverage, weights)}
     if render_logits is not None:
-        terms["mask"] = cross_entropy(render_logits, observed.labels)
+        terms["mask"] = cross_entropy(render_logits, labels)
     return terms
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, read_config
@@ -37,7 +38,9 @@ class Run(NamedTuple):
     camera: Camera
     step: int  # of the reconstruction network's checkpoint: that of the lowest validation loss
     # aligned photos, colours in [0, 1], and which of them are given
-    predict: Callable[[Float[Array, "views h w 3"], Bool[Array, "views"]], Prediction]
+    predict: Callable[
+        [Float[Array | np.ndarray, "views h w 3"], Bool[Array | np.ndarray, "views"]], Prediction
+    ]
 
 
 def load_run(workdir: Path, face_model: str | None = None) -> Run:

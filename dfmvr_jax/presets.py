@@ -120,7 +120,7 @@ def load_preset(names: str) -> Config:
             )
     config = Config()
     for group in GROUPS:
-        changes = {}
+        changes: dict[str, object] = {}
         of_group = [name for name in group if name in chosen]
         for name in of_group:
             for field, value in group[name].changes.items():

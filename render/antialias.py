@@ -65,7 +65,7 @@ def antialias(
       ValueError: the image is not of the fragments' size.
       TypeError: the edges are not of `mesh_edges`.
     """
-    height, width = size = fragments.triangle_ids.shape
+    height, width = fragments.triangle_ids.shape
     check_shape("image", image, height, width, "c")
     check_shape("clip_positions", clip_positions, "n", 4)
     if not isinstance(edges, MeshEdges):
@@ -87,8 +87,8 @@ def antialias(
     second = first + jnp.where(stacked, width, 1)
     row, column = first // width, first % width
     ends = edges.ends.at[edge].get(mode="fill", fill_value=len(clip_positions)).T
-    clip_columns = (clip_positions[:, k].at[ends].get(mode="fill", fill_value=0) for k in (0, 1, 3))
-    x, y = pixel_positions(*clip_columns, size)
+    clip_x, clip_y, clip_w = (clip_positions[:, k].at[ends].get(mode="fill", fill_value=0) for k in (0, 1, 3))
+    x, y = pixel_positions(clip_x, clip_y, clip_w, (height, width))
     along, across = jnp.where(stacked, x, y), jnp.where(stacked, y, x)
     crossing = crossing_at(along, across, jnp.where(stacked, column, row))
     position = crossing - jnp.where(stacked, row, column)
@@ -154,7 +154,7 @@ def _find_crossings(
     height, width = ids.shape
     pairs = 2 * height * width
     x, y, z, w = clip_positions.T
-    x, y = pixel_positions(x, y, w, ids.shape)
+    x, y = pixel_positions(x, y, w, (height, width))
     z, x = z / w, jnp.where(drawable(clip_positions), x, jnp.nan)  # NaN spreads to all that has such an end
     (a, b), opposite = edges.ends.T, edges.opposite.T
     xa, ya, xb, yb = x[a], y[a], x[b], y[b]

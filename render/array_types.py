@@ -4,20 +4,23 @@ The shapes are checked by jaxtyping and beartype while the tests run and cost no
 elsewhere: where jaxtyping is not installed they are plain documentation.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 from jax import Array
 
-try:
+if TYPE_CHECKING:
     from jaxtyping import Bool, Float, Int, Num, UInt8
-except ImportError:
+else:
+    try:
+        from jaxtyping import Bool, Float, Int, Num, UInt8
+    except ImportError:
 
-    class _ShapeInWords:
-        def __class_getitem__(cls, _):
-            return Any
+        class _ShapeInWords:
+            def __class_getitem__(cls, _):
+                return Any
 
-    Bool = Float = Int = Num = UInt8 = _ShapeInWords
+        Bool = Float = Int = Num = UInt8 = _ShapeInWords
 
 
 def check_shape(name: str, array: Any, *axes: str | int) -> None:

@@ -1,5 +1,6 @@
 """All of `render` in one call, and the choice of who rasterizes."""
 
+from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -16,7 +17,9 @@ from render.rasterize import Fragments, rasterize
 RasterizerName = Literal["jax", "nvdiffrast", "auto"]
 
 
-BACKENDS = {
+Rasterize = Callable[[Float[Array, "n 4"], Int[Array, "f 3"], tuple[int, int]], Fragments]
+Interpolate = Callable[[Float[Array, "n c"], Int[Array, "f 3"], Fragments], Float[Array, "h w c"]]
+BACKENDS: dict[str, tuple[Rasterize, Interpolate]] = {
     "jax": (rasterize, interpolate),
     "nvdiffrast": (nvdiffrast_bridge.rasterize, nvdiffrast_bridge.interpolate),
 }

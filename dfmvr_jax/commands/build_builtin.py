@@ -138,7 +138,7 @@ def _csr(name: str, matrix: sp.csr_matrix) -> dict[str, np.ndarray]:
 def main() -> None:
     command = parse_command(BuildCommand, __doc__)
     arrays = build_arrays(read_wheel(command.wheel))
-    np.savez_compressed(command.out, **arrays)
+    np.savez_compressed(command.out, **arrays)  # type: ignore[arg-type]  # none is `allow_pickle`
     print(f"{command.out}: {command.out.stat().st_size / 1e6:.1f} MB")
 
 

@@ -42,8 +42,11 @@ def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
     cameras = face_cameras(
         len(VIEWS), 2 * command.size
     )  # drawn at twice the size and averaged: soft outlines
+    identities, expressions, albedos = model.dimensions
     neutral = Coefficients(
-        *(jnp.zeros(size) for size in model.dimensions),
+        identity=jnp.zeros(identities),
+        expression=jnp.zeros(expressions),
+        albedo=jnp.zeros(albedos),
         light=jnp.tile(jnp.array(LIGHT), (3, 1)),
         rotation=jnp.array([[0.0, yaw, 0.0] for yaw in YAW]),
         translation=jnp.zeros((len(VIEWS), 3)),
@@ -53,7 +56,11 @@ def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
     cells = [_views(draw(neutral))]
     for index in track(range(command.subjects), "subjects"):
         identity, expression, albedo = sample_coefficients(rng, model)
-        subject = neutral._replace(identity=identity, expression=expression * (index % 2), albedo=albedo)
+        subject = neutral._replace(
+            identity=jnp.asarray(identity),
+            expression=jnp.asarray(expression * (index % 2)),
+            albedo=jnp.asarray(albedo),
+        )
         cells.append(_views(draw(subject)))
     cells.append(_marks(model, neutral, cameras))
     rows = [cells[k : k + command.columns] for k in range(0, len(cells), command.columns)]

@@ -101,7 +101,8 @@ def tell_assumptions(exported: dict[Path, Description | None], config: Config) -
 
 def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
     """The networks in the files, by their folder in a workdir. Raises `InputError` for two of a kind."""
-    found, inside = {}, {}
+    found: dict[str, Tensors] = {}
+    inside: dict[str, Tensors] = {}
     for path in paths:
         tensors = read_tensors(path)
         if any(name.startswith("cp.") for name in tensors):
@@ -129,7 +130,7 @@ def config_of(
 ) -> Config:
     """The preset `released`, or what export_torch wrote beside a file; sizes are those of the tensors."""
     released = load_preset("released")
-    changes = {"face_model": command.face_model, "image_size": command.image_size}
+    changes: dict[str, object] = {"face_model": command.face_model, "image_size": command.image_size}
     if PARSE_FOLDER in found:
         parse_net = found[PARSE_FOLDER]
         theirs = exported[parse_net.path]

@@ -15,7 +15,7 @@ from scipy.io import savemat
 
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.bfm import LAYOUT, indices, load_bfm, read_mat
+from dfmvr_jax.face_model.bfm import LAYOUT, Layout, indices, load_bfm, read_mat
 from dfmvr_jax.files import whole_files
 from render.array_types import Float
 
@@ -33,7 +33,7 @@ SOURCES = {
     "BFM_front_idx.mat": _CROP,
     "facemodel_info.mat": _CROP,
 }
-MORPHABLE_MODEL = {
+MORPHABLE_MODEL: Layout = {
     "shapeMU": ("3N", 1),
     "shapePC": ("3N", "identity"),
     "shapeEV": ("identity", 1),

@@ -48,10 +48,10 @@ def render_error_map(
       errors: of the vertices, mm; NaN = not measured (`errors_at_vertices`).
       limit: the error that is red, mm.
     """
-    vertices = jnp.asarray(vertices, jnp.float32)
-    facing = vertex_normals(vertices, model)[:, 2]
+    positions = jnp.asarray(vertices, jnp.float32)
+    facing = vertex_normals(positions, model)[:, 2]
     attributes = jnp.stack([jnp.asarray(errors, jnp.float32), facing], axis=-1)
-    rendered = render_mesh(camera, vertices, attributes, model.triangles)
+    rendered = render_mesh(camera, positions, attributes, model.triangles)
     errors, facing = np.moveaxis(np.asarray(rendered.image), -1, 0)
     shading = 0.7 + 0.3 * np.clip(facing, 0, 1)[..., None]
     colors = np.where(

@@ -50,6 +50,7 @@ def register_surface(
             break
         best, best_rmse = (vertices, closest), rmse
         vertices = _point_to_plane_step(vertices, closest, scan_points)
+    assert best is not None  # the first step is the best so far
     return best
 
 

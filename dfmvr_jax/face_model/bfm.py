@@ -14,8 +14,10 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.farthest_points import farthest_points
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
-# sizes of the arrays in the file; a name stands for the same number wherever it occurs
-LAYOUT = {
+# sizes of arrays by their names; a size that is a name stands for the same number wherever it occurs
+Layout = dict[str, tuple[str | int, str | int]]
+# of the arrays in the file
+LAYOUT: Layout = {
     "meanshape": (1, "3N"),
     "idBase": ("3N", "identity"),
     "exBase": ("3N", "expression"),
@@ -64,7 +66,7 @@ def load_bfm(path: Path) -> MorphableModel:
     )
 
 
-def read_mat(path: Path, layout: dict[str, tuple[str | int, str | int]]) -> dict[str, np.ndarray]:
+def read_mat(path: Path, layout: Layout) -> dict[str, np.ndarray]:
     """The arrays of a MATLAB file that `layout` names, as float64 and with the shapes it gives.
 
     A size with a name is the same wherever the name occurs; "3N" is three times "N". Raises `InputError`
@@ -81,7 +83,8 @@ def read_mat(path: Path, layout: dict[str, tuple[str | int, str | int]]) -> dict
             " it may be truncated or of another kind"
         ) from error
 
-    arrays, sizes = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    sizes: dict[str, int] = {}
     for name, shape in layout.items():
         if name not in stored:
             found = ", ".join(key for key in stored if not key.startswith("__")) or "nothing"
@@ -91,7 +94,7 @@ def read_mat(path: Path, layout: dict[str, tuple[str | int, str | int]]) -> dict
             raise InputError(f"{path}: array {name} holds {array.dtype}; expected numbers")
         if 1 in shape:  # a vector, lying or standing
             array = array.reshape((1, -1) if shape[0] == 1 else (-1, 1))
-        expected = tuple(sizes.get(size, size) for size in shape)
+        expected = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in shape)
         if array.ndim != 2 or any(
             isinstance(size, int) and size != found for size, found in zip(expected, array.shape)
         ):

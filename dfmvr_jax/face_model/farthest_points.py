@@ -10,11 +10,11 @@ def farthest_points(
 
     All are indices into `positions` [n, 3]; the result [k + count] begins with `chosen`.
     """
-    chosen = list(chosen)
+    points = list(chosen)
     distance = np.full(len(candidates), np.inf)
-    for index in chosen:
+    for index in points:
         distance = np.minimum(distance, np.linalg.norm(positions[candidates] - positions[index], axis=1))
     for _ in range(count):
-        chosen.append(candidates[distance.argmax()])
-        distance = np.minimum(distance, np.linalg.norm(positions[candidates] - positions[chosen[-1]], axis=1))
-    return np.array(chosen, np.int32)
+        points.append(candidates[distance.argmax()])
+        distance = np.minimum(distance, np.linalg.norm(positions[candidates] - positions[points[-1]], axis=1))
+    return np.array(points, np.int32)

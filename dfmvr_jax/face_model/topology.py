@@ -11,7 +11,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 def topology(model: MorphableModel) -> dict[str, str | int]:
     """What of a face model gives coefficients their meaning."""
-    checksum = zlib.crc32(np.asarray(model.landmarks), zlib.crc32(np.asarray(model.triangles)))
+    checksum = zlib.crc32(np.asarray(model.landmarks).data, zlib.crc32(np.asarray(model.triangles).data))
     return {
         "name": model.name,
         "vertices": model.num_vertices,

@@ -116,7 +116,7 @@ class BiSeNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: Float[Array, "b h w 3"], train: bool) -> ParseLogits:
-        width, size = self.width, images.shape[1:3]
+        width, size = self.width, _size(images)
         check_multiples_of_16(*size)
         if self.enlarge > 1:
             images = resize_bilinear_aligned(images, (self.enlarge * size[0], self.enlarge * size[1]))
@@ -128,9 +128,9 @@ class BiSeNet(nn.Module):
         at_8, at_16, at_32 = ResNet18(width, **norm, name="resnet")(images.astype(self.dtype), train)
         mean = conv(at_32.mean((1, 2), keepdims=True), "global_mean", kernel_size=1)
         up_32 = mean + AttentionRefinement(2 * width, **norm, name="refine_32")(at_32, train)
-        up_32 = conv(repeat_to(up_32, at_16.shape[1:3]), "up_32")
+        up_32 = conv(repeat_to(up_32, _size(at_16)), "up_32")
         up_16 = up_32 + AttentionRefinement(2 * width, **norm, name="refine_16")(at_16, train)
-        up_16 = conv(repeat_to(up_16, at_8.shape[1:3]), "up_16")
+        up_16 = conv(repeat_to(up_16, _size(at_8)), "up_16")
 
         fused = conv(jnp.concatenate([at_8, up_16], -1), "fuse", 4 * width, 1)
         gate = nn.Dense(width, False, self.dtype, name="gate_reduce")(fused.mean((1, 2), keepdims=True))
@@ -143,3 +143,8 @@ class BiSeNet(nn.Module):
         return ParseLogits(
             head(fused, 4 * width, "head"), head(up_16, width, "head_16"), head(up_32, width, "head_32")
         )
+
+
+def _size(images: Float[Array, "b h w c"]) -> tuple[int, int]:
+    _, height, width, _ = images.shape
+    return height, width

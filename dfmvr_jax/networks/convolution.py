@@ -159,6 +159,7 @@ class Conv(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
         kernels = jnp.split(kernel, [sum(channels[:i]) for i in range(1, len(parts))], axis=2)
         y = sum(convolve(part.astype(self.dtype), k, self.stride) for part, k in zip(parts, kernels))
+        assert not isinstance(y, int)  # the sum of nothing: there is one input or more
         if self.use_bias:
             y += self.param("bias", nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y
@@ -199,6 +200,7 @@ class ConvNorm(nn.Module):
         self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
     ) -> Float[Array, "b h2 w2 features"]:
         if self.kernel_size == 1:
+            assert not isinstance(x, tuple)  # `nn.Dense` takes one array
             x = x[:, :: self.stride, :: self.stride]
             x = nn.Dense(self.features, self.use_bias, self.dtype, name="conv")(x)
         else:

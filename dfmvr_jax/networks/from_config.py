@@ -16,7 +16,7 @@ def make_networks(
 
     With `axis_name` batch norms share their statistics over that pmap axis.
     """
-    settings = {"dtype": jnp.dtype(config.network.precision), "axis_name": axis_name}
+    dtype = jnp.dtype(config.network.precision)
     network = DFMVR(
         dimensions=dimensions,
         width=config.network.width,
@@ -26,13 +26,15 @@ def make_networks(
         fused_features=config.network.fused_features,
         initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),
         initial_depth=config.camera_distance - FACE_DISTANCE,
+        axis_name=axis_name,
+        dtype=dtype,
         remat=config.network.remat,
-        **settings,
     )
     parse_net = BiSeNet(
         num_classes=config.parse.num_classes,
         width=config.parse.width,
         enlarge=config.parse.enlarge,
-        **settings,
+        axis_name=axis_name,
+        dtype=dtype,
     )
     return network, parse_net

@@ -32,7 +32,8 @@ def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeD
     def drawn(path: tuple[str, ...]) -> bool:
         return path[-1] == "kernel" and not SET_BY_MODULE & set(path)
 
-    shapes = {}  # of the drawn kernels: they are known once `init_others` is traced
+    # of the drawn kernels: they are known once `init_others` is traced
+    shapes: dict[tuple[str, ...], tuple[int, ...]] = {}
 
     @jax.jit
     def init_others() -> dict:

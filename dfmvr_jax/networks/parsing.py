@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.celebamask import fold_logits
 from dfmvr_jax.conventions import PARTS
-from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
+from dfmvr_jax.networks.bisenet import BiSeNet, ParseLogits, normalize_photos
 from render.array_types import Array, Bool, Float, Int
 
 
@@ -20,7 +20,9 @@ def parse_logits(
     """
     variables = jax.lax.stop_gradient(variables)
     flat = normalize_photos(photos.reshape(-1, *photos.shape[-3:]))
-    logits = parse_net.apply(variables, flat, False).main
+    heads = parse_net.apply(variables, flat, False)
+    assert isinstance(heads, ParseLogits)  # what its call returns, as no collection is mutable
+    logits = heads.main
     if parse_net.num_classes != len(PARTS):
         logits = fold_logits(logits)
     return logits.reshape(*photos.shape[:-3], *logits.shape[1:])

@@ -83,17 +83,17 @@ class RedNet(nn.Module):
         check_multiples_of_16(*jax.tree.leaves(x)[0].shape[1:3])
         norm = {"axis_name": self.axis_name, "dtype": self.dtype}
         if self.convolutions:
-            x = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))
+            y = nn.relu(ConvNorm(self.width, 7, 2, **norm, name="stem")(x, train))
         else:
-            x = as_block(Stem, self.remat)(self.width, self.group_channels, **norm, name="stem")(x, train)
-        x = max_pool_3x3(x)
+            y = as_block(Stem, self.remat)(self.width, self.group_channels, **norm, name="stem")(x, train)
+        y = max_pool_3x3(y)
         bottleneck = as_block(Bottleneck, self.remat)
         for stage, size in enumerate(self.stage_sizes):
             for block in range(size):
                 stride = 2 if stage and not block else 1
                 name = f"stage_{stage}_block_{block}"
                 features = self.width << stage
-                x = bottleneck(features, stride, self.group_channels, self.convolutions, **norm, name=name)(
-                    x, train
+                y = bottleneck(features, stride, self.group_channels, self.convolutions, **norm, name=name)(
+                    y, train
                 )
-        return x.mean((1, 2))
+        return y.mean((1, 2))

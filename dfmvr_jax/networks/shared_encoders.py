@@ -36,7 +36,13 @@ class SharedUNet(nn.Module):
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
         unet = TriUNet(self.width, "paper", ("any",), self.axis_name, self.dtype, self.remat, name="unet")
-        return _each_view(lambda images: unet(images[:, None], train), views)
+
+        def features(images: Array) -> Array:
+            decoded = unet(images[:, None], train)
+            assert not isinstance(decoded, tuple)  # as "released" features are
+            return decoded
+
+        return _each_view(features, views)
 
 
 class SharedCNN(nn.Module):

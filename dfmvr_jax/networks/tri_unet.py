@@ -23,13 +23,9 @@ class DoubleConv(nn.Module):
     def __call__(
         self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
     ) -> Float[Array, "b h w features"]:
-        for name in ("first", "second"):
-            x = nn.relu(
-                ConvNorm(self.features, use_bias=True, axis_name=self.axis_name, dtype=self.dtype, name=name)(
-                    x, train
-                )
-            )
-        return x
+        norm = {"axis_name": self.axis_name, "dtype": self.dtype}
+        x = nn.relu(ConvNorm(self.features, use_bias=True, **norm, name="first")(x, train))
+        return nn.relu(ConvNorm(self.features, use_bias=True, **norm, name="second")(x, train))
 
 
 class Encoder(nn.Module):
@@ -115,12 +111,12 @@ class TriUNet(nn.Module):
                 gate(**norm, name=f"gate_{level}_{v}")(up, skip, train)
                 for v, skip in zip(self.views, skips[level])
             ]
-            x = (up, *gated)
+            parts: Array | tuple[Array, ...] = (up, *gated)
             if level > 1:  # at high resolution, copying them into one array takes longer than it saves
-                x = jnp.concatenate(x, axis=-1)
+                parts = jnp.concatenate(parts, axis=-1)
             # The released weights have the last convolutions too, unused: keep their parameters.
             if level or self.fused_features == "paper" or self.is_initializing():
-                merged = double_conv(features, **norm, name=f"merge_{level}")(x, train)
+                merged = double_conv(features, **norm, name=f"merge_{level}")(parts, train)
             if level or self.fused_features == "paper":
                 x = merged
-        return x
+        return x if self.fused_features == "paper" else parts

@@ -88,7 +88,7 @@ def head_yaw(landmarks: Float[np.ndarray, "n 2"], model: MorphableModel) -> floa
 
 def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int) -> None:
     """Raise `InputError` where landmarks cannot be pixels of a photo of this size."""
-    outside = np.mean(((landmarks < 0) | (landmarks > (width, height))).any(axis=1))
+    outside = float(np.mean(((landmarks < 0) | (landmarks > (width, height))).any(axis=1)))
     if abs(landmarks).max() > FARTHEST_LANDMARK * max(width, height):
         outside = 1.0
     (left, top), (right, bottom) = landmarks.min(axis=0), landmarks.max(axis=0)

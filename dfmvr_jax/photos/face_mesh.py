@@ -13,13 +13,15 @@ import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from dfmvr_jax.photos.alignment import transform_points, warp
 from dfmvr_jax.photos.faces import FoundFace, extent
 from render.array_types import Float
+
+Number = TypeVar("Number", float, np.ndarray)
 
 # The mesh's vertex for each landmark. Some landmarks lie midway between two, as the brows do between their
 # upper and lower edge: then `SECOND_VERTEX` has the other one.
@@ -166,7 +168,7 @@ def find_boxes(
 
 def distinct(boxes: list[Box]) -> list[Box]:
     """The likeliest box of each face."""
-    kept = []
+    kept: list[Box] = []
     for box in sorted(boxes, key=lambda box: -box.probability):
         if all(overlap(box, other) < SAME_FACE for other in kept):
             kept.append(box)
@@ -212,5 +214,5 @@ def square(centre: Float[np.ndarray, "2"], side: float, angle: float) -> Float[n
     return np.concatenate([turn, (centre - turn @ [0.5, 0.5])[:, None]], axis=1)
 
 
-def sigmoid(x: float | np.ndarray) -> float | np.ndarray:
+def sigmoid(x: Number) -> Number:
     return 1 / (1 + np.exp(-np.clip(x, -50, 50)))

@@ -47,10 +47,14 @@ class FaceInPhoto:
             for field in dataclasses.fields(self)
             if field.name != "view" and getattr(self, field.name) is not None
         }
-        plain = {np.ndarray: np.ndarray.tolist, tuple: list}
-        return {name: plain.get(type(value), lambda x: x)(value) for name, value in values.items()} | {
-            "file": str(self.file)
-        }
+        return {name: _plain(value) for name, value in values.items()} | {"file": str(self.file)}
+
+
+def _plain(value: object) -> object:
+    """Arrays and tuples as the lists that JSON has."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return list(value) if isinstance(value, tuple) else value
 
 
 def find_in_photo(
@@ -84,12 +88,13 @@ def find_in_photo(
         depth = camera.distance - (left + right)[2] / 2
         eye_distance = of_photo.camera.focal * float(np.linalg.norm(left - right) / depth)
         error_of_eye_distance = float(error_px / eye_distance)
+    centre_x, centre_y = of_photo.camera.principal_point
     return FaceInPhoto(
         view=VIEWS[view],
         file=photo.file.path,
         crop_pixel_to_photo_pixel=aligned.to_photo,
-        focal_px=of_photo.camera.focal,
-        principal_point_px=of_photo.camera.principal_point,
+        focal_px=float(of_photo.camera.focal),
+        principal_point_px=(float(centre_x), float(centre_y)),
         vertex_mm_to_photo_pixel=projection_matrix(of_photo, rotation, translation),
         yaw_degrees=None if photo.yaw is None else math.degrees(photo.yaw),
         landmark_error_px=error_px,

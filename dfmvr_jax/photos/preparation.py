@@ -91,7 +91,9 @@ def check_yaw(yaw: float, view: int | None) -> None:
             f"the head is turned by {abs(degrees):.0f} degrees, nearly a profile; side views should be "
             "turned by 20 to 50"
         )
-    wrong_way = {None: 0, 0: 1, 1: 0, 2: -1}[view]
+    if view is None:
+        return
+    wrong_way = {0: 1, 1: 0, 2: -1}[view]
     if wrong_way * yaw > FACING_AWAY:
         raise InputError(
             f"the nose points to the wrong side for the {VIEWS[view]} photo, in which it should point to the "
@@ -109,25 +111,27 @@ def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
     if all(photo.file.view is not None for photo in photos):
         by_view = {photo.file.view: photo for photo in photos}
         return [by_view.get(view) for view in range(len(VIEWS))]
+    turned: list[tuple[float, PreparedPhoto]] = []
     for photo in photos:
         if photo.yaw is None:
             raise InputError(
                 f"{photo.file.path}: an aligned crop; say which view it is by --left, --front, --right"
             )
-    photos = sorted(photos, key=lambda photo: photo.yaw)
-    yaws = [photo.yaw for photo in photos]
+        turned.append((photo.yaw, photo))
+    turned.sort(key=lambda turn: turn[0])
+    yaws, photos = [yaw for yaw, _ in turned], [photo for _, photo in turned]
     if len(photos) == 1:
         side = SMALLEST_TURN * 2
         view = 0 if yaws[0] < -side else 2 if yaws[0] > side else 1
         return [photos[0] if view == k else None for k in range(len(VIEWS))]
     if yaws[0] > 0 or yaws[2] < 0 or min(np.diff(yaws)) < SMALLEST_TURN:
-        turns = (f"{photo.file.path.name} {math.degrees(photo.yaw):+.0f}" for photo in photos)
+        turns = (f"{photo.file.path.name} {math.degrees(yaw):+.0f}" for yaw, photo in turned)
         raise InputError(
             f"{photos[0].file.path.parent}: the three photos do not show the head from the left, the front "
             f"and the right, but turned by these degrees: {', '.join(turns)}; side views should be turned by "
             "20 to 50 to either side"
         )
-    return photos
+    return list(photos)
 
 
 def find_photo_files(folder: Path) -> list[PhotoFile]:

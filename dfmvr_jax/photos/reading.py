@@ -35,7 +35,7 @@ def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=FORMATS)
+            image: Image.Image = Image.open(path, formats=FORMATS)
         image = ImageOps.exif_transpose(image)
         if image.mode.startswith("I"):  # 16 bits of grey
             grey = np.asarray(image, np.float32) / 65535

@@ -49,7 +49,7 @@ def _conv_norm(ours: str, conv: str, norm: str) -> Modules:
 
 
 def _tri_unet(ours: str, theirs: str) -> Modules:
-    names = {}
+    names: Modules = {}
     for level in range(5):
         for v, view in enumerate(VIEWS):
             names |= _double_conv(f"{ours}/encoder_{view}/level_{level}", f"{theirs}.conv{level + 1}_{v}")
@@ -236,7 +236,8 @@ def compare(tensors: dict[str, np.ndarray], modules: Modules, variables: dict) -
 
 def split_parse_net(tensors: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     """The reconstruction network's tensors, and the parse net's, named as in a file of its own."""
-    network, parse_net = {}, {}
+    network: dict[str, np.ndarray] = {}
+    parse_net: dict[str, np.ndarray] = {}
     for name, tensor in tensors.items():
         of = parse_net if name.startswith(PARSE_PREFIX) else network
         of[name.removeprefix(PARSE_PREFIX)] = tensor

@@ -86,12 +86,11 @@ class Involution(nn.Module):
         super().__init__()
         self.size, self.stride, self.groups = size, stride, max(1, channels // group_channels)
         self.conv1 = ConvNorm(channels, channels // 4, 1)
-        self.conv2 = nn.Module()
-        self.conv2.conv = nn.Conv2d(channels // 4, size * size * self.groups, 1)
+        self.conv2 = nn.ModuleDict({"conv": nn.Conv2d(channels // 4, size * size * self.groups, 1)})
 
     def forward(self, x: Tensor) -> Tensor:
         pooled = functional.avg_pool2d(x, self.stride) if self.stride > 1 else x
-        kernels = self.conv2.conv(self.conv1(pooled))
+        kernels = self.conv2["conv"](self.conv1(pooled))
         b, _, h, w = kernels.shape
         kernels = kernels.view(b, self.groups, 1, self.size**2, h, w)
         patches = functional.unfold(x, self.size, padding=self.size // 2, stride=self.stride)
@@ -183,6 +182,11 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
     def __init__(self, width: int = 64):
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width)

@@ -33,7 +33,7 @@ def read_given_networks(config: Config, workdir: Path, model: MorphableModel) ->
 
     Raises `InputError` where it does not fit. A run that goes on has copies of its own.
     """
-    parse_source = config.parse.checkpoint
+    parse_source: str | Path | None = config.parse.checkpoint
     if not parse_source and config.init_from and (Path(config.init_from) / PARSE_FOLDER).is_dir():
         parse_source = config.init_from
     if _kept_parse_net(workdir).is_dir():

@@ -88,6 +88,7 @@ def train_network(
             raise _stopped(task, task.total_steps, received)
     best = checkpoints.restore_best(like)
     checkpoints.close()
+    assert best is not None  # the last step was saved
     return best
 
 
@@ -192,6 +193,7 @@ def _validate_and_save(
 
 def _draw(task: Task, state: TrainState, step: int, logs: Logs) -> None:
     """Log the task's picture of the state. Whatever goes wrong in drawing it is a warning."""
+    assert task.draw is not None  # it is asked before
     try:
         picture = task.draw(state)
     except Exception as error:  # of memory, above all

@@ -13,7 +13,7 @@ class Meter:
 
     def __init__(self, images_per_step: int):
         self._images_per_step = images_per_step
-        self._steps = self._waited = self._paused = 0
+        self._steps, self._waited, self._paused = 0, 0.0, 0.0
         self._start = time.perf_counter()
 
     def batches(self, batches: Iterable[dict]) -> Iterator[dict]:
@@ -50,7 +50,7 @@ class Meter:
             "data_wait": self._waited / elapsed,
             "memory_gib": peak_memory() / 2**30,
         }
-        self._steps = self._waited = self._paused = 0
+        self._steps, self._waited, self._paused = 0, 0.0, 0.0
         self._start = time.perf_counter()
         return speed
 

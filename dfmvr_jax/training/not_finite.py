@@ -25,7 +25,7 @@ class SkippedUpdates:
     def __init__(self, task: str, workdir: Path, rate_flag: str, most: int):
         self.count = 0
         self._in_a_row = 0
-        self._before = None
+        self._before: tuple[int, dict, dict] | None = None
         self._task, self._rate_flag, self._most = task, rate_flag, most
         self._file = workdir / FOLDER / f"{task}_process_{jax.process_index()}.npz"
 
@@ -47,7 +47,8 @@ class SkippedUpdates:
         self._in_a_row += 1
         examples = ", ".join(map(str, np.asarray(batch.get("index", [])).tolist())) or "unknown"
         with whole_files(self._file.parent) as folder:
-            np.savez(folder / self._file.name, step=step, **batch, **values)
+            path = folder / self._file.name
+            np.savez(path, step=step, **batch, **values)  # type: ignore[arg-type]  # none is `allow_pickle`
         problem = (
             f"{self._task}, step {step}: the loss is {values['loss']:.3g}, the gradient's norm "
             f"{values['gradient_norm']:.3g}, that of the batch statistics {values['batch_stats_norm']:.3g}; "

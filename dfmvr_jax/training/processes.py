@@ -40,12 +40,12 @@ def join_processes(
         different numbers of devices.
     """
     told = (coordinator, processes, process)
-    devices = []  # all that this process sees
+    devices: list[int] | None = []  # all that this process sees
     if told == (None, None, None):
         if int(os.environ.get("SLURM_STEP_NUM_TASKS") or 1) == 1:
             return
         devices = devices_under_slurm(os.environ)
-    elif None in told:
+    elif coordinator is None or processes is None or process is None:
         raise InputError("--coordinator, --num-processes and --process-id: give all three of them, or none")
     elif not 0 <= process < processes:
         raise InputError(
@@ -83,7 +83,9 @@ def devices_under_slurm(environment: Mapping[str, str]) -> list[int] | None:
     JAX alone would always take the one of its number, which leaves three of a lone task's four GPUs idle, and
     is not there where SLURM shows each task only its own. Tasks that see the same GPUs take equal parts.
     """
-    tasks = int(re.match(r"\d*", environment.get("SLURM_STEP_TASKS_PER_NODE", ""))[0] or 1)  # as in "4(x2)"
+    digits = re.match(r"\d*", environment.get("SLURM_STEP_TASKS_PER_NODE", ""))  # as in "4(x2)"
+    assert digits is not None  # any text begins with none or more
+    tasks = int(digits[0] or 1)
     visible = [number for number in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if number]
     if tasks == 1 or 0 < len(visible) < tasks:
         return []

@@ -13,17 +13,17 @@ def full_units(data: MakeHuman, cage: np.ndarray) -> np.ndarray:
     """Displacements [cage, 3, 64] in dm of the units at full strength, in the order of `EXPRESSION_UNITS`."""
     races = [data.targets(f"expression/units/{race}") for race in ("african", "asian", "caucasian")]
     units = {name: np.mean([race[name] for race in races], axis=0) for name in races[0]}
-    details = {}
+    details: dict[str, np.ndarray] = {}
     for folder in ("mouth", "cheek", "chin", "asym"):
         details |= data.targets(folder)
 
     left_minus_right = np.tanh(data.vertices[:, :1] / BLEND_WIDTH)
-    moved = [units[name] for name in SIDED]
-    moved += [units[name] for name in UNSIDED]
-    moved += [units[name] * left_minus_right for name in UNSIDED]
-    moved += [details[name] for name in DETAILS]
-    moved += [_gaze(data, name) for name in GAZE]
-    moved = np.stack(moved, axis=-1)
+    units_moved = [units[name] for name in SIDED]
+    units_moved += [units[name] for name in UNSIDED]
+    units_moved += [units[name] * left_minus_right for name in UNSIDED]
+    units_moved += [details[name] for name in DETAILS]
+    units_moved += [_gaze(data, name) for name in GAZE]
+    moved = np.stack(units_moved, axis=-1)
     for jaw in ("upper", "lower"):
         teeth = np.unique(data.quads[f"helper-{jaw}-teeth"])
         moved[teeth] = rigid_part(data.vertices[teeth], moved[teeth])

