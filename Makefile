@@ -29,6 +29,7 @@ newest: .venv-newest/installed
 lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 .venv/installed: EXTRA := test
 .venv-newest/installed: EXTRA := testing

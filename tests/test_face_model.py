@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 
 from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_albedo, face_shape, load_face_model, vertex_normals
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, UNIT_SIZES
 from dfmvr_jax.face_model.morphable_model import vertex_rings
@@ -132,7 +133,7 @@ def test_landmarks_are_visible(coarse):
     """Seen from the front, no landmark lies more than 2 mm behind the mesh; not for the jaw line."""
     import render
 
-    camera = render.face_camera(448)
+    camera = face_camera(448)
     fragments = render.rasterize(
         render.clip_positions(camera, coarse.mean_shape), coarse.triangles, camera.image_size
     )

@@ -29,5 +29,5 @@ class StopSignals:
         self.__exit__()
         name = signal.Signals(number).name
         text = f"\n{name}: saving after this step; once more stops at once\n"
-        assert sys.__stderr__ is not None  # there is one, unless the shell has closed it
-        os.write(sys.__stderr__.fileno(), text.encode())  # `print` must not be entered twice
+        if sys.__stderr__ is not None:  # the shell may have closed it
+            os.write(sys.__stderr__.fileno(), text.encode())  # `print` must not be entered twice
