@@ -203,10 +203,12 @@ def settings() -> dict[str, dataclasses.Field]:
 
 
 def _settings(kind: type, prefix: str = "") -> dict[str, dataclasses.Field]:
-    fields = {}
+    fields: dict[str, dataclasses.Field] = {}
     for field in dataclasses.fields(kind):
-        inner = dataclasses.is_dataclass(field.type)
-        fields |= _settings(field.type, f"{field.name}.") if inner else {prefix + field.name: field}
+        if isinstance(field.type, type) and dataclasses.is_dataclass(field.type):
+            fields |= _settings(field.type, f"{field.name}.")
+        else:
+            fields[prefix + field.name] = field
     return fields
 
 
