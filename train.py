@@ -27,7 +27,7 @@ from dfmvr_jax.command_line import run
 from dfmvr_jax.commands.train_command import parse_train_command
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import Config, check_config
-from dfmvr_jax.conventions import PARTS
+from dfmvr_jax.conventions import PARTS, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
@@ -43,14 +43,7 @@ from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, ini
 from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.processes import join_processes, share, writer_does, writer_first
-from dfmvr_jax.training.state import (
-    DEVICES,
-    TrainState,
-    initial_state,
-    replicate,
-    unreplicate,
-    variables_of,
-)
+from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, unreplicate, variables_of
 from dfmvr_jax.training.update import (
     freeze,
     make_parse_update,
@@ -176,7 +169,7 @@ def train_reconstruction(
     frozen = replicate(freeze(config, model, parse_variables))
     if choose_rasterizer(config.rasterizer) == "nvdiffrast":
         camera = face_camera(config.image_size)
-        images = 3 * rendered_subjects(config, config.batch_size // jax.device_count())
+        images = len(VIEWS) * rendered_subjects(config, config.batch_size // jax.device_count())
         clip = clip_positions(camera, model.mean_shape)
         nvdiffrast_bridge.warmup(clip, model.triangles, camera.image_size, images)
     label = partial(jax.jit(partial(parse_labels, parse_net)), parse_variables)
@@ -199,7 +192,7 @@ def train_reconstruction(
         draw=lambda state: preview(variables_of(unreplicate(state)), parse_variables, model),
         batches=batches,
         total_steps=total_steps,
-        images_per_batch=3 * config.batch_size,
+        images_per_batch=len(VIEWS) * config.batch_size,
     )
     train(task, initial_state(initial_variables(NETWORK_FOLDER, config, model)))
 
