@@ -88,6 +88,7 @@ def assert_equal_steps(one: dict, other: dict) -> None:
         np.testing.assert_allclose(other[name], value, rtol=1e-3, atol=2e-4, err_msg=name)
 
 
+@pytest.mark.full
 def test_two_devices_equal_one(stepped, tmp_path):
     """The pmapped step on two devices gives what one device gives with the whole batch."""
     assert_equal_steps(stepped, step_on_devices(2, tmp_path))
