@@ -99,13 +99,13 @@ def check_number(files: list[PhotoFile], where: str | Path) -> None:
 def reconstruct_subject(command: ReconstructCommand, trained: Run, files: list[PhotoFile], out: Path) -> None:
     """Reconstruct one person, write the files, and say how well the face fits each photo."""
     check_number(files, out.name)
+    face = reconstruct(files, trained, aligned=command.aligned, detector=command.detector, face=command.face)
     if len(files) == 1 and trained.config.data.all_views_probability == 1:
         print(
             f"warning: if {command.checkpoint} was trained with all three photos only (the default), one "
             "gives a poor face; train with --data.all-views-probability 0.667",
             file=sys.stderr,
         )
-    face = reconstruct(files, trained, aligned=command.aligned, detector=command.detector, face=command.face)
     face.save(out)
     print(f"meshes, coefficients.json, overview.png and overlays: {out}")
     for photo in face.cameras:

@@ -50,7 +50,7 @@ class Reconstruction:
     labels: Int[np.ndarray, "views h w"]  # parts in the crops, as the parse net sees them
     coefficients: Coefficients  # of the face model, with a pose for each view
     face: Face  # shape, albedo, poses; model units
-    colors: Float[np.ndarray, "views vertices 3"]  # of the lit face
+    colors: Float[Array, "views vertices 3"]  # of the lit face
     rendering: Rendering  # of the face over the crops
     cameras: tuple[FaceInPhoto, ...]  # one for each given photo: where the face is in it
 
@@ -168,7 +168,7 @@ def reconstruct_from(run: Run, photos: Sequence[PreparedPhoto | None]) -> Recons
         labels=np.asarray(predicted.labels),
         coefficients=coefficients,
         face=face,
-        colors=np.asarray(colors),
+        colors=colors,
         rendering=rendering,
         cameras=tuple(cameras),
     )

@@ -20,7 +20,7 @@ from datasets.pipeline import load_split
 from dfmvr_jax.commands import export_torch, import_torch
 from dfmvr_jax.commands.train_command import parse_train_command
 from dfmvr_jax.config import DataConfig
-from dfmvr_jax.prediction import load_parse_net, load_run
+from dfmvr_jax.prediction import Prediction, load_parse_net, load_run
 from dfmvr_jax.torch_weights.twin import BiSeNet
 from tests import miniature_sets
 from tests.few_subjects import prepare_few
@@ -324,7 +324,11 @@ def test_a_network_gone_wild_writes_nothing(trained, monkeypatch, capsys, tmp_pa
 
     def load_wild_run(*_):
         run = load_run(trained / "run")
-        wild = lambda *inputs: run.predict(*inputs)._replace(identity=np.full(80, np.nan))  # noqa: E731
+
+        def wild(*inputs) -> Prediction:
+            coefficients, labels = run.predict(*inputs)
+            return Prediction(coefficients._replace(identity=np.full(80, np.nan)), labels)
+
         return run._replace(predict=wild)
 
     monkeypatch.setattr(reconstruct, "load_run", load_wild_run)
