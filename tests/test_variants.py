@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dfmvr_jax import presets
+from dfmvr_jax.commands import presets
 from dfmvr_jax.config import Config, changed, check_config, read_config, write_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.presets import PRESETS, load_preset
