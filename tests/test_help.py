@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
         ["evaluate.py"],
         ["reconstruct.py"],
         *(
-            ["-m", f"dfmvr_jax.{name}"]
+            ["-m", f"dfmvr_jax.commands.{name}"]
             for name in ("import_torch", "export_torch", "export_stablehlo", "prepare_bfm")
         ),
         ["-m", "datasets.prepare"],
