@@ -26,12 +26,7 @@ HARD_PROBABILITY = 0.7  # of a pixel's label: below it the parse net has yet to 
 
 EMPHASIZED_LANDMARKS = {
     "paper": (*NOSE, *INNER_MOUTH),
-    "released": (
-        *NOSE_BRIDGE[1:],
-        *RIGHT_EYE,
-        *LEFT_EYE,
-        *INNER_MOUTH,
-    ),
+    "released": (*NOSE_BRIDGE[1:], *RIGHT_EYE, *LEFT_EYE, *INNER_MOUTH),
 }
 
 

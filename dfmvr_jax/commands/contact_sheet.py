@@ -39,9 +39,8 @@ class SheetCommand:
 
 def draw_sheet(model: MorphableModel, command: SheetCommand) -> np.ndarray:
     """The sheet as uint8 [height, width, 3]."""
-    cameras = face_cameras(
-        len(VIEWS), 2 * command.size
-    )  # drawn at twice the size and averaged: soft outlines
+    # drawn at twice the size and averaged: soft outlines
+    cameras = face_cameras(len(VIEWS), 2 * command.size)
     identities, expressions, albedos = model.dimensions
     neutral = Coefficients(
         identity=jnp.zeros(identities),
