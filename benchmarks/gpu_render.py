@@ -21,13 +21,13 @@ from benchmarks.render import bumpy_meshes, time_all
 from dfmvr_jax.face_camera import face_camera
 from render import (
     NvdiffrastMissing,
-    antialias_by_pixel,
     clip_positions,
     interpolate,
     nvdiffrast_bridge,
-    opposite_vertices,
     rasterize,
 )
+from render.antialias_by_pixel import antialias_by_pixel
+from render.mesh_edges import opposite_vertices
 
 OTHER_IDS = 0.05  # share of pixels: nvdiffrast snaps vertices to a grid of sub-pixels, plain JAX does not
 SAME = {"nvdiffrast, torch": 0.99999, "plain JAX": 0.999}  # least cosine of images and of gradients

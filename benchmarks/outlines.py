@@ -24,15 +24,15 @@ from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.pictures import tile, to_uint8
 from render import (
     antialias,
-    antialias_by_pixel,
     clip_positions,
     interpolate,
     mesh_edges,
-    opposite_vertices,
     rasterize,
     render_mesh,
     shade,
 )
+from render.antialias_by_pixel import antialias_by_pixel
+from render.mesh_edges import opposite_vertices
 
 RULES = ("antialias", "nvdiffrast's rule", "none")
 FINE = 1792  # pixels a side of the true images

@@ -34,6 +34,7 @@ class Rendering(NamedTuple):
     masks: Bool[Array, "*batch views height width"]  # where the face is
     coverage: Float[Array, "*batch views height width"]  # the same as numbers; between 0 and 1 at outlines
     overflow: Bool[Array, "*batch views"]  # more outlines than are smoothed (`render.antialias`)
+    photo_weight: Float[Array, "*batch views height width"] | None  # the model's, at the pixels; no gradient
 
 
 @full_precision
@@ -82,8 +83,13 @@ def render_face(
     """
 
     def render_view(camera: Camera, posed: Float[Array, "vertices 3"], colors: Float[Array, "vertices 3"]):
+        if model.photo_weight is not None:
+            colors = jnp.concatenate([colors, model.photo_weight[:, None]], axis=1)
         rendered = render_mesh(camera, posed, colors, model.triangles, edges, rasterizer)
-        return rendered.image, rendered.fragments.mask, rendered.coverage, rendered.overflow
+        image, coverage, weights = rendered.image[..., :3], rendered.coverage, None
+        if model.photo_weight is not None:  # of a pixel that the face covers in part, its whole weight
+            weights = jax.lax.stop_gradient(rendered.image[..., 3] / jnp.where(coverage > 0, coverage, 1))
+        return image, rendered.fragments.mask, coverage, rendered.overflow, weights
 
     return Rendering(*map_images(render_view)(cameras, face.posed, colors))
 

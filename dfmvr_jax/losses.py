@@ -15,6 +15,7 @@ import numpy as np
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import LossConfig
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.prior import prior_loss
 from dfmvr_jax.face_rendering import Face, Rendering, landmark_pixels
 from dfmvr_jax.geometry import align_similarity
 from dfmvr_jax.landmarks import COUNT, INNER_MOUTH, LEFT_EYE, NOSE, NOSE_BRIDGE, REGISTRATION, RIGHT_EYE
@@ -57,9 +58,9 @@ def face_losses(
     return {
         "landmarks_2d": distance * _pixel_scale(cameras.image_size[0]),
         "landmarks_3d": aligned_landmark_loss(face.vertices[model.landmarks_3d], observed.landmarks_3d),
-        "identity_prior": jnp.sum(coefficients.identity**2),
-        "expression_prior": jnp.sum(coefficients.expression**2),
-        "albedo_prior": jnp.sum(coefficients.albedo**2),
+        "identity_prior": prior_loss(coefficients.identity),
+        "expression_prior": prior_loss(coefficients.expression, model.expression_prior),
+        "albedo_prior": prior_loss(coefficients.albedo),
         "white_light": white_light_loss(coefficients.light),
         "flat_albedo": flat_albedo_loss(face.albedo, model.skin_mask),
     }
@@ -78,6 +79,8 @@ def image_losses(
     photos, labels = observed.photos, observed.labels
     assert photos is not None and labels is not None  # there is no loss of images without them
     weights = photo_weights(config, labels)
+    if rendering.photo_weight is not None:
+        weights = weights * rendering.photo_weight
     terms = {"photo": photo_loss(rendering.images, photos, rendering.coverage, weights)}
     if render_logits is not None:
         terms["mask"] = cross_entropy(render_logits, labels)

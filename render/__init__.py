@@ -10,15 +10,16 @@ motion of outlines. Guide: docs/rendering.md. Axes, pixel centres, clip space an
 """
 
 from render.antialias import antialias
-from render.antialias_by_pixel import antialias_by_pixel
 from render.batching import map_images
 from render.camera import Camera, clip_positions, perspective_camera, project
 from render.interpolate import interpolate
-from render.mesh_edges import MeshEdges, mesh_edges, opposite_vertices
+from render.mesh_edges import MeshEdges, mesh_edges
 from render.nvdiffrast_bridge import NvdiffrastMissing
 from render.rasterize import Fragments, rasterize
-from render.render_mesh import RasterizerName, Rendered, choose_rasterizer, render_mesh
+from render.render_mesh import RasterizerName, Rendered, Shader, choose_rasterizer, render_mesh
+from render.sample import sample_texture
 from render.shade import shade, spherical_harmonics
+from render.visible import visible
 
 __all__ = [
     "Camera",
@@ -27,18 +28,19 @@ __all__ = [
     "NvdiffrastMissing",
     "RasterizerName",
     "Rendered",
+    "Shader",
     "antialias",
-    "antialias_by_pixel",
     "choose_rasterizer",
     "clip_positions",
     "interpolate",
     "map_images",
     "mesh_edges",
-    "opposite_vertices",
     "perspective_camera",
     "project",
     "rasterize",
     "render_mesh",
+    "sample_texture",
     "shade",
     "spherical_harmonics",
+    "visible",
 ]

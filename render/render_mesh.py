@@ -18,6 +18,8 @@ RasterizerName = Literal["jax", "nvdiffrast", "auto"]
 
 
 Rasterize = Callable[[Float[Array, "n 4"], Int[Array, "f 3"], tuple[int, int]], Fragments]
+# pixels' colours from the attributes there
+Shader = Callable[[Float[Array, "h w c"], Fragments], Float[Array, "h w k"]]
 Interpolate = Callable[[Float[Array, "n c"], Int[Array, "f 3"], Fragments], Float[Array, "h w c"]]
 BACKENDS: dict[str, tuple[Rasterize, Interpolate]] = {
     "jax": (rasterize, interpolate),
@@ -28,7 +30,7 @@ BACKENDS: dict[str, tuple[Rasterize, Interpolate]] = {
 class Rendered(NamedTuple):
     """What a camera sees of a mesh; `jax.vmap` adds leading axes."""
 
-    image: Float[Array, "*batch h w c"]  # 0 in the background
+    image: Float[Array, "*batch h w k"]  # 0 in the background
     coverage: Float[Array, "*batch h w"]  # of each pixel by the mesh: 0 or 1, and between at smooth outlines
     fragments: Fragments
     overflow: Bool[Array, "*batch"]  # of `antialias`
@@ -37,24 +39,34 @@ class Rendered(NamedTuple):
 def render_mesh(
     camera: Camera,
     vertices: Float[Array, "n 3"],
-    colors: Float[Array, "n c"],
+    attributes: Float[Array, "n c"],
     triangles: Int[Array, "f 3"],
     edges: MeshEdges | None = None,
     rasterizer: RasterizerName = "jax",
+    shader: Shader | None = None,
 ) -> Rendered:
     """Image of posed vertices with any number of channels each; for several poses `jax.vmap` over vertices.
 
     With `edges` (`mesh_edges(triangles)`) outlines are smooth, and gradients know that they move.
     To lay the image over a background: `image + (1 - coverage[..., None]) * background`.
+
+    Without a `shader` the attributes are the colours. A shader makes each pixel's colour, of any number of
+    channels, from the attributes there (albedo and normals, to light each pixel; texture coordinates, for
+    `sample_texture`) and from the fragments (`interpolate` of other triangles with the same numbers, as those
+    of a texture are). What it makes of the background, where all attributes are 1, is not used.
     """
     if not isinstance(camera, Camera):
         raise TypeError(f"the first argument is a {type(camera).__name__}; expected a Camera")
     check_shape("vertices", vertices, "n", 3)
-    check_shape("colors", colors, len(vertices), "c")
+    check_shape("attributes", attributes, len(vertices), "c")
     rasterize, interpolate = BACKENDS[choose_rasterizer(rasterizer)]
     clip = clip_positions(camera, vertices)
     fragments = rasterize(clip, triangles, camera.image_size)
-    image = interpolate(colors, triangles, fragments)
+    image = interpolate(attributes, triangles, fragments)
+    if shader is not None:
+        seen = fragments.mask[..., None]
+        # 1 and not 0: a vector that the shader divides by its length has one
+        image = jnp.where(seen, shader(jnp.where(seen, image, 1), fragments), 0)
     # NaN where `rasterize` gives up, like everything else
     coverage = fragments.mask + 0 * jax.lax.stop_gradient(fragments.depth)
     coverage, overflow = coverage.astype(image.dtype)[..., None], jnp.array(False)

@@ -16,15 +16,15 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import rotation_matrix
 from render import (
     antialias,
-    antialias_by_pixel,
     clip_positions,
     interpolate,
     mesh_edges,
-    opposite_vertices,
     rasterize,
     render_mesh,
 )
 from render.antialias import CHUNK
+from render.antialias_by_pixel import antialias_by_pixel
+from render.mesh_edges import opposite_vertices
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.naive_antialias import naive_antialias, naive_antialias_by_pixel
 

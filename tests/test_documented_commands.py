@@ -163,7 +163,6 @@ NOT_RUN = {
     "pip install 'dfmvr_jax[cli]'": INSTALLS,
     "pip install jax flatbuffers": INSTALLS,
     "sh install_system_libraries.sh": INSTALLS,
-    "python -m dfmvr_jax.commands.NAME": "stands for each of them",
     "pip install wandb": "another program, tried with a stand-in (tests/test_training.py)",
     "tensorboard --logdir runs/x/logs": "another program; what it reads, tests/test_devices.py reads",
     "python -m dfmvr_jax.commands.prepare_bfm": "stands for the command with all its flags",

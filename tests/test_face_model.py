@@ -534,6 +534,7 @@ OWN_MODEL = """
 import dataclasses
 import jax.numpy as jnp
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.prior import Prior
 from tests.toy_face import toy_face_model
 
 def model():
@@ -553,6 +554,34 @@ def metres():
 def old():
     return MorphableModel(unit_mm=100.0)
 
+def short_prior():
+    prior = Prior(jnp.ones(3), jnp.zeros(3), jnp.ones(3))
+    return dataclasses.replace(toy_face_model(), expression_prior=prior)
+
+def half_a_texture():
+    return dataclasses.replace(toy_face_model(), uv=jnp.zeros((5, 2)))
+
+def texture_outside():
+    model = toy_face_model()
+    return dataclasses.replace(model, uv=jnp.zeros((5, 2)), uv_triangles=model.triangles)
+
+def three_names():
+    return dataclasses.replace(toy_face_model(), expression_names=("a", "b", "c"))
+
+def everything():
+    model = toy_face_model()
+    count = model.dimensions[1]
+    return dataclasses.replace(
+        model,
+        expression_names=tuple("abcd"),
+        expression_prior=Prior(jnp.ones(count), jnp.zeros(count), jnp.full(count, jnp.inf)),
+        uv=model.mean_shape[:, :2],
+        uv_triangles=model.triangles,
+        photo_weight=jnp.ones(model.num_vertices),
+        mirror=jnp.arange(model.num_vertices),
+        albedo_basis=model.albedo_basis[..., :0],
+    )
+
 def infinite():
     return dataclasses.replace(toy_face_model(), skin_mask=toy_face_model().skin_mask + jnp.inf)
 
@@ -568,6 +597,7 @@ def test_a_model_of_your_own_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "wrong_syntax.py").write_text("def")
     monkeypatch.syspath_prepend(tmp_path)
     assert load_face_model("own_face:model").num_vertices == 441
+    assert load_face_model("own_face:everything").dimensions == (6, 4, 0)
     for name, problem in (
         ("own_face:short", r"landmarks has shape \(5,\), expected \(68,\)"),
         ("own_face:pointing_outside", "triangles must be integers from 0 to 440"),
@@ -575,6 +605,10 @@ def test_a_model_of_your_own_is_one_file(tmp_path, monkeypatch):
         ("own_face:metres", r"mean_shape is 1[0-9] mm high, .* decimetres"),
         ("own_face:old", "raised TypeError: "),
         ("own_face:infinite", "skin_mask has values that are not finite"),
+        ("own_face:short_prior", r"expression_prior.scale has shape \(3,\), expected \(4,\)"),
+        ("own_face:half_a_texture", "it has only one of uv and uv_triangles"),
+        ("own_face:texture_outside", "uv_triangles must be integers from 0 to 4"),
+        ("own_face:three_names", "expression_names has 3 names, expected 4 or none"),
         ("own_face:absent", "own_face has no function 'absent'"),
         ("own_face:number", "own_face has no function 'number'"),
         ("no_such_file:model", "No module named 'no_such_file'.*is its folder on PYTHONPATH"),

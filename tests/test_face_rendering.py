@@ -58,6 +58,31 @@ def test_each_view_may_have_its_own_light_and_camera(toy_model):
     assert np.isfinite(landmark_pixels(toy_model, zoomed, face.posed)).all()
 
 
+def test_the_models_photo_weight_is_seen_at_the_pixels(toy_model):
+    """Whole also at outlines that cover a pixel in part, and without gradient."""
+    coefficients, cameras = random_coefficients(toy_model, seed=0), face_cameras(3, 32)
+    right = toy_model.mean_shape[:, 0] > 0
+    model = dataclasses.replace(toy_model, photo_weight=jnp.where(right, 1.0, 0.25))
+    face = place_face(model, coefficients)
+    colors, edges = light_face(model, face, coefficients), mesh_edges(model.triangles)
+    weighted = render_face(model, cameras, face, colors, edges)
+    plain = render_face(toy_model, cameras, face, colors, edges)
+    assert plain.photo_weight is None
+    jax.tree.map(np.testing.assert_array_equal, weighted._replace(photo_weight=None), plain)
+    weight, coverage = weighted.photo_weight[1], weighted.coverage[1]
+    assert ((coverage > 0) & (coverage < 1)).any()
+    middle = np.mean(np.nonzero(coverage)[1])
+    columns = np.arange(32)[None]
+    np.testing.assert_allclose(weight[(coverage > 0) & (columns > middle + 4)], 1, atol=1e-5)
+    np.testing.assert_allclose(weight[(coverage > 0) & (columns < middle - 4)], 0.25, atol=1e-5)
+    assert (np.asarray(weight)[np.asarray(coverage) == 0] == 0).all()
+
+    def total(posed):
+        return jnp.sum(render_face(model, cameras, face._replace(posed=posed), colors, edges).photo_weight)
+
+    assert (jax.grad(total)(face.posed) == 0).all()
+
+
 def test_batch_of_three_equals_one_by_one(toy_model):
     """Three subjects, three views, three coordinates: no axis may be taken for another."""
     subjects = [random_coefficients(toy_model, seed) for seed in range(3)]

@@ -148,6 +148,19 @@ def test_the_photo_loss_knows_that_the_outline_moves(toy_model):
     assert abs(jagged - true) > 0.5 * abs(true)
 
 
+def test_where_the_model_has_no_photo_weight_photos_do_not_count(toy_model, parser, target):
+    coefficients = random_coefficients(toy_model, seed=0)
+    below = toy_model.mean_shape[:, 1] < -0.2
+    model = dataclasses.replace(toy_model, photo_weight=jnp.where(below, 0.0, 1.0))
+    rows = jnp.arange(32)[None, :, None, None]
+    changed = target._replace(photos=jnp.where(rows > 24, 1.0, target.photos))
+    losses_of = [
+        [float(all_terms(each, parser, observed, coefficients)["photo"]) for observed in (target, changed)]
+        for each in (toy_model, model)
+    ]
+    assert losses_of[0][0] != losses_of[0][1] and losses_of[1][0] == losses_of[1][1]
+
+
 def test_weight_map_dilates_and_has_three_levels_in_every_view():
     labels = np.zeros((3, 40, 40), np.int32)
     labels[:, 10:30, 10:30] = 1

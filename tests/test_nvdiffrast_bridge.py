@@ -17,15 +17,15 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.training.state import replicate, shard, unreplicate
 from render import (
     NvdiffrastMissing,
-    antialias_by_pixel,
     choose_rasterizer,
     clip_positions,
     interpolate,
     nvdiffrast_bridge,
-    opposite_vertices,
     rasterize,
     render_mesh,
 )
+from render.antialias_by_pixel import antialias_by_pixel
+from render.mesh_edges import opposite_vertices
 from tests import torch_plugin
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.run_program import run_program

@@ -19,13 +19,23 @@ from tensorboardX.proto.event_pb2 import SessionLog
 
 from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat_fields, read_config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.from_config import make_networks
+from dfmvr_jax.networks.initialization import init_variables
 from dfmvr_jax.networks.parsing import parse_labels, parse_logits
 from dfmvr_jax.training.checkpoints import Checkpoints, _without_reads_that_were_given_up
 from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
 from dfmvr_jax.training.loop import Task, average, train_network
 from dfmvr_jax.training.optimizer import Adam, adam_step, learning_rate_schedule, pack, unpack
-from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
+from dfmvr_jax.training.state import (
+    DEVICES,
+    TrainState,
+    initial_state,
+    replicate,
+    shard,
+    unreplicate,
+    variables_of,
+)
 from dfmvr_jax.training.update import apply_gradient, confusion_matrix, mean_iou
 from dfmvr_jax.training.workdir import open_workdir
 from tests import tiny_training
@@ -466,6 +476,18 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     with pytest.raises(InputError, match=r": params/a has shape \(2,\), expected \(3,\)"):
         Checkpoints(tmp_path).restore_latest(tiny_state(size=3))
     assert (tmp_path / "1").exists()
+
+
+def test_a_face_model_without_albedo_modes_trains(tmp_path):
+    """Its head is left out: no checkpoint takes arrays without elements."""
+    network = DFMVR((6, 4, 0), width=8)
+    views = jnp.zeros((1, 3, 32, 32, 3)), jnp.zeros((1, 3, 32, 32), jnp.int32)
+    state = initial_state(init_variables(network, 0, *views))
+    assert network.apply(variables_of(state), *views, False).albedo.shape == (1, 0)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(state, Config(), 1.0)
+    checkpoints.close()
+    jax.tree.map(np.testing.assert_array_equal, Checkpoints(tmp_path).restore_latest(state), state)
 
 
 def test_a_full_disk_keeps_the_old_checkpoint(tmp_path, monkeypatch):

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 
+from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, sample_units
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 
 ASSET = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
@@ -44,6 +45,8 @@ def load_builtin(density: str) -> MorphableModel:
         part_labels=jnp.asarray(part_labels),
         skin_mask=jnp.asarray(np.isin(part_labels, (1, 6)), jnp.float32),
         name="builtin" if density == "fine" else "builtin-coarse",
+        expression_names=EXPRESSION_UNITS,
+        expression_sampler=sample_units,
     )
 
 

@@ -2,18 +2,29 @@
 
 import functools
 import importlib
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
 from dfmvr_jax.conventions import PARTS, UNIT_MM
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.face_model.bfm import load_bfm
 from dfmvr_jax.face_model.builtin import load_builtin
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import COUNT
 
 PLAUSIBLE_HEIGHT_MM = (80, 800)  # of faces, heads, busts; tells decimetres from cm and m
 BUILTIN = {"builtin": "fine", "builtin-coarse": "coarse"}
+
+
+class Loader(NamedTuple):
+    """One kind of face model."""
+
+    what: str  # a user may name, for messages
+    takes: Callable[[str], bool]  # whether a name is of this kind
+    load: Callable[[str], MorphableModel]
 
 
 @functools.lru_cache(maxsize=4)
@@ -24,21 +35,14 @@ def load_face_model(name: str) -> MorphableModel:
     (docs/face_model.md, section "Another model"). Loaded once per process. Raises `InputError` for an unknown
     name and for what is no such model.
     """
-    if name in BUILTIN:
-        return load_builtin(BUILTIN[name])
-    if Path(name).suffix == ".mat":
-        from dfmvr_jax.face_model.bfm import load_bfm
-
-        return load_bfm(Path(name))
-    if ":" in name:
-        return _load_own(name)
-    raise InputError(
-        f"face model {name}: expected one of {', '.join(BUILTIN)}, the path of a BFM_model_front.mat file, "
-        "or package.module:function of a model of your own"
-    )
+    for loader in LOADERS:
+        if loader.takes(name):
+            return loader.load(name)
+    *others, last = (loader.what for loader in LOADERS)
+    raise InputError(f"face model {name}: expected {', '.join(others)}, or {last}")
 
 
-def _load_own(name: str) -> MorphableModel:
+def load_own(name: str) -> MorphableModel:
     module_name, function_name = name.split(":", 1)
     try:
         module = importlib.import_module(module_name)
@@ -65,6 +69,7 @@ def _load_own(name: str) -> MorphableModel:
 def _first_problem(model: MorphableModel) -> str:
     """What is wrong with a model's shapes and numbers, in words; empty if nothing."""
     vertices, triangles = len(model.mean_shape), len(model.triangles)
+    corners = 0 if model.uv is None else len(model.uv)
     identity, expression, albedo = model.dimensions
     shapes = {
         "mean_shape": (vertices, 3),
@@ -78,9 +83,18 @@ def _first_problem(model: MorphableModel) -> str:
         "landmarks_3d": (max(COUNT, len(model.landmarks_3d)),),
         "part_labels": (vertices,),
         "skin_mask": (vertices,),
+        "uv": (corners, 2),
+        "uv_triangles": (triangles, 3),
+        "photo_weight": (vertices,),
+        "mirror": (vertices,),
+        "expression_prior.scale": (expression,),
+        "expression_prior.lowest": (expression,),
+        "expression_prior.highest": (expression,),
     }
-    for field, expected in shapes.items():
-        found = getattr(model, field).shape
+    arrays = {field: _field(model, field) for field in shapes}
+    arrays = {field: array for field, array in arrays.items() if array is not None}
+    for field, array in arrays.items():
+        found, expected = array.shape, shapes[field]
         if found != expected:
             return f"{field} has shape {found}, expected {expected}"
     one_past_the_last = {
@@ -89,17 +103,43 @@ def _first_problem(model: MorphableModel) -> str:
         "landmarks": vertices,
         "landmarks_3d": vertices,
         "part_labels": len(PARTS),
+        "uv_triangles": corners,
+        "mirror": vertices,
     }
-    for field, end in one_past_the_last.items():
-        indices = getattr(model, field)
+    for field in arrays.keys() & one_past_the_last.keys():
+        indices, end = arrays[field], one_past_the_last[field]
         if not (
             jnp.issubdtype(indices.dtype, jnp.integer) and (indices >= 0).all() and (indices < end).all()
         ):
             return f"{field} must be integers from 0 to {end - 1}"
-    for field in shapes:
-        if not jnp.isfinite(getattr(model, field)).all():
+    for field, array in arrays.items():
+        if jnp.isnan(array).any() or not (field.startswith("expression_prior") or jnp.isfinite(array).all()):
             return f"{field} has values that are not finite"
+    if (model.uv is None) != (model.uv_triangles is None):
+        return "it has only one of uv and uv_triangles; expected both or none"
+    if len(model.expression_names) not in (0, expression):
+        return f"expression_names has {len(model.expression_names)} names, expected {expression} or none"
     height = UNIT_MM * float(jnp.ptp(model.mean_shape[:, 1]))
     if not PLAUSIBLE_HEIGHT_MM[0] < height < PLAUSIBLE_HEIGHT_MM[1]:
         return f"mean_shape is {height:.3g} mm high, expected a face or a head: lengths are decimetres"
     return ""
+
+
+def _field(model: MorphableModel, name: str) -> Any:
+    """A field of the model, or of one of its fields; None where there is none."""
+    field: Any = model
+    for part in name.split("."):
+        field = getattr(field, part, None)
+    return field
+
+
+# the first that takes a name loads it
+LOADERS = (
+    Loader("builtin, builtin-coarse", BUILTIN.__contains__, lambda name: load_builtin(BUILTIN[name])),
+    Loader(
+        "the path of a BFM_model_front.mat file",
+        lambda name: Path(name).suffix == ".mat",
+        lambda name: load_bfm(Path(name)),
+    ),
+    Loader("package.module:function of a model of your own", lambda name: ":" in name, load_own),
+)

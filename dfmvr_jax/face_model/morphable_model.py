@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dfmvr_jax.face_model.prior import ExpressionSampler, Prior
 from render.array_types import Array, Float, Int
 from render.precision import full_precision
 
@@ -15,8 +16,9 @@ from render.precision import full_precision
 class MorphableModel:
     """Linear model of face shape and albedo, with the marks on it that losses and metrics need.
 
-    Axes, unit and part numbers are those of `docs/conventions.md`. Bases are scaled so that
-    coefficient 1 is one standard deviation.
+    Axes, unit and part numbers are those of `docs/conventions.md`. Bases of identity and albedo are scaled
+    so that coefficient 1 is one standard deviation; expressions have their prior. Any basis may be empty.
+    What a model does not have is None.
     """
 
     mean_shape: Float[Array, "*batch vertices 3"]  # model units
@@ -31,6 +33,15 @@ class MorphableModel:
     part_labels: Int[Array, "*batch vertices"]  # 1..9, see PARTS
     skin_mask: Float[Array, "*batch vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
     name: str = dataclasses.field(metadata={"static": True})
+    # of each expression coefficient; of a basis without names ()
+    expression_names: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
+    expression_prior: Prior | None = None  # None: standard normal
+    # draws expressions for synthetic faces; None: from the prior
+    expression_sampler: ExpressionSampler | None = dataclasses.field(default=None, metadata={"static": True})
+    uv: Float[Array, "*batch corners 2"] | None = None  # in the texture; a vertex at a seam has several
+    uv_triangles: Int[Array, "*batch triangles 3"] | None = None  # rows of `uv` for each triangle's corners
+    photo_weight: Float[Array, "*batch vertices"] | None = None  # in the photo loss, 0 to 1; None: 1
+    mirror: Int[Array, "*batch vertices"] | None = None  # the same place's vertex on the head's other side
 
     @property
     def num_vertices(self) -> int:

@@ -28,6 +28,8 @@ class CoefficientHeads(nn.Module):
     @nn.compact
     def __call__(self, features: Float[Array, "b features"]) -> Coefficients:
         def head(size: int, name: str, bias=nn.initializers.zeros) -> Float[Array, "b size"]:
+            if size == 0:  # the face model has none, and no checkpoint takes empty arrays
+                return features[:, :0]
             return nn.Dense(size, kernel_init=nn.initializers.zeros, bias_init=bias, name=name)(features)
 
         identity, expression, albedo = self.dimensions
