@@ -150,7 +150,8 @@ Settings = TypeVar("Settings", Config, NetworkConfig, ParseConfig, LossConfig, D
 
 # what runs call them that were begun before 2026-11-28
 RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "albedo")}
-BEFORE_THERE_WAS_A_CHOICE = {"optimizer": "adam"}  # what older runs did
+# what runs did that were begun before there were these fields
+ADDED_FIELDS = {"optimizer": "adam"}
 
 
 def check_config(config: Config, devices: int) -> None:
@@ -256,7 +257,7 @@ def config_from_json(value: Any) -> Config:
     """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError` or `TypeError`."""
     if isinstance(value, dict) and isinstance(loss := value.get("loss"), dict):
         renamed = {RENAMED_LOSSES.get(name, name): weight for name, weight in loss.items()}
-        value = BEFORE_THERE_WAS_A_CHOICE | value | {"loss": renamed}
+        value = ADDED_FIELDS | value | {"loss": renamed}
     return _from_json(Config, value)
 
 

@@ -17,7 +17,15 @@ import optax
 import pytest
 from tensorboardX.proto.event_pb2 import SessionLog
 
-from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat_fields, read_config
+from dfmvr_jax.config import (
+    Config,
+    LossConfig,
+    changed,
+    config_from_json,
+    differing_fields,
+    flat_fields,
+    read_config,
+)
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.parsing import parse_labels, parse_logits
@@ -562,6 +570,14 @@ def test_foreign_config_is_one_line(tmp_path, text, problem):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=problem):
         read_config(tmp_path / "config.json")
+
+
+def test_configs_of_earlier_versions_are_read():
+    older = dataclasses.asdict(Config())
+    del older["optimizer"]
+    for name in ("identity", "expression", "albedo"):
+        older["loss"][name] = older["loss"].pop(f"{name}_prior")
+    assert config_from_json(older) == Config()
 
 
 def test_missing_config_names_the_folder(tmp_path):

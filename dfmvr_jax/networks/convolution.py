@@ -202,23 +202,13 @@ class ConvNorm(nn.Module):
     def __call__(
         self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
     ) -> Float[Array, "b h2 w2 features"]:
+        settings = {"use_bias": self.use_bias, "dtype": self.dtype, "kernel_init": self.kernel_init}
         if self.kernel_size == 1:
             assert not isinstance(x, tuple)  # `nn.Dense` takes one array
             x = x[:, :: self.stride, :: self.stride]
-            dense = nn.Dense(
-                self.features, self.use_bias, self.dtype, kernel_init=self.kernel_init, name="conv"
-            )
-            x = dense(x)
+            x = nn.Dense(self.features, **settings, name="conv")(x)
         else:
-            conv = Conv(
-                self.features,
-                self.kernel_size,
-                self.stride,
-                self.use_bias,
-                self.dtype,
-                self.kernel_init,
-                name="conv",
-            )
+            conv = Conv(self.features, self.kernel_size, self.stride, **settings, name="conv")
             x = conv(*(x if isinstance(x, tuple) else (x,)))
         x = checkpoint_name(x, CONVOLUTION)
         return batch_norm(train, self.axis_name, self.dtype, "norm", self.initial_scale)(x)

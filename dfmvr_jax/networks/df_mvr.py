@@ -81,8 +81,8 @@ class DFMVR(nn.Module):
         views = 2 * photos - 1
         if self.face_mask:
             views = jnp.concatenate([views, labels[..., None].astype(photos.dtype)], axis=-1)
-        kind = {"fused_features": self.fused_features} if self.fusion == "tri-unet" else {}
-        fused = FUSIONS[self.fusion](self.width, **kind, **settings)(views, train)
+        options = {"fused_features": self.fused_features} if self.fusion == "tri-unet" else {}
+        fused = FUSIONS[self.fusion](self.width, **options, **settings)(views, train)
         features = BACKBONES[self.backbone](self.width, self.stage_sizes, **settings)(fused, train)
         heads = CoefficientHeads(self.dimensions, self.initial_yaw, self.initial_depth, name="heads")
         return heads(features.astype(jnp.float32))

@@ -32,18 +32,19 @@ class HeNormal:
         return self._scaled(rng.standard_normal(shape, np.float32))
 
     def _scaled(self, normal: Normal) -> Normal:
-        *spatial, channels, _ = normal.shape
-        kernel = normal * np.float32(np.sqrt(2 / (math.prod(spatial) * channels)))
-        scales = np.ones((channels, 1), np.float32)
-        scales[: len(self.channel_scales), 0] = self.channel_scales[:channels]
-        return kernel * scales if self.channel_scales else kernel
+        kernel = normal * np.float32(np.sqrt(2 / math.prod(normal.shape[:-1])))
+        if not self.channel_scales:
+            return kernel
+        scales = np.ones((kernel.shape[-2], 1), np.float32)
+        scales[: len(self.channel_scales), 0] = self.channel_scales[: len(scales)]
+        return kernel * scales
 
 
 HE_NORMAL = HeNormal()
 
 
 class Drawn(flax.struct.PyTreeNode, nn.meta.AxisMetadata):
-    """A kernel and what drew it, among the variables that `module.init` returns."""
+    """A kernel and what drew it, as `module.init` returns it; modules see the kernel alone."""
 
     kernel: Any
     initializer: HeNormal = flax.struct.field(pytree_node=False)
@@ -85,6 +86,6 @@ def init_variables(module: nn.Module, seed: int, *inputs: jax.Array | jax.ShapeD
 
     leaves = dict(init_others(jax.random.key(seed)))
     rng = np.random.default_rng(seed)
-    for path, leaf in sorted(drawn.items(), key=lambda item: item[0]):
-        leaves[path] = jnp.asarray(leaf.initializer.draw(rng, leaf.kernel.shape))
+    for path in sorted(drawn):
+        leaves[path] = jnp.asarray(drawn[path].initializer.draw(rng, drawn[path].kernel.shape))
     return unflatten_dict(leaves)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.networks.initialization import HE_NORMAL
 from dfmvr_jax.networks.remat import Remat, as_block
-from dfmvr_jax.networks.tri_unet import OF_VIEWS, DoubleConv, TriUNet
+from dfmvr_jax.networks.tri_unet import VIEW_KERNEL, DoubleConv, TriUNet
 from render.array_types import Array, Float
 
 
@@ -59,6 +59,6 @@ class SharedCNN(nn.Module):
         double_conv = as_block(DoubleConv, self.remat)
         first, second = (
             double_conv(self.width, self.axis_name, self.dtype, kernel, name=f"level_{level}")
-            for level, kernel in enumerate((OF_VIEWS, HE_NORMAL))
+            for level, kernel in enumerate((VIEW_KERNEL, HE_NORMAL))
         )
         return _each_view(lambda x: second(first(x.astype(self.dtype), train), train), views)

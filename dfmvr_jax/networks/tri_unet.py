@@ -13,9 +13,9 @@ from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.resampling import UpConv2x2, check_multiples_of_16, max_pool_2x2
 from render.array_types import Array, Float
 
-# Part labels, the fourth channel of a view, count to 9 and photos to 1: with equal weights the network sees
-# outlines of parts, but no colours.
-OF_VIEWS = HeNormal(channel_scales=(1.0, 1.0, 1.0, 0.2))
+# The first kernel: part labels, a view's fourth channel, count to 9 and photos to 1. With equal weights the
+# network sees outlines of parts, but no colours.
+VIEW_KERNEL = HeNormal(channel_scales=(1.0, 1.0, 1.0, 0.2))
 
 
 class DoubleConv(nn.Module):
@@ -50,7 +50,7 @@ class Encoder(nn.Module):
         for level in range(5):
             if level:
                 x = max_pool_2x2(x)
-            kernel = HE_NORMAL if level else OF_VIEWS
+            kernel = HE_NORMAL if level else VIEW_KERNEL
             x = double_conv(self.width << level, self.axis_name, self.dtype, kernel, name=f"level_{level}")(
                 x, train
             )

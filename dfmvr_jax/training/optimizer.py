@@ -15,7 +15,7 @@ Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of th
 
 
 def _kernels(packed: Packed) -> dict[str, list[bool]]:
-    """Which arrays hold no biases and no scales of batch norms: these are vectors."""
+    """Which arrays are to decay: not biases and scales of batch norms, which are vectors."""
     return jax.tree.map(lambda leaf: leaf.ndim > 1, packed)
 
 
