@@ -18,8 +18,12 @@ from dfmvr_jax.config import Config, changed
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.presets import load_preset
-from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
-from dfmvr_jax.training.state import initial_state
+from dfmvr_jax.training.network_folders import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    shapes_of_state,
+    shapes_of_variables,
+)
 from dfmvr_jax.training.update import freeze
 
 BATCHES = (2, 4)  # that the line goes through
@@ -65,11 +69,8 @@ def gib_of(config: Config, model: MorphableModel, batch: int) -> float:
     def abstract(tree):
         return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct((1, *leaf.shape), leaf.dtype), tree)
 
-    variables, parse_variables = (
-        shapes_of_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
-    )
-    state = jax.eval_shape(initial_state, variables)
-    frozen = freeze(config, model, parse_variables)
+    state = shapes_of_state(NETWORK_FOLDER, config, model)
+    frozen = freeze(config, model, shapes_of_variables(PARSE_FOLDER, config, model))
     photos = {
         name: jax.ShapeDtypeStruct((1, batch, *shape), one[name].dtype) for name, shape in shapes.items()
     }

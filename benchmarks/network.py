@@ -5,7 +5,7 @@
 
 Runs the functions that train.py and evaluate.py run, on faces rendered from the preset's face model; weights
 are random. "inference" is parse net and network, photos to coefficients; "training step" is the whole
-pmapped update with rendering, all losses, the gradient and Adam, on every device of this machine.
+pmapped update with rendering, all losses, the gradient and the optimiser, on every device of this machine.
 """
 
 import functools
@@ -28,7 +28,7 @@ from dfmvr_jax.networks.parsing import network_inputs, parse_labels, parse_logit
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.meter import peak_memory
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
-from dfmvr_jax.training.optimizer import Adam, learning_rate_schedule
+from dfmvr_jax.training.optimizer import Optimizer, find_transformation, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
 from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
@@ -79,7 +79,7 @@ def training_step(config: Config, model: MorphableModel, subjects: int) -> Calla
         initial_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
     update = make_update(config, model)
-    state = replicate(initial_state(variables))
+    state = replicate(initial_state(variables, find_transformation(config.optimizer)))
     frozen = replicate(freeze(config, model, parse_variables))
     batch = shard(make_batch(config, model, subjects))
 
@@ -95,7 +95,8 @@ def make_update(config: Config, model: MorphableModel) -> Callable:
     """The pmapped update of train.py."""
     _, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
-    optimizer = Adam(learning_rate_schedule(config.learning_rate, 1000), config.gradient_clip)
+    schedule = learning_rate_schedule(config.learning_rate, 1000)
+    optimizer = Optimizer(find_transformation(config.optimizer), schedule, config.gradient_clip)
     update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
     return update
 

@@ -323,7 +323,7 @@ class JaxContender:
         import jax.numpy as jnp
         import optax
 
-        from dfmvr_jax.training.optimizer import SCALE_BY_ADAM, Adam, adam_step, pack
+        from dfmvr_jax.training.optimizer import Optimizer, find_transformation, pack
 
         jax, network = self._jax, self._network(dtype=jnp.dtype(case.precision))
         photos, labels = map(jnp.asarray, random_photos(case.batch, self._size))
@@ -332,7 +332,7 @@ class JaxContender:
             apply = jax.jit(network.apply, static_argnums=3)
             self._call = lambda: jax.block_until_ready(apply(variables, photos, labels, False))
             return first_calls(self._call)
-        optimizer = Adam(optax.constant_schedule(1e-4), 1.0)
+        optimizer = Optimizer(find_transformation("adam"), optax.constant_schedule(1e-4), 1.0)
 
         @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
         def step(params, stats, moments, photos, labels):
@@ -346,13 +346,13 @@ class JaxContender:
             (value, stats_now), gradient = jax.value_and_grad(loss, has_aux=True)(params)
             gradient = pack(gradient)
             scales = optimizer.scales(optax.tree.norm(gradient), jnp.zeros((), jnp.int32))
-            params, moments = adam_step(scales, gradient, moments, params)
+            params, moments = optimizer.step(scales, gradient, moments, params)
             return params, stats_now, moments, value
 
         self._state = (
             variables["params"],
             variables["batch_stats"],
-            SCALE_BY_ADAM.init(pack(variables["params"])),
+            optimizer.transformation.init(pack(variables["params"])),
         )
 
         def call():

@@ -67,7 +67,7 @@ class ParseConfig:
     hard_pixels: float = setting(1 / 16, share=True)
     epochs: int = setting(40, at_least=1)  # of its own training
     batch_size: int = 16  # subjects (three photos each) over all devices
-    learning_rate: float = setting(1e-3, above=0)  # of Adam, decays to 0 along a cosine
+    learning_rate: float = setting(1e-3, above=0)  # decays to 0 along a cosine
     # parse each training photo once, before augmentation, not at every step; a byte of memory per pixel
     once: bool = False
 
@@ -130,7 +130,10 @@ class Config:
     antialias: bool = False  # smooth outlines of the rendered face: photo and mask losses move them too
     # of each batch, seen by photo and mask losses; less is faster on a CPU
     rendered_share: float = setting(1.0, above=0, share=True)
-    learning_rate: float = setting(1e-4, above=0)  # of Adam at the start
+    # of both networks: adam, adamw, lion, sgd or what else dfmvr_jax/training/optimizer.py names; each wants
+    # learning rates of its own, and a run that goes on keeps it: its state is in the checkpoints
+    optimizer: str = "adam"
+    learning_rate: float = setting(1e-4, above=0)  # at the start
     final_learning_rate: float = setting(0.0, at_least=0)  # at the end of the cosine
     gradient_clip: float = setting(1.0, above=0)  # largest global norm of the gradient
     seed: int = setting(0, at_least=0)  # of initial weights, data order and augmentation
@@ -147,6 +150,8 @@ Settings = TypeVar("Settings", Config, NetworkConfig, ParseConfig, LossConfig, D
 
 # what runs call them that were begun before 2026-11-28
 RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "albedo")}
+# what runs did that were begun before there were these fields
+ADDED_FIELDS = {"optimizer": "adam"}
 
 
 def check_config(config: Config, devices: int) -> None:
@@ -251,7 +256,8 @@ def read_config(path: Path) -> Config:
 def config_from_json(value: Any) -> Config:
     """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError` or `TypeError`."""
     if isinstance(value, dict) and isinstance(loss := value.get("loss"), dict):
-        value = value | {"loss": {RENAMED_LOSSES.get(name, name): weight for name, weight in loss.items()}}
+        renamed = {RENAMED_LOSSES.get(name, name): weight for name, weight in loss.items()}
+        value = ADDED_FIELDS | value | {"loss": renamed}
     return _from_json(Config, value)
 
 

@@ -24,10 +24,10 @@ from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Monitoring, train_network
 from dfmvr_jax.training.meter import Meter
-from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_variables
+from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, shapes_of_state
 from dfmvr_jax.training.processes import devices_under_slurm, join_processes
 from dfmvr_jax.training.profile import RECORDED, SKIPPED
-from dfmvr_jax.training.state import initial_state, unreplicate
+from dfmvr_jax.training.state import unreplicate
 from tests.tensorboard_events import scalars_in
 from tests.tiny_training import BATCH, CONFIG, make_batch, tiny_state, tiny_task
 
@@ -166,9 +166,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
 
     config = read_config(tmp_path / "interrupted" / "config.json")
     for network in (PARSE_FOLDER, NETWORK_FOLDER):
-        like = jax.eval_shape(
-            initial_state, shapes_of_variables(network, config, load_face_model(config.face_model))
-        )
+        like = shapes_of_state(network, config, load_face_model(config.face_model))
         states = (
             Checkpoints(tmp_path / name / network).restore_latest(like)
             for name in ("interrupted", "uninterrupted")

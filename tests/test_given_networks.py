@@ -13,8 +13,13 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.torch_weights.twin import ResNet18
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
-from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
-from dfmvr_jax.training.state import initial_state, variables_of
+from dfmvr_jax.training.network_folders import (
+    NETWORK_FOLDER,
+    PARSE_FOLDER,
+    initial_variables,
+    shapes_of_state,
+)
+from dfmvr_jax.training.state import variables_of
 from dfmvr_jax.training.workdir import open_workdir
 from tests.small_run import SMALL, small_run, variables_in
 
@@ -34,7 +39,7 @@ def source(tmp_path_factory):
 def test_a_run_starts_from_another_and_then_needs_it_no_more(source, model, tmp_path):
     workdir, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     shutil.copytree(source, elsewhere)
-    config = changed(SMALL, {"init_from": str(elsewhere)})
+    config = changed(SMALL, {"init_from": str(elsewhere), "optimizer": "lion"})  # theirs was another
     given = read_given_networks(config, workdir, model)
     theirs = variables_in(source)
     jax.tree.map(np.testing.assert_array_equal, given.network, theirs[NETWORK_FOLDER])
@@ -46,7 +51,7 @@ def test_a_run_starts_from_another_and_then_needs_it_no_more(source, model, tmp_
     again = read_given_networks(config, workdir, model)
     jax.tree.map(np.testing.assert_array_equal, again.parse_net, given.parse_net)
     assert again.network is None  # it is the first checkpoint of the run now
-    like = initial_state(given.network)
+    like = shapes_of_state(NETWORK_FOLDER, config, model)
     first = Checkpoints(workdir / NETWORK_FOLDER).restore_latest(like)
     assert int(first.step) == 0
     jax.tree.map(np.testing.assert_array_equal, variables_of(first), given.network)

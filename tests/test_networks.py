@@ -1,17 +1,21 @@
 """Networks: every fast operation against a slow obvious one, sizes, batch norm, first prediction."""
 
+import typing
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax.traverse_util import flatten_dict
 from scipy.ndimage import uniform_filter
 
+from dfmvr_jax.config import NetworkConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.convolution import FEW, LARGE, Conv, batch_norm, convolve
-from dfmvr_jax.networks.df_mvr import DFMVR
-from dfmvr_jax.networks.initialization import SET_BY_MODULE, init_variables
+from dfmvr_jax.networks.df_mvr import BACKBONES, DFMVR, FUSIONS
+from dfmvr_jax.networks.initialization import HE_NORMAL, HeNormal, init_variables, variable_shapes
 from dfmvr_jax.networks.involution import Involution, involution
 from dfmvr_jax.networks.rednet import RedNet
 from dfmvr_jax.networks.remat import as_block
@@ -25,6 +29,7 @@ from dfmvr_jax.networks.resampling import (
 from dfmvr_jax.networks.tri_unet import DoubleConv, TriUNet
 
 SMALL = {"dimensions": (5, 4, 3), "width": 8, "stage_sizes": (1, 1)}
+START_AT_ZERO = {"heads", "span"}  # kernels of the coefficients' heads, and of involutions' kernel generators
 
 
 def uniform(*shape: int, seed: int = 0) -> jax.Array:
@@ -150,7 +155,7 @@ def trained(variables):
     def randomise(path, leaf):
         if path[-1].key == "scale":
             return jnp.asarray(rng.uniform(0.2, 0.5, leaf.shape), jnp.float32)
-        if {key.key for key in path} & SET_BY_MODULE:
+        if {key.key for key in path} & START_AT_ZERO:
             return jnp.asarray(rng.normal(0, 0.1, leaf.shape), jnp.float32)
         return leaf
 
@@ -177,7 +182,7 @@ def test_first_prediction_is_the_mean_face_in_view(variables, predict):
 def test_init_variables_has_the_layout_of_init_and_depends_on_the_seed():
     network, x = Involution(3), jnp.zeros((1, 8, 8, 32))
     ours, again, other = (init_variables(network, seed, x) for seed in (0, 0, 1))
-    theirs = network.init(jax.random.key(0), x, train=False)
+    theirs = nn.unbox(network.init(jax.random.key(0), x, train=False))
     assert jax.tree.map(lambda x: (x.shape, x.dtype), ours) == jax.tree.map(
         lambda x: (x.shape, x.dtype), theirs
     )
@@ -186,6 +191,78 @@ def test_init_variables_has_the_layout_of_init_and_depends_on_the_seed():
     assert abs(kernels[0] - kernels[1]).max() > 0.1
     np.testing.assert_allclose(kernels[0].std(), np.sqrt(2 / 32), rtol=0.2)
     np.testing.assert_array_equal(ours["params"]["reduce"]["norm"]["scale"], 1)
+
+
+def test_kernels_by_flax_and_by_numpy_have_one_distribution():
+    """Variance 2 / fan-in, and less for the channel of the part labels."""
+    initializer, shape = HeNormal(channel_scales=(1.0, 1.0, 1.0, 0.2)), (3, 3, 5, 4000)
+    for kernel in (
+        initializer(jax.random.key(0), shape).kernel,
+        initializer.draw(np.random.default_rng(0), shape),
+    ):
+        assert kernel.shape == shape and kernel.dtype == np.float32 and abs(kernel.mean()) < 1e-3
+        expected = np.sqrt(2 / (3 * 3 * 5)) * np.array([1, 1, 1, 0.2, 1])
+        np.testing.assert_allclose(kernel.std((0, 1, 3)), expected, rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        DFMVR(**SMALL),
+        DFMVR(**SMALL, fused_features="paper"),
+        DFMVR(**SMALL, fusion="shared-unet", face_mask=False),
+        DFMVR(**SMALL, fusion="cnn", backbone="resnet50"),
+        BiSeNet(width=8),
+    ],
+    ids=["v6", "paper-fusion", "v2+v4", "v1+v3", "parse net"],
+)
+def test_a_seed_stands_for_the_same_kernels_as_in_earlier_versions(network, inputs):
+    """Drawn in the order of their names: a layer without `HE_NORMAL`, or with a new name, fails here."""
+    photos, labels = inputs
+    parse_net = isinstance(network, BiSeNet)
+    variables = init_variables(network, 3, *([photos[:, 0]] if parse_net else [photos, labels]))
+    rng = np.random.default_rng(3)
+    for path, kernel in sorted(flatten_dict(variables["params"]).items()):
+        if path[-1] != "kernel":
+            continue
+        expected = np.zeros(kernel.shape, np.float32)
+        if not START_AT_ZERO & set(path):
+            expected = rng.standard_normal(kernel.shape, np.float32)
+            expected *= np.float32(np.sqrt(2 / np.prod(kernel.shape[:-1])))
+        if path[-4:] == ("level_0", "first", "conv", "kernel"):
+            expected[:, :, 3:] *= np.float32(0.2)  # part labels
+        np.testing.assert_array_equal(kernel, expected, err_msg="/".join(path))
+
+
+class MeanColors(nn.Module):
+    """A backbone."""
+
+    width: int
+    stage_sizes: tuple[int, ...]
+    axis_name: str | None = None
+    dtype: type = jnp.float32
+    remat: str = "none"
+
+    @nn.compact
+    def __call__(self, x, train):
+        return nn.Dense(self.width, kernel_init=HE_NORMAL)(jnp.concatenate(x, -1).mean((1, 2)))
+
+
+def test_another_backbone_is_a_module_and_a_name(inputs, monkeypatch):
+    monkeypatch.setitem(BACKBONES, "mean", MeanColors)
+    network = DFMVR(**SMALL, backbone="mean")
+    variables = variable_shapes(network, *inputs)
+    coefficients, _ = jax.eval_shape(
+        lambda v: network.apply(v, *inputs, True, mutable="batch_stats"), variables
+    )
+    assert coefficients.identity.shape == (2, 5)
+    assert variables["params"].keys() == {"tri_unet", "MeanColors_0", "heads"}
+
+
+def test_the_config_names_every_fusion_and_backbone():
+    kinds = typing.get_type_hints(NetworkConfig)
+    assert typing.get_args(kinds["fusion"]) == tuple(FUSIONS)
+    assert typing.get_args(kinds["backbone"]) == tuple(BACKBONES)
 
 
 def test_an_involution_starts_as_a_box_blur():

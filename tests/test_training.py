@@ -17,7 +17,15 @@ import optax
 import pytest
 from tensorboardX.proto.event_pb2 import SessionLog
 
-from dfmvr_jax.config import Config, LossConfig, changed, differing_fields, flat_fields, read_config
+from dfmvr_jax.config import (
+    Config,
+    LossConfig,
+    changed,
+    config_from_json,
+    differing_fields,
+    flat_fields,
+    read_config,
+)
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.from_config import make_networks
@@ -26,7 +34,14 @@ from dfmvr_jax.networks.parsing import parse_labels, parse_logits
 from dfmvr_jax.training.checkpoints import Checkpoints, _without_reads_that_were_given_up
 from dfmvr_jax.training.logs import Logs, TensorBoard, open_logs
 from dfmvr_jax.training.loop import Task, average, train_network
-from dfmvr_jax.training.optimizer import Adam, adam_step, learning_rate_schedule, pack, unpack
+from dfmvr_jax.training.optimizer import (
+    TRANSFORMATIONS,
+    Optimizer,
+    find_transformation,
+    learning_rate_schedule,
+    pack,
+    unpack,
+)
 from dfmvr_jax.training.state import (
     DEVICES,
     TrainState,
@@ -178,7 +193,20 @@ def test_training_lowers_the_loss_with_every_parameter_and_leaves_the_parse_net_
         np.testing.assert_array_equal(leaf, old)
 
 
-def test_the_optimizer_is_adam_after_clipping():
+def kernels_of(params: dict) -> dict:
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+@pytest.mark.parametrize(
+    ("name", "whole"),
+    [
+        ("adam", optax.adam),
+        ("adamw", partial(optax.adamw, weight_decay=0.01, mask=kernels_of)),
+        ("lion", partial(optax.lion, weight_decay=0.0)),
+        ("sgd", partial(optax.sgd, momentum=0.9)),
+    ],
+)
+def test_an_optimizer_is_the_one_of_optax_after_clipping(name, whole):
     """Optax's own, leaf by leaf, is the reference of what works on packed arrays."""
     schedule, clip = learning_rate_schedule(0.1, total_steps=6, warmup_steps=1), 0.5
     shapes = {"net": {"kernel": (3, 2), "bias": (2,), "norm": {"scale": (4,), "number": ()}}, "head": (3, 3)}
@@ -192,29 +220,60 @@ def test_the_optimizer_is_adam_after_clipping():
 
     params = random(1.0)
     jax.tree.map(np.testing.assert_array_equal, unpack(pack(params), like=params), params)
-    reference = optax.chain(optax.clip_by_global_norm(clip), optax.adam(schedule))
-    ours, moments = params, initial_state({"params": params, "batch_stats": {}}).moments
+    reference = optax.chain(optax.clip_by_global_norm(clip), whole(schedule))
+    optimizer = Optimizer(find_transformation(name), schedule, clip)
+    ours = params
+    moments = initial_state({"params": params, "batch_stats": {}}, optimizer.transformation).moments
     theirs, opt_state = params, reference.init(params)
     for step, scale in enumerate((0.001, 0.01, 0.1, 1.0, 10.0)):  # norms below and above `clip`
         gradient = random(scale)
-        scales = Adam(schedule, clip).scales(optax.tree.norm(gradient), jnp.asarray(step))
-        ours, moments = adam_step(scales, pack(gradient), moments, ours)
+        scales = optimizer.scales(optax.tree.norm(gradient), jnp.asarray(step))
+        ours, moments = optimizer.step(scales, pack(gradient), moments, ours)
         updates, opt_state = reference.update(gradient, opt_state, theirs)
         theirs = optax.apply_updates(theirs, updates)
         jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), ours, theirs)
     assert not np.allclose(ours["head"], params["head"])
-    for norm, expected in ((0.0, 1.0), (4.0, 1.0), (math.inf, 0.0)):
-        assert float(Adam(schedule, 5.0).scales(jnp.asarray(norm), jnp.asarray(0))[0]) == expected
-    assert float(Adam(schedule, math.inf).scales(jnp.asarray(4.0), jnp.asarray(0))[0]) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("most", "norm", "expected"),
+    [(5.0, 0.0, 1.0), (5.0, 4.0, 1.0), (5.0, math.inf, 0.0), (math.inf, 4.0, 1.0)],
+)
+def test_what_clips_a_gradient(most, norm, expected):
+    optimizer = Optimizer(find_transformation("adam"), optax.constant_schedule(1e-2), most)
+    clip, rate = optimizer.scales(jnp.asarray(norm), jnp.asarray(0))
+    assert float(clip) == expected and float(rate) == pytest.approx(-1e-2)
+
+
+@pytest.mark.parametrize("name", TRANSFORMATIONS)
+def test_a_network_learns_with_every_optimizer_and_goes_on_bit_for_bit(name, tmp_path):
+    losses: dict[str, list[float]] = {"whole": [], "parts": []}
+    for run, ends in (("whole", (12,)), ("parts", (5, 12))):
+        for steps in ends:
+            task = tiny_task(steps, tell=lambda _, loss, __: losses[run].append(loss), optimizer=name)  # noqa: B023
+            best = train_network(task, tiny_training.tiny_state(name), CONFIG, tmp_path / run)
+    assert losses["parts"] == losses["whole"] and len(losses["whole"]) == 12
+    batch = tiny_training.make_batch(10_000)
+    before, after = (
+        np.mean((batch["x"] @ state.params["layer"]["w"] - batch["y"]) ** 2)
+        for state in (tiny_training.tiny_state(name), best)
+    )
+    assert after < 0.99 * before
+
+
+def test_an_unknown_optimizer_is_one_line():
+    with pytest.raises(InputError, match="optimizer adan: expected one of adam, adamw, lion, sgd"):
+        find_transformation("adan")
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("where", ["loss", "gradient", "batch_stats"])
 def test_an_update_is_skipped_whatever_is_not_finite(where, value):
     """The state stays, but for its step, and the metrics tell what it was."""
-    optimizer = Adam(optax.constant_schedule(1e-2), 1.0)
+    optimizer = Optimizer(find_transformation("adam"), optax.constant_schedule(1e-2), 1.0)
     state = initial_state(
-        {"params": {"layer": {"w": jnp.ones((3, 2))}}, "batch_stats": {"norm": {"mean": jnp.zeros(3)}}}
+        {"params": {"layer": {"w": jnp.ones((3, 2))}}, "batch_stats": {"norm": {"mean": jnp.zeros(3)}}},
+        optimizer.transformation,
     )
 
     @partial(jax.pmap, axis_name=DEVICES)
@@ -374,7 +433,8 @@ def test_wandb_that_is_not_there_is_one_line(tmp_path, monkeypatch):
 
 
 def tiny_state(step: int = 0, size: int = 2) -> TrainState:
-    state = initial_state({"params": {"a": jnp.ones(size)}, "batch_stats": {}})
+    variables = {"params": {"a": jnp.ones(size)}, "batch_stats": {}}
+    state = initial_state(variables, find_transformation("adam"))
     return state._replace(step=jnp.asarray(step, jnp.int32))
 
 
@@ -482,7 +542,7 @@ def test_a_face_model_without_albedo_modes_trains(tmp_path):
     """Its head is left out: no checkpoint takes arrays without elements."""
     network = DFMVR((6, 4, 0), width=8)
     views = jnp.zeros((1, 3, 32, 32, 3)), jnp.zeros((1, 3, 32, 32), jnp.int32)
-    state = initial_state(init_variables(network, 0, *views))
+    state = initial_state(init_variables(network, 0, *views), find_transformation("adam"))
     assert network.apply(variables_of(state), *views, False).albedo.shape == (1, 0)
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(state, Config(), 1.0)
@@ -510,8 +570,9 @@ def test_workdir_of_another_config_is_refused(tmp_path, toy_model):
     open_workdir(tmp_path / "run", Config(), toy_model)
     going_on = dataclasses.replace(Config(), log_every=7)  # changes nothing learnt
     open_workdir(tmp_path / "run", going_on, toy_model)
-    with pytest.raises(InputError, match="learning_rate is 0.0001 there, 0.5 here"):
-        open_workdir(tmp_path / "run", dataclasses.replace(Config(), learning_rate=0.5), toy_model)
+    for name, value in {"learning_rate": 0.5, "optimizer": "lion"}.items():
+        with pytest.raises(InputError, match=f"{name} is {getattr(Config(), name)!r} there, {value!r} here"):
+            open_workdir(tmp_path / "run", changed(Config(), {name: value}), toy_model)
     with pytest.raises(InputError, match=r"face model 'toy' \(441 vertices.*not of 'toy' \(144 vertices"):
         open_workdir(tmp_path / "run", going_on, toy_face_model(side=12))
     assert read_config(tmp_path / "run" / "config.json") == going_on
@@ -531,6 +592,14 @@ def test_foreign_config_is_one_line(tmp_path, text, problem):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(InputError, match=problem):
         read_config(tmp_path / "config.json")
+
+
+def test_configs_of_earlier_versions_are_read():
+    older = dataclasses.asdict(Config())
+    del older["optimizer"]
+    for name in ("identity", "expression", "albedo"):
+        older["loss"][name] = older["loss"].pop(f"{name}_prior")
+    assert config_from_json(older) == Config()
 
 
 def test_missing_config_names_the_folder(tmp_path):

@@ -25,7 +25,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.training import checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Monitoring, Task, average, train_network
-from dfmvr_jax.training.optimizer import Adam
+from dfmvr_jax.training.optimizer import Optimizer, find_transformation
 from dfmvr_jax.training.processes import join_processes, share
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state
 from dfmvr_jax.training.update import apply_gradient
@@ -34,7 +34,7 @@ CONFIG = changed(Config(), {"log_every": 5, "checkpoint_every": 5, "skipped_upda
 BATCH, SIZE = 8, 5
 
 
-def tiny_update(optimizer: Adam):
+def tiny_update(optimizer: Optimizer):
     """Pmapped update and validation of a linear regression."""
 
     def loss_of(params, batch):
@@ -64,13 +64,20 @@ def make_batch(step: int, bad: bool = False) -> dict:
 
 
 def tiny_task(
-    steps: int, bad: tuple[int, ...] = (), seconds: float = 0.0, tell=None, validation_seconds: float = 0.0
+    steps: int,
+    bad: tuple[int, ...] = (),
+    seconds: float = 0.0,
+    tell=None,
+    validation_seconds: float = 0.0,
+    optimizer: str = CONFIG.optimizer,
 ) -> Task:
     """`tell(step, loss, replicated params)` hears of every update.
 
     An update takes at least `seconds`, a validation `validation_seconds`.
     """
-    update, validate = tiny_update(Adam(optax.constant_schedule(1e-2), 1e9))
+    update, validate = tiny_update(
+        Optimizer(find_transformation(optimizer), optax.constant_schedule(1e-2), 1e9)
+    )
 
     def told(state, batch):
         state, metrics = update(state, batch)
@@ -95,12 +102,12 @@ def tiny_task(
     )
 
 
-def tiny_state() -> TrainState:
+def tiny_state(optimizer: str = CONFIG.optimizer) -> TrainState:
     variables = {
         "params": {"layer": {"w": jnp.zeros((SIZE, 1))}},
         "batch_stats": {"mean": jnp.zeros(SIZE)},
     }
-    return initial_state(variables)
+    return initial_state(variables, find_transformation(optimizer))
 
 
 def main() -> None:

@@ -1,11 +1,13 @@
 """Face parse net: BiSeNet with a ResNet-18 context path (Yu et al., ECCV 2018; docs/method.md, section 2)."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
 
 from dfmvr_jax.networks.convolution import ConvNorm
+from dfmvr_jax.networks.initialization import HE_NORMAL
 from dfmvr_jax.networks.resampling import (
     check_multiples_of_16,
     max_pool_3x3,
@@ -98,7 +100,7 @@ class ParseHead(nn.Module):
         x = nn.relu(
             ConvNorm(self.features, axis_name=self.axis_name, dtype=self.dtype, name="features")(x, train)
         )
-        x = nn.Dense(self.num_classes, False, self.dtype, name="logits")(x)
+        x = nn.Dense(self.num_classes, False, self.dtype, kernel_init=HE_NORMAL, name="logits")(x)
         return resize_bilinear_aligned(x.astype(jnp.float32), size)
 
 
@@ -133,8 +135,9 @@ class BiSeNet(nn.Module):
         up_16 = conv(repeat_to(up_16, _size(at_8)), "up_16")
 
         fused = conv(jnp.concatenate([at_8, up_16], -1), "fuse", 4 * width, 1)
-        gate = nn.Dense(width, False, self.dtype, name="gate_reduce")(fused.mean((1, 2), keepdims=True))
-        gate = nn.Dense(4 * width, False, self.dtype, name="gate_expand")(nn.relu(gate))
+        dense = partial(nn.Dense, use_bias=False, dtype=self.dtype, kernel_init=HE_NORMAL)
+        gate = dense(width, name="gate_reduce")(fused.mean((1, 2), keepdims=True))
+        gate = dense(4 * width, name="gate_expand")(nn.relu(gate))
         fused += fused * nn.sigmoid(gate)
 
         def head(x: Array, features: int, name: str) -> Array:

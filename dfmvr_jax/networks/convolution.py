@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.ad_checkpoint import checkpoint_name
 
+from dfmvr_jax.networks.initialization import HE_NORMAL, HeNormal
 from dfmvr_jax.networks.remat import CONVOLUTION
 from render.array_types import Array, Float
 
@@ -151,12 +152,13 @@ class Conv(nn.Module):
     stride: int = 1
     use_bias: bool = True
     dtype: Any = jnp.float32
+    kernel_init: HeNormal = HE_NORMAL
 
     @nn.compact
     def __call__(self, *parts: Float[Array, "b h w _"]) -> Float[Array, "b h2 w2 features"]:
         channels = [part.shape[-1] for part in parts]
         shape = (self.kernel_size, self.kernel_size, sum(channels), self.features)
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), shape).astype(self.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape).astype(self.dtype)
         kernels = jnp.split(kernel, [sum(channels[:i]) for i in range(1, len(parts))], axis=2)
         y = sum(convolve(part.astype(self.dtype), k, self.stride) for part, k in zip(parts, kernels))
         assert not isinstance(y, int)  # the sum of nothing: there is one input or more
@@ -194,17 +196,19 @@ class ConvNorm(nn.Module):
     initial_scale: float = 1.0  # of the batch norm; 0 at the end of a residual branch
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    kernel_init: HeNormal = HE_NORMAL
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
     ) -> Float[Array, "b h2 w2 features"]:
+        settings = {"use_bias": self.use_bias, "dtype": self.dtype, "kernel_init": self.kernel_init}
         if self.kernel_size == 1:
             assert not isinstance(x, tuple)  # `nn.Dense` takes one array
             x = x[:, :: self.stride, :: self.stride]
-            x = nn.Dense(self.features, self.use_bias, self.dtype, name="conv")(x)
+            x = nn.Dense(self.features, **settings, name="conv")(x)
         else:
-            conv = Conv(self.features, self.kernel_size, self.stride, self.use_bias, self.dtype, name="conv")
+            conv = Conv(self.features, self.kernel_size, self.stride, **settings, name="conv")
             x = conv(*(x if isinstance(x, tuple) else (x,)))
         x = checkpoint_name(x, CONVOLUTION)
         return batch_norm(train, self.axis_name, self.dtype, "norm", self.initial_scale)(x)

@@ -1,6 +1,8 @@
 """The reconstruction network: three photos and their part labels to coefficients (paper, section 3.1)."""
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -12,6 +14,17 @@ from dfmvr_jax.networks.remat import Remat
 from dfmvr_jax.networks.shared_encoders import SharedCNN, SharedUNet
 from dfmvr_jax.networks.tri_unet import TriUNet
 from render.array_types import Array, Float, Int
+
+# what `NetworkConfig` names; checkpoints hold the modules' own names
+FUSIONS: dict[str, Callable[..., nn.Module]] = {
+    "tri-unet": partial(TriUNet, name="tri_unet"),
+    "shared-unet": partial(SharedUNet, name="shared_unet"),
+    "cnn": partial(SharedCNN, name="cnn"),
+}
+BACKBONES: dict[str, Callable[..., nn.Module]] = {
+    "rednet50": partial(RedNet, name="rednet"),
+    "resnet50": partial(RedNet, convolutions=True, name="resnet"),
+}
 
 
 class CoefficientHeads(nn.Module):
@@ -51,9 +64,9 @@ class DFMVR(nn.Module):
     dimensions: tuple[int, int, int]  # identity, expression, albedo: `MorphableModel.dimensions`
     width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # bottlenecks of RedNet's stages
-    fusion: str = "tri-unet"  # or "shared-unet" (v2 of table 3), "cnn" (v1)
+    fusion: str = "tri-unet"  # one of `FUSIONS`
     fused_features: str = "released"  # or "paper", see `TriUNet`
-    backbone: str = "rednet50"  # or "resnet50" (v3)
+    backbone: str = "rednet50"  # one of `BACKBONES`
     face_mask: bool = True  # whether the network sees the labels (v4: no)
     initial_yaw: tuple[float, float, float] = (-math.pi / 6, 0.0, math.pi / 6)  # of the views, radians
     initial_depth: float = 0.0  # z of the translations, model units
@@ -70,17 +83,8 @@ class DFMVR(nn.Module):
         views = 2 * photos - 1
         if self.face_mask:
             views = jnp.concatenate([views, labels[..., None].astype(photos.dtype)], axis=-1)
-        fused = self._fusion(settings)(views, train)
-        features = self._backbone(settings)(fused, train)
+        options = {"fused_features": self.fused_features} if self.fusion == "tri-unet" else {}
+        fused = FUSIONS[self.fusion](self.width, **options, **settings)(views, train)
+        features = BACKBONES[self.backbone](self.width, self.stage_sizes, **settings)(fused, train)
         heads = CoefficientHeads(self.dimensions, self.initial_yaw, self.initial_depth, name="heads")
         return heads(features.astype(jnp.float32))
-
-    def _fusion(self, settings: dict) -> nn.Module:
-        if self.fusion == "tri-unet":
-            return TriUNet(self.width, self.fused_features, **settings, name="tri_unet")
-        shared = {"shared-unet": SharedUNet, "cnn": SharedCNN}[self.fusion]
-        return shared(self.width, **settings, name=self.fusion.replace("-", "_"))
-
-    def _backbone(self, settings: dict) -> nn.Module:
-        name = {"rednet50": "rednet", "resnet50": "resnet"}[self.backbone]
-        return RedNet(self.width, self.stage_sizes, convolutions=name == "resnet", **settings, name=name)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.networks.initialization import HE_NORMAL
 from render.array_types import Array, Float
 
 
@@ -83,7 +84,7 @@ class UpConv2x2(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "b h w c"]) -> Float[Array, "b h2 w2 features"]:
         b, h, w, c = x.shape
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), (c, 4 * self.features))
+        kernel = self.param("kernel", HE_NORMAL, (c, 4 * self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         x = (x @ kernel.astype(self.dtype)).reshape(b, h, w, 2, 2, self.features)
         x = x.transpose(0, 1, 3, 2, 4, 5).reshape(b, 2 * h, 2 * w, self.features)

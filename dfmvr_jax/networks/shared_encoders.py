@@ -9,8 +9,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from dfmvr_jax.networks.initialization import HE_NORMAL
 from dfmvr_jax.networks.remat import Remat, as_block
-from dfmvr_jax.networks.tri_unet import DoubleConv, TriUNet
+from dfmvr_jax.networks.tri_unet import VIEW_KERNEL, DoubleConv, TriUNet
 from render.array_types import Array, Float
 
 
@@ -57,6 +58,7 @@ class SharedCNN(nn.Module):
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
         double_conv = as_block(DoubleConv, self.remat)
         first, second = (
-            double_conv(self.width, self.axis_name, self.dtype, name=f"level_{level}") for level in range(2)
+            double_conv(self.width, self.axis_name, self.dtype, kernel, name=f"level_{level}")
+            for level, kernel in enumerate((VIEW_KERNEL, HE_NORMAL))
         )
         return _each_view(lambda x: second(first(x.astype(self.dtype), train), train), views)

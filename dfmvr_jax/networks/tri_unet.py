@@ -1,5 +1,6 @@
 """Tri-UNet: three encoders, one decoder with attention gates (paper, section 3.1; docs/method.md 2)."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -7,9 +8,14 @@ import jax.numpy as jnp
 
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.networks.convolution import ConvNorm
+from dfmvr_jax.networks.initialization import HE_NORMAL, HeNormal
 from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.resampling import UpConv2x2, check_multiples_of_16, max_pool_2x2
 from render.array_types import Array, Float
+
+# The first kernel: part labels, a view's fourth channel, count to 9 and photos to 1. With equal weights the
+# network sees outlines of parts, but no colours.
+VIEW_KERNEL = HeNormal(channel_scales=(1.0, 1.0, 1.0, 0.2))
 
 
 class DoubleConv(nn.Module):
@@ -18,14 +24,15 @@ class DoubleConv(nn.Module):
     features: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    first_kernel: HeNormal = HE_NORMAL
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "b h w c"] | tuple[Float[Array, "b h w _"], ...], train: bool
     ) -> Float[Array, "b h w features"]:
-        norm = {"axis_name": self.axis_name, "dtype": self.dtype}
-        x = nn.relu(ConvNorm(self.features, use_bias=True, **norm, name="first")(x, train))
-        return nn.relu(ConvNorm(self.features, use_bias=True, **norm, name="second")(x, train))
+        conv = partial(ConvNorm, self.features, use_bias=True, axis_name=self.axis_name, dtype=self.dtype)
+        x = nn.relu(conv(kernel_init=self.first_kernel, name="first")(x, train))
+        return nn.relu(conv(name="second")(x, train))
 
 
 class Encoder(nn.Module):
@@ -43,7 +50,10 @@ class Encoder(nn.Module):
         for level in range(5):
             if level:
                 x = max_pool_2x2(x)
-            x = double_conv(self.width << level, self.axis_name, self.dtype, name=f"level_{level}")(x, train)
+            kernel = HE_NORMAL if level else VIEW_KERNEL
+            x = double_conv(self.width << level, self.axis_name, self.dtype, kernel, name=f"level_{level}")(
+                x, train
+            )
             features.append(x)
         return features
 

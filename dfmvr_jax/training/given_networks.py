@@ -78,14 +78,14 @@ def _kept_parse_net(workdir: Path) -> Path:
 def _read_parse_net(config: Config, source: Path, model: MorphableModel) -> dict:
     theirs = read_config(source / "config.json")
     _check_equal(source, "parse", config.parse, theirs.parse)
-    return best_variables(source / PARSE_FOLDER, config, model)
+    return best_variables(source / PARSE_FOLDER, theirs, model)
 
 
 def _read_network(config: Config, source: Path, model: MorphableModel) -> dict:
     theirs = read_config(source / "config.json")
     _check_equal(source, "network", config.network, theirs.network)
     check_face_model(source, model)
-    variables = best_variables(source / NETWORK_FOLDER, config, model)
+    variables = best_variables(source / NETWORK_FOLDER, theirs, model)
     return seen_from(variables, config.camera_distance - theirs.camera_distance)
 
 

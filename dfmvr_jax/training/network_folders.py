@@ -1,6 +1,7 @@
 """The networks of a run: which folder of its workdir holds which, new ones, trained ones."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import flax.linen as nn
@@ -13,6 +14,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.training.checkpoints import Checkpoints
+from dfmvr_jax.training.optimizer import find_transformation
 from dfmvr_jax.training.state import TrainState, initial_state, variables_of
 
 PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
@@ -34,6 +36,13 @@ def shapes_of_variables(folder: str, config: Config, model: MorphableModel) -> d
     """Shapes of what `initial_variables` gives."""
     net, inputs = _network_and_inputs(folder, config, model)
     return variable_shapes(net, *inputs)
+
+
+def shapes_of_state(folder: str, config: Config, model: MorphableModel) -> TrainState:
+    """Shapes of what the checkpoints in this folder of a workdir hold."""
+    transformation = find_transformation(config.optimizer)
+    variables = shapes_of_variables(folder, config, model)
+    return jax.eval_shape(partial(initial_state, transformation=transformation), variables)
 
 
 def _network_and_inputs(
@@ -60,9 +69,7 @@ def best_state(folder: Path, config: Config, model: MorphableModel) -> TrainStat
     """
     if not folder.is_dir():
         raise InputError(MISSING[folder.name].format(workdir=folder.parent))
-    variables = shapes_of_variables(folder.name, config, model)
-    like = jax.eval_shape(initial_state, variables)
-    state = Checkpoints(folder).restore_best(like)
+    state = Checkpoints(folder).restore_best(shapes_of_state(folder.name, config, model))
     if state is None:
         raise InputError(f"{folder} holds no complete checkpoint yet: let train.py come to its first one")
     return state
@@ -71,5 +78,6 @@ def best_state(folder: Path, config: Config, model: MorphableModel) -> TrainStat
 def save_variables(folder: Path, variables: dict, config: Config) -> None:
     """Make `folder` the checkpoints of a network that was trained elsewhere: one, of step 0."""
     checkpoints = Checkpoints(folder, keep=1)
-    checkpoints.save(initial_state(variables), config, loss=math.inf)  # whatever is trained is better
+    state = initial_state(variables, find_transformation(config.optimizer))
+    checkpoints.save(state, config, loss=math.inf)  # whatever is trained is better
     checkpoints.close()

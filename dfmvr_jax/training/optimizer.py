@@ -1,4 +1,4 @@
-"""Adam with the paper's learning-rate schedules (docs/method.md, section 5)."""
+"""The optimiser, one of optax by its name, and its learning rate (docs/method.md, section 5)."""
 
 from typing import Any, NamedTuple
 
@@ -7,16 +7,43 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dfmvr_jax.errors import InputError
 from render.array_types import Array, Float, Int
 
 Packed = dict[str, list[Array]]  # what `pack` gives
-SCALE_BY_ADAM = optax.scale_by_adam()  # for packed gradients
-Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of what Adam makes of it
+Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of the direction
 
 
-class Adam(NamedTuple):
-    """Adam after clipping the gradient's global norm."""
+def _kernels(packed: Packed) -> dict[str, list[bool]]:
+    """Which arrays are to decay: not biases and scales of batch norms, which are vectors."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, packed)
 
+
+# What a run's `optimizer` names: how the clipped gradient becomes the direction that is subtracted, times the
+# learning rate, from the parameters. All vectors of a part of the network are one array here (`pack`).
+TRANSFORMATIONS = {
+    "adam": optax.scale_by_adam(),
+    "adamw": optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.01, mask=_kernels)),
+    "lion": optax.scale_by_lion(),
+    "sgd": optax.trace(decay=0.9),  # with momentum
+}
+
+
+def find_transformation(name: str) -> optax.GradientTransformation:
+    """The entry of `TRANSFORMATIONS`; raises `InputError` where there is none."""
+    if name not in TRANSFORMATIONS:
+        raise InputError(f"optimizer {name}: expected one of {', '.join(TRANSFORMATIONS)}")
+    return TRANSFORMATIONS[name]
+
+
+class Optimizer(NamedTuple):
+    """A transformation of optax, after the gradient's global norm is clipped and before the learning rate.
+
+    These two stand outside: the norm is a metric anyway, and the schedule goes by the step's number, which an
+    update that is skipped raises while the transformation's state stays as it was.
+    """
+
+    transformation: optax.GradientTransformation
     schedule: optax.Schedule  # learning rate of the step with a number
     gradient_clip: float  # largest global norm of the gradient
 
@@ -24,15 +51,15 @@ class Adam(NamedTuple):
         """What clips a gradient with this norm, and minus the learning rate."""
         return jnp.minimum(1.0, self.gradient_clip / norm), jnp.asarray(-self.schedule(step))
 
-
-def adam_step(
-    scales: Scales, gradient: Packed, moments: optax.OptState, params: dict[str, Any]
-) -> tuple[dict[str, Any], optax.OptState]:
-    """New parameters and moments; `scales` are those of `Adam`."""
-    clip, rate = scales
-    directions, moments = SCALE_BY_ADAM.update(jax.tree.map(lambda leaf: clip * leaf, gradient), moments)
-    directions = unpack(directions, like=params)
-    return jax.tree.map(lambda leaf, direction: leaf + rate * direction, params, directions), moments
+    def step(
+        self, scales: Scales, gradient: Packed, moments: optax.OptState, params: dict[str, Any]
+    ) -> tuple[dict[str, Any], optax.OptState]:
+        """New parameters and moments; `scales` are those of this gradient's norm and step."""
+        clip, rate = scales
+        gradient = jax.tree.map(lambda leaf: clip * leaf, gradient)
+        directions, moments = self.transformation.update(gradient, moments, pack(params))
+        directions = unpack(directions, like=params)
+        return jax.tree.map(lambda leaf, direction: leaf + rate * direction, params, directions), moments
 
 
 def learning_rate_schedule(

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dfmvr_jax.training.optimizer import SCALE_BY_ADAM, pack
+from dfmvr_jax.training.optimizer import pack
 from render.array_types import Array, Float, Int
 
 DEVICES = "data"  # name of the pmap axis
@@ -17,16 +17,16 @@ class TrainState(NamedTuple):
     step: Int[Array, "*devices"]  # updates done
     params: Any
     batch_stats: Any  # running means and variances of the batch norms
-    moments: optax.OptState  # Adam's, of the packed parameters
+    moments: optax.OptState  # the optimiser's own, of the packed parameters
 
 
-def initial_state(variables: dict) -> TrainState:
-    """Of a network with these variables, before its first update."""
+def initial_state(variables: dict, transformation: optax.GradientTransformation) -> TrainState:
+    """Of a network with these variables, before the first update; the transformation is its `Optimizer`'s."""
     return TrainState(
         jnp.zeros((), jnp.int32),
         variables["params"],
         variables["batch_stats"],
-        jax.jit(lambda params: SCALE_BY_ADAM.init(pack(params)))(variables["params"]),
+        jax.jit(lambda params: transformation.init(pack(params)))(variables["params"]),
     )
 
 

@@ -24,7 +24,7 @@ from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.parsing import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.objective import objective
 from dfmvr_jax.training.not_finite import MUST_BE_FINITE
-from dfmvr_jax.training.optimizer import Adam, adam_step, pack
+from dfmvr_jax.training.optimizer import Optimizer, pack
 from dfmvr_jax.training.state import DEVICES, TrainState
 from render import MeshEdges, mesh_edges
 from render.array_types import Array, Float, Int, Num
@@ -73,7 +73,7 @@ def make_reconstruction_update(
     config: Config,
     network: nn.Module,
     parse_net: BiSeNet,
-    optimizer: Adam,
+    optimizer: Optimizer,
     total_steps: int,
 ) -> tuple[Callable, Callable]:
     """`update(state, frozen, batch) -> (state, metrics)` and `validate(state, frozen, batch) -> metrics`."""
@@ -121,7 +121,9 @@ def make_reconstruction_update(
     )
 
 
-def make_parse_update(parse_net: BiSeNet, optimizer: Adam, hard_pixels: float) -> tuple[Callable, Callable]:
+def make_parse_update(
+    parse_net: BiSeNet, optimizer: Optimizer, hard_pixels: float
+) -> tuple[Callable, Callable]:
     """`update(state, batch) -> (state, metrics)` and `validate(state, batch) -> metrics` of the parse net.
 
     The loss is the sum of the three heads' cross entropies over the hard pixels of each device
@@ -159,7 +161,7 @@ def make_parse_update(parse_net: BiSeNet, optimizer: Adam, hard_pixels: float) -
 
 
 def apply_gradient(
-    optimizer: Adam, state: TrainState, gradient, batch_stats, metrics: Metrics
+    optimizer: Optimizer, state: TrainState, gradient, batch_stats, metrics: Metrics
 ) -> tuple[TrainState, Metrics]:
     """Average gradient and metrics over the devices and take the optimiser's step.
 
@@ -173,7 +175,7 @@ def apply_gradient(
     scales = optimizer.scales(norm, state.step)  # once, not for each array
 
     def take() -> TrainState:
-        params, moments = adam_step(scales, packed, state.moments, state.params)
+        params, moments = optimizer.step(scales, packed, state.moments, state.params)
         return TrainState(state.step + 1, params, batch_stats, moments)
 
     state = jax.lax.cond(finite, take, lambda: state._replace(step=state.step + 1))
