@@ -23,7 +23,13 @@ def positive(text: str) -> int:
     return number
 
 
+def check_installed(extra: str, *modules: str) -> None:
+    """Raise `InputError` where one of the modules that this extra brings is missing."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"this needs {' and '.join(missing)}: pip install -e '.[{extra}]'")
+
+
 def check_torch() -> None:
     """Raise `InputError` where PyTorch is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        raise InputError("PyTorch is needed: pip install -e '.[torch]'")
+    check_installed("torch", "torch")
