@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 
 from dfmvr_jax.errors import InputError
 
@@ -33,3 +34,11 @@ def check_installed(extra: str, *modules: str) -> None:
 def check_torch() -> None:
     """Raise `InputError` where PyTorch is not installed."""
     check_installed("torch", "torch")
+
+
+def share_the_gpu() -> None:
+    """Let JAX take of a GPU what it needs, where it would take three quarters, so that PyTorch finds room.
+
+    For the processes of this one, and itself if it has not computed yet.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
