@@ -66,24 +66,28 @@ def main() -> None:
     model = load_face_model(preset.face_model)
     example = make_batch(changed(preset, {"image_size": 32}), model, 1)
     rows = []
+
+    def report(row: dict) -> None:
+        rows.append(row)
+        write_results(arguments.json, {"device": device, "results": rows})
+
     for remat in arguments.remat:
         config = changed(preset, {"network.remat": remat})
+        case = {"preset": arguments.preset, "precision": arguments.precision, "remat": remat}
 
-        def memory(batch: int, config: Config = config) -> Memory:
-            return memory_of_update(config, model, example, batch)
+        def memory(batch: int, config: Config = config, case: dict = case) -> Memory:
+            found = memory_of_update(config, model, example, batch)
+            print(f"remat {case['remat']}: batch {batch} {found.gib:.2f} GiB", flush=True)
+            report(case | {"batch": batch, "gib": found.gib})
+            return found
 
-        row = {"preset": arguments.preset, "precision": arguments.precision, "remat": remat}
         if arguments.batch:
-            gib = memory(arguments.batch).gib
-            print(f"remat {remat}: batch {arguments.batch} {gib:.2f} GiB")
-            rows.append(row | {"batch": arguments.batch, "gib": gib})
+            memory(arguments.batch)
         else:
             found = largest_batch(memory, limit)
-            print(f"remat {remat}: {found.fixed:.2f} GiB and {found.each:.2f} more a subject")
-            held = f"a batch of {found.batch}, which takes {found.gib:.2f}" if found.batch else "no batch"
-            print(f"  {limit:g} GiB hold {held}", flush=True)
-            rows.append(row | {"limit_gib": limit} | found._asdict())
-        write_results(arguments.json, {"device": device, "results": rows})
+            print(f"  {found.fixed:.2f} GiB and {found.each:.2f} more a subject: ", end="")
+            print(f"{limit:g} GiB hold a batch of {found.batch}" if found.batch else "no batch", flush=True)
+            report(case | {"limit_gib": limit} | found._asdict())
 
 
 def memory_limit(wanted: float | None) -> float:

@@ -90,7 +90,7 @@ def memory_cells(row: dict) -> Cells:
     more = f"batch {row['batch']} takes {row['gib']:.2f} GiB"
     if "limit_gib" in row:
         line = f"{row['fixed']:.2f} GiB and {row['each']:.2f} a subject"
-        more = f"{more}, the largest that {row['limit_gib']:g} GiB hold: {line}"
+        more = f"{row['limit_gib']:g} GiB hold a batch of {row['batch']}: {line}"
     return Cells(f"training step of {row['preset']}, {row['precision']}", f"remat {row['remat']}", None, more)
 
 
@@ -124,7 +124,7 @@ PARTS = (
     Part(
         "networks",
         "benchmarks.throughput",
-        270,
+        240,
         f"--batches 8 16 1 --what train inference {TIMING}",
         "--width 8 --image-size 32 --batches 2 --what inference --rounds 1 --precisions bfloat16",
         throughput_cells,
@@ -133,7 +133,7 @@ PARTS = (
     Part(
         "memory",
         "benchmarks.memory",
-        50,
+        90,
         "--precision bfloat16 --remat none norms blocks",
         "--preset smoke+v1+v3 --precision bfloat16 --batch 2",
         memory_cells,
@@ -141,8 +141,8 @@ PARTS = (
     Part(
         "torch.compile",
         "benchmarks.throughput",
-        40,
-        f"--beside torch.compile --batches 8 --what train inference {TIMING}",
+        30,
+        f"--beside torch.compile --batches 8 --what inference train {TIMING}",
         None,
         throughput_cells,
         ("torch",),
