@@ -2,6 +2,7 @@
 
 import argparse
 import importlib.util
+import os
 
 from dfmvr_jax.errors import InputError
 
@@ -23,7 +24,21 @@ def positive(text: str) -> int:
     return number
 
 
+def check_installed(extra: str, *modules: str) -> None:
+    """Raise `InputError` where one of the modules that this extra brings is missing."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(f"this needs {' and '.join(missing)}: pip install -e '.[{extra}]'")
+
+
 def check_torch() -> None:
     """Raise `InputError` where PyTorch is not installed."""
-    if importlib.util.find_spec("torch") is None:
-        raise InputError("PyTorch is needed: pip install -e '.[torch]'")
+    check_installed("torch", "torch")
+
+
+def share_the_gpu() -> None:
+    """Let JAX take of a GPU what it needs, where it would take three quarters, so that PyTorch finds room.
+
+    For the processes of this one, and itself if it has not computed yet.
+    """
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")

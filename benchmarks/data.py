@@ -13,18 +13,21 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
-from benchmarks.arguments import make_parser
+from benchmarks.arguments import check_installed, make_parser
 from benchmarks.network import training_step
 from datasets.augmentation import augment, blur, jitter_color
-from datasets.pipeline import Split, iterate, load_split, training_batches
-from datasets.synthetic.builder import Synthetic, SyntheticConfig
+from dfmvr_jax.command_line import run
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.presets import load_preset
+
+if TYPE_CHECKING:
+    from datasets.pipeline import Split
 
 SUBJECTS, BATCH_SIZE, REPEATS = 8, 16, 40
 ROUNDS, BATCHES, STEPS = 5, 40, 5  # turns of data and training step, batches and steps in each
@@ -33,6 +36,7 @@ WORKERS = (0, 1, 2)
 
 def main() -> None:
     make_parser(__doc__).parse_args()
+    check_installed("data", "grain", "tensorflow_datasets")
     print(f"{os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as directory:
         for size in (112, 224):
@@ -40,7 +44,10 @@ def main() -> None:
         beside_training_step(synthetic_split(load_preset("small").image_size, directory))
 
 
-def synthetic_split(size: int, directory: str) -> Split:
+def synthetic_split(size: int, directory: str) -> "Split":
+    from datasets.pipeline import load_split
+    from datasets.synthetic.builder import Synthetic, SyntheticConfig
+
     variant = SyntheticConfig(
         name=f"benchmark-{size}", image_size=size, face_model="builtin-coarse", subjects=(SUBJECTS, 1, 1)
     )
@@ -48,7 +55,9 @@ def synthetic_split(size: int, directory: str) -> Split:
     return load_split(DataConfig(name=f"synthetic/{variant.name}", directory=directory), "train")
 
 
-def measure_parts(size: int, split: Split) -> None:
+def measure_parts(size: int, split: "Split") -> None:
+    from datasets.pipeline import iterate, training_batches
+
     config, rng = DataConfig(), np.random.default_rng(0)
     example = split[0]
     photos = example["photos"]
@@ -65,8 +74,10 @@ def measure_parts(size: int, split: Split) -> None:
     batches.close()
 
 
-def beside_training_step(split: Split) -> None:
+def beside_training_step(split: "Split") -> None:
     """Batches and training steps of `small` in turns; medians over the turns."""
+    from datasets.pipeline import iterate, training_batches
+
     config = load_preset("small")
     step = training_step(config, load_face_model(config.face_model), config.batch_size)
     images = 3 * config.batch_size
@@ -97,4 +108,4 @@ def seconds(step: Callable[[], object], repeats: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

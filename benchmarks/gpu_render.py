@@ -11,13 +11,16 @@ differ by more.
 import functools
 import statistics
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.arguments import make_parser, positive
+from benchmarks.arguments import make_parser, positive, share_the_gpu
 from benchmarks.render import bumpy_meshes, time_all
+from benchmarks.results import write_results
+from dfmvr_jax.command_line import run
 from dfmvr_jax.face_camera import face_camera
 from render import (
     NvdiffrastMissing,
@@ -38,7 +41,9 @@ def main() -> None:
     parser.add_argument("--batches", type=positive, nargs="+", default=[1, 3, 48], help="images per call")
     parser.add_argument("--image-size", type=positive, default=224, help="pixels a side")
     parser.add_argument("--rounds", type=positive, default=20, help="timed calls of every row")
+    parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
+    share_the_gpu()
     try:
         nvdiffrast_bridge.check_available()
     except NvdiffrastMissing as error:
@@ -66,7 +71,10 @@ def main() -> None:
         failed |= compare(batch, {name: as_numpy(program()) for name, program in of_batch.items()})
         programs |= {(name, batch): program for name, program in of_batch.items()}
     failed |= not antialias_agrees(camera)
-    report(programs, arguments.rounds)
+    device = jax.devices()[0].device_kind
+    print(f"{device}, image and gradients, ms per image")
+    rows = measure(programs, arguments.rounds)
+    write_results(arguments.json, {"device": device, "results": rows})
     sys.exit(failed)
 
 
@@ -159,16 +167,19 @@ def antialias_agrees(camera) -> bool:
     return agreement > 0.95
 
 
-def report(programs: dict, rounds: int) -> None:
-    """Median milliseconds per image and call, everything in turn in each round."""
+def measure(programs: dict, rounds: int) -> list[dict]:
+    """Print and give median milliseconds per image and call, everything in turn in each round."""
     seconds = time_all(programs, rounds)
-    print(f"{jax.devices()[0].device_kind}, image and gradients, ms per image")
+    rows = []
     print(f"{'':20}{'batch':>6}{'median':>9}{'best':>9}{'to nvdiffrast, torch':>22}")
     for (name, batch), times in seconds.items():
         median = statistics.median(times)
         ratio = median / statistics.median(seconds["nvdiffrast, torch", batch])
-        print(f"{name:20}{batch:6}{1e3 * median / batch:9.3f}{1e3 * min(times) / batch:9.3f}{ratio:22.2f}")
+        row = {"by": name, "batch": batch, "ms": 1e3 * median / batch, "best_ms": 1e3 * min(times) / batch}
+        print(f"{name:20}{batch:6}{row['ms']:9.3f}{row['best_ms']:9.3f}{ratio:22.2f}")
+        rows.append(row | {"to_nvdiffrast": ratio})
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -11,6 +11,7 @@ times, on other data each time, in one compiled program: what is timed is not th
 import functools
 import statistics
 import time
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.arguments import make_parser, positive
+from benchmarks.results import write_results
 from dfmvr_jax.command_line import run
 from dfmvr_jax.networks.involution import involution
 
@@ -42,19 +44,22 @@ def main() -> None:
     parser.add_argument("--batch", type=positive, default=2, help="subjects")
     parser.add_argument("--calls", type=positive, default=8, help="in each program")
     parser.add_argument("--repeats", type=positive, default=7, help="runs of each program")
+    parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
     if arguments.width < 32:
         parser.error(f"--width {arguments.width}: expected 32 or more")
     device = jax.local_devices()[0].device_kind
     print(f"{device}, JAX {jax.__version__}, {arguments.batch} subjects, float32")
     table = Table("blocks", "pixels", "channels", "kernel", "stride", "", "ms", "moved, ms", "times that")
-    sums = {"forward": [0.0, 0.0], "backward": [0.0, 0.0]}
+    sums, rows = {"forward": [0.0, 0.0], "backward": [0.0, 0.0]}, []
     for shape in shapes_of(arguments.width, arguments.image_size):
         for what, (function, inputs) in functions(shape, arguments.batch, arguments.calls).items():
             ours, moved = times(function, inputs, arguments.repeats)
             sums[what][0] += shape.blocks * ours
             sums[what][1] += shape.blocks * moved
             table.add_row(*map(str, shape), what, f"{ours:.3f}", f"{moved:.3f}", f"{ours / moved:.2f}")
+            rows.append(shape._asdict() | {"what": what, "ms": ours, "moved_ms": moved})
+            write_results(arguments.json, {"device": device, "results": rows})
     for what, (ours, moved) in sums.items():
         table.add_row("all", "", "", "", "", what, f"{ours:.2f}", f"{moved:.2f}", f"{ours / moved:.2f}")
     Console(width=110).print(table)

@@ -9,17 +9,13 @@ Exit code 0 if every difference is below 1e-4. Needs torch.
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-try:
-    import torch
-except ImportError:
-    sys.exit("error: this needs torch: pip install 'dfmvr_jax[torch]'")
-
-from benchmarks.arguments import make_parser
+from benchmarks.arguments import check_torch, make_parser
 from dfmvr_jax.command_line import run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.bisenet import BiSeNet
@@ -27,7 +23,9 @@ from dfmvr_jax.networks.df_mvr import DFMVR
 from dfmvr_jax.networks.initialization import variable_shapes
 from dfmvr_jax.torch_weights.files import read_tensors, write_tensors
 from dfmvr_jax.torch_weights.names import BISENET, DF_MVR, from_torch, split_parse_net
-from dfmvr_jax.torch_weights.twin import ReleasedNet
+
+if TYPE_CHECKING:
+    from dfmvr_jax.torch_weights.twin import ReleasedNet
 
 DIMENSIONS = (80, 64, 80)
 SUBJECTS = 2
@@ -93,8 +91,10 @@ def our_outputs(
     }
 
 
-def their_outputs(twin: ReleasedNet, views: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
+def their_outputs(twin: "ReleasedNet", views: np.ndarray, images: np.ndarray) -> dict[str, np.ndarray]:
     """The same of PyTorch's."""
+    import torch
+
     with torch.no_grad():
         channels_first = torch.from_numpy(np.moveaxis(views, -1, 2).copy())
         outputs = {name: head.numpy() for name, head in twin(*channels_first.unbind(1)).items()}
@@ -114,6 +114,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the random weights")
     parser.add_argument("--save", type=Path, help="file to keep the random weights in")
     arguments = parser.parse_args()
+    check_torch()
+    import torch
+
+    from dfmvr_jax.torch_weights.twin import ReleasedNet
+
     jax.config.update("jax_default_matmul_precision", "highest")  # a GPU would round to TensorFloat-32
     twin = ReleasedNet()
     shapes = {name: tuple(tensor.shape) for name, tensor in twin.state_dict().items()}

@@ -5,17 +5,19 @@
 
 Prints milliseconds per image and the ratio to the C++ z-buffer, which makes ids only and is written in the
 manner of Sim3DR's: project the vertices, then for each triangle test every pixel of its box. Where pytorch3d
-is installed, its rasterizer on the CPU has a row too. Every round times everything in turn, so that a busy
-machine slows all rows alike, or nearly: XLA's threads suffer more.
+is installed, its rasterizer on the CPU has a row too. Every round times all rows of a batch in turn, so that
+a busy machine slows them alike, or nearly: XLA's threads suffer more.
 """
 
 import ctypes
 import functools
+import itertools
 import shutil
 import statistics
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import jax
@@ -23,10 +25,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.arguments import make_parser, positive
+from benchmarks.results import write_results
+from dfmvr_jax.command_line import run
 from dfmvr_jax.face_camera import face_camera
 from render import Camera, clip_positions, map_images, mesh_edges, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
+YARDSTICK = "C++ ids, one thread"
+ROWS = {
+    "ids": ("ids",),
+    "forward": ("forward",),
+    "backward": ("forward + backward", "  by map_images"),
+    "antialiased": ("  antialiased", "  antialiased, map_images"),
+}
 CPP_ZBUFFER = r"""
 #include <algorithm>
 #include <cmath>
@@ -134,7 +145,7 @@ def render_programs(camera: Camera, side: int, batch: int) -> dict:
         "forward + backward": gradients(batched),
         "  antialiased": gradients(batched, edges),
     }
-    if batch > 1:
+    if batch > 1 and jax.default_backend() == "cpu":  # elsewhere it is vmap
         programs |= {
             "  by map_images": gradients(map_images),
             "  antialiased, map_images": gradients(map_images, edges),
@@ -157,7 +168,7 @@ def pytorch3d_program(camera: Camera, side: int):
     return lambda: rasterize_meshes(mesh, camera.image_size, perspective_correct=True)
 
 
-def main():
+def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--batches", type=positive, nargs="+", default=[1, 3, 48], help="images per call")
     parser.add_argument("--rounds", type=positive, default=7, help="timed calls of every row")
@@ -171,43 +182,68 @@ def main():
         default=[93, 189, 375],
         help="meshes have the square of this many vertices: 17, 70 and 280 thousand triangles",
     )
+    parser.add_argument(
+        "--what",
+        nargs="+",
+        default=list(ROWS),
+        choices=ROWS,
+        help="rows; on a CPU, the last two by map_images too",
+    )
+    parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
 
     zbuffer = compile_cpp_zbuffer()
-    for image_size in arguments.image_sizes:
-        for side in arguments.mesh_sides:
-            measure(face_camera(image_size), side, arguments.batches, arguments.rounds, zbuffer)
+    device, rows = jax.local_devices()[0].device_kind, []
+    names = [name for what in arguments.what for name in ROWS[what]]
+    print(f"{device}, JAX {jax.__version__}")
+    for image_size, side in itertools.product(arguments.image_sizes, arguments.mesh_sides):
+        camera = face_camera(image_size)
+        for found in measure(camera, side, arguments.batches, names, arguments.rounds, zbuffer):
+            rows += found
+            write_results(arguments.json, {"device": device, "results": rows})
 
 
-def measure(camera: Camera, side: int, batches: list[int], rounds: int, zbuffer) -> None:
-    """Time one size of mesh and image and print the rows."""
+def measure(
+    camera: Camera, side: int, batches: list[int], names: list[str], rounds: int, zbuffer: Callable | None
+) -> Iterator[list[dict]]:
+    """Time one size of mesh and image, one batch after the other; print and give the rows of each."""
     points, faces = bumpy_ellipsoid(side)
-    functions, yardstick = {}, ("C++ ids, one thread", 1)
-    if zbuffer:
-        clip = np.asarray(clip_positions(camera, jnp.asarray(points)))
-        cpp_ids = np.empty(camera.image_size, np.int32)
-        functions[yardstick] = lambda: zbuffer(clip, faces, cpp_ids)
-        functions[yardstick]()
-        ids = rasterize(jnp.asarray(clip), jnp.asarray(faces), camera.image_size).triangle_ids
-        differences = np.sum(cpp_ids != np.asarray(ids))
-    for batch in batches:
-        functions |= {(name, batch): call for name, call in render_programs(camera, side, batch).items()}
-    seconds = time_all(functions, rounds)
+    cpp_ids = np.empty(camera.image_size, np.int32)
+    clip = np.asarray(clip_positions(camera, jnp.asarray(points)))
     pytorch3d = pytorch3d_program(camera, side)
-    if pytorch3d:  # once: it takes seconds
-        start = time.perf_counter()
-        pytorch3d()
-        seconds["pytorch3d, CPU", 1] = [time.perf_counter() - start]
-
     print(f"\n{len(points)} vertices, {len(faces)} triangles, {camera.image_size[0]} pixels a side")
     print(f"{'ms per image':28}{'batch':>6}{'median':>9}{'best':>9}{'median to C++ ids':>20}")
-    for (name, batch), times in seconds.items():
-        median, best = statistics.median(times) / batch, min(times) / batch
-        ratio = f"{median / statistics.median(seconds[yardstick]):.2f}" if zbuffer else "-"
-        print(f"{name:28}{batch:6}{1e3 * median:9.2f}{1e3 * best:9.2f}{ratio:>20}", flush=True)
+    for batch in batches:
+        functions = {(YARDSTICK, 1): lambda: zbuffer(clip, faces, cpp_ids)} if zbuffer else {}
+        programs = render_programs(camera, side, batch)
+        functions |= {(name, batch): programs[name] for name in names if name in programs}
+        seconds = time_all(functions, rounds)
+        if pytorch3d and batch == batches[0]:  # once: it takes seconds
+            start = time.perf_counter()
+            pytorch3d()
+            seconds["pytorch3d, CPU", 1] = [time.perf_counter() - start]
+        medians = {key: statistics.median(times) / key[1] for key, times in seconds.items()}
+        found = [
+            {
+                "what": name.strip(),
+                "batch": images,
+                "pixels": camera.image_size[0],
+                "triangles": len(faces),
+                "ms": 1e3 * median,
+                "best_ms": 1e3 * min(seconds[name, images]) / images,
+                "to_cpp": median / medians[YARDSTICK, 1] if zbuffer else None,
+            }
+            for (name, images), median in medians.items()
+        ]
+        for (name, _), row in zip(medians, found):
+            ratio = f"{row['to_cpp']:.2f}" if zbuffer else "-"
+            print(f"{name:28}{row['batch']:6}{row['ms']:9.2f}{row['best_ms']:9.2f}{ratio:>20}", flush=True)
+        yield found
     if zbuffer:
+        ids = rasterize(jnp.asarray(clip), jnp.asarray(faces), camera.image_size).triangle_ids
+        differences = np.sum(cpp_ids != np.asarray(ids))
         print(f"{differences} of {cpp_ids.size} ids differ between the two (shared edges, rounding)")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

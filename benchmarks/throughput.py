@@ -2,7 +2,7 @@
 
     python -m benchmarks.throughput                                    # full size, 224 px, batch 2
     python -m benchmarks.throughput --batches 1 2 4 8 --precisions float32 bfloat16 --json throughput.json
-    python -m benchmarks.throughput --torch-compile                    # torch.compile as well
+    python -m benchmarks.throughput --beside jax torch.compile         # torch.compile as well
     python -m benchmarks.throughput --width 8 --image-size 64 --batches 16
 
 Photos and part labels to coefficients (no parse net, no rendering: the PyTorch code renders by other
@@ -19,7 +19,6 @@ run, that its convolutions and dense layers come to. Needs torch: pip install 'd
 import contextlib
 import functools
 import itertools
-import json
 import multiprocessing
 import os
 import platform
@@ -35,18 +34,21 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.arguments import check_torch, make_parser, positive
+from benchmarks.arguments import check_torch, make_parser, positive, share_the_gpu
+from benchmarks.results import write_results
 from dfmvr_jax.command_line import run
+from dfmvr_jax.errors import InputError
 
+CONTENDERS = ("jax", "torch", "torch.compile")  # in turn; the first writes the weights of all
 DIMENSIONS = (80, 64, 80)
 SETTLE = 0.3  # seconds before a turn: PyTorch's threads spin for a while after their work
 LARGEST_DIFFERENCE = 2e-3  # of the outputs in float32, relative
 
 
 class Case(NamedTuple):
+    batch: int  # subjects
     what: str  # inference, train
     precision: str  # float32, bfloat16
-    batch: int  # subjects
 
 
 def main() -> None:
@@ -58,7 +60,13 @@ def main() -> None:
     )
     parser.add_argument("--precisions", nargs="+", default=["float32"], choices=("float32", "bfloat16"))
     parser.add_argument("--what", nargs="+", default=["inference", "train"], choices=("inference", "train"))
-    parser.add_argument("--torch-compile", action="store_true", help="torch.compile as another contender")
+    parser.add_argument(
+        "--beside",
+        nargs="+",
+        default=["jax"],
+        choices=("jax", "torch.compile"),
+        help="what is measured beside PyTorch",
+    )
     parser.add_argument(
         "--remat",
         choices=("none", "norms", "blocks"),
@@ -70,23 +78,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the results")
     arguments = parser.parse_args()
     check_torch()
-    contenders = ["jax", "torch", *(["torch.compile"] if arguments.torch_compile else [])]
+    if "train" in arguments.what:
+        check_can_train(arguments.image_size, min(arguments.batches))
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # else compilation is timed as it was before
+    share_the_gpu()
 
     with tempfile.TemporaryDirectory() as folder:
+        start = functools.partial(Worker, arguments.width, arguments.image_size, arguments.remat, folder)
 
-        @contextlib.contextmanager
-        def started() -> Iterator[dict[str, Worker]]:
-            start = functools.partial(Worker, arguments.width, arguments.image_size, arguments.remat, folder)
-            workers = {name: start(name) for name in contenders}
-            try:
-                yield workers
-            finally:
-                for worker in workers.values():
-                    worker.close()
-
-        os.environ["JAX_COMPILATION_CACHE_DIR"] = ""  # else compilation is timed as it was before
-
-        with started() as workers:
+        with started(start, {"jax", "torch", *arguments.beside}) as workers:
+            check_same_device(workers)
             machine = workers["jax"].ask("describe")
             print(machine)
             compare_outputs(workers)
@@ -94,15 +95,40 @@ def main() -> None:
         for precision, peak in peaks.items():
             print(f"matmul peak, {precision}: {peak / 1e12:.3f} TFLOP/s")
         rows = []
-        for case in itertools.starmap(
-            Case, itertools.product(arguments.what, arguments.precisions, arguments.batches)
-        ):
-            with started() as workers:  # new ones, so that the memory is the case's own
+        cases = itertools.product(arguments.batches, arguments.what, arguments.precisions)
+        for case in itertools.starmap(Case, cases):
+            with started(start, {"torch", *arguments.beside}) as workers:  # new ones, for memory of the case
                 rows += measure(workers, case, arguments.rounds, arguments.seconds, peaks[case.precision])
-                if arguments.json:
-                    found = {"machine": machine, "matmul_peak": peaks, "results": rows}
-                    arguments.json.write_text(json.dumps(found, indent=2) + "\n")
+            write_results(arguments.json, {"machine": machine, "matmul_peak": peaks, "results": rows})
     print_table(rows)
+
+
+def check_can_train(image_size: int, batch: int) -> None:
+    """Raise `InputError` where the last features of an image are one pixel, and the images one."""
+    if image_size <= 32 and batch == 1:
+        raise InputError(
+            f"--image-size {image_size} --batches {batch}: PyTorch's batch norm does not train on one pixel "
+            "of one subject; give --batches 2 or --image-size 64"
+        )
+
+
+@contextlib.contextmanager
+def started(start: Callable[[str], "Worker"], chosen: set[str]) -> Iterator[dict[str, "Worker"]]:
+    """The contenders' processes, until the block ends."""
+    workers = {name: start(name) for name in CONTENDERS if name in chosen}
+    try:
+        yield workers
+    finally:
+        for worker in workers.values():
+            worker.close()
+
+
+def check_same_device(workers: dict[str, "Worker"]) -> None:
+    """Raise `InputError` where one computes on a GPU and another does not."""
+    devices = {name: worker.ask("device") for name, worker in workers.items()}
+    if len(set(devices.values())) > 1:
+        found = ", ".join(f"{name} on the {device}" for name, device in devices.items())
+        raise InputError(f"{found}: install JAX and PyTorch for the same device")
 
 
 def compare_outputs(workers: dict[str, "Worker"]) -> None:
@@ -215,15 +241,20 @@ class Worker:
 
 def serve(pipe, name: str, width: int, size: int, remat: str, folder: str) -> None:
     """The worker process: do what it is asked until it is asked None."""
+    weights = Path(folder, "weights.npz")
+
+    def make() -> "JaxContender | TorchContender":
+        if name == "jax":
+            return JaxContender(width, size, remat, weights)
+        return TorchContender(width, size, weights, name == "torch.compile")
+
     contender = None
+    if weights.exists():
+        with contextlib.suppress(Exception):  # raised again, and told, where it is asked
+            contender = make()  # at once, while another one is busy with the same
     while (question := pipe.recv()) is not None:
         try:
-            if contender is None:
-                weights = Path(folder, "weights.npz")
-                if name == "jax":
-                    contender = JaxContender(width, size, remat, weights)
-                else:
-                    contender = TorchContender(width, size, weights, name == "torch.compile")
+            contender = contender or make()
             method, arguments = question
             pipe.send(getattr(contender, method)(*arguments))
         except Exception as error:
@@ -292,6 +323,9 @@ class JaxContender:
         if not weights.exists():
             np.savez(weights, **with_unused(to_torch(self._variables, DF_MVR)))
 
+    def device(self) -> str:
+        return self._jax.devices()[0].platform
+
     def describe(self) -> str:
         import torch
 
@@ -311,7 +345,9 @@ class JaxContender:
 
     def outputs(self) -> dict[str, np.ndarray]:
         photos, labels = random_photos(2, self._size)
-        found = self._jax.jit(self._network().apply, static_argnums=3)(self._variables, photos, labels, False)
+        with self._jax.default_matmul_precision("highest"):  # on a GPU TF32 else, which differs by more
+            apply = self._jax.jit(self._network().apply, static_argnums=3)
+            found = apply(self._variables, photos, labels, False)
         return {
             "id": np.asarray(found.identity),
             "gamma": np.asarray(found.light).reshape(2, 27),
@@ -403,8 +439,6 @@ class TorchContender:
         self._torch, self._size, self._compiled = torch, size, compiled
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         torch.backends.cudnn.benchmark = True
-        torch.backends.cudnn.allow_tf32 = True
-        torch.set_float32_matmul_precision("high")
         with np.load(weights) as arrays:
             tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
         self._twin = Twin()
@@ -417,11 +451,19 @@ class TorchContender:
         views = self._torch.from_numpy(np.moveaxis(views, -1, 2).copy()).to(self._device)
         return [v.contiguous(memory_format=self._torch.channels_last) for v in views.unbind(1)]
 
+    def device(self) -> str:
+        return "gpu" if self._device == "cuda" else "cpu"
+
     def parameters(self) -> int:
         unused = ("rednet_fc.rednet.pts_net.", "uuunet.conv9.")  # which nothing computes with
         return sum(p.numel() for name, p in self._twin.named_parameters() if not name.startswith(unused))
 
+    def _allow_tf32(self, allowed: bool) -> None:
+        self._torch.backends.cudnn.allow_tf32 = allowed
+        self._torch.set_float32_matmul_precision("high" if allowed else "highest")
+
     def outputs(self) -> dict[str, np.ndarray]:
+        self._allow_tf32(False)
         with self._torch.no_grad():
             found = self._twin.eval()(*self._views(2))
         return {name: found[name].cpu().numpy() for name in ("id", "gamma", "rotate_rt")}
@@ -429,6 +471,7 @@ class TorchContender:
     def prepare(self, case: Case) -> float:
         """Seconds to compile, or of the first call's preparations."""
         torch, views = self._torch, self._views(case.batch)
+        self._allow_tf32(True)
         net = torch.compile(self._twin) if self._compiled else self._twin
         cast = torch.autocast(self._device, torch.bfloat16, enabled=case.precision == "bfloat16")
 

@@ -9,8 +9,6 @@ import traceback
 from collections.abc import Callable
 from typing import NoReturn
 
-import tyro
-
 from dfmvr_jax.errors import InputError, Stopped, one_line
 
 
@@ -19,6 +17,8 @@ def parse_command(command: Callable, description: str):
 
     A field that is true or false is a switch: `--x`, or `--no-x`; `--x True` and `--x False` are the same.
     """
+    import tyro  # here: `run` serves programs that do without it
+
     return tyro.cli(command, description=description, args=_as_switches(sys.argv[1:]))
 
 

@@ -67,6 +67,12 @@ def face_mesh() -> Path:
 
 
 @pytest.fixture(scope="session")
+def torch():
+    """PyTorch, which not every machine that runs the tests has."""
+    return pytest.importorskip("torch", reason="needs PyTorch: pip install -e '.[torch]'")
+
+
+@pytest.fixture(scope="session")
 def toy_model():
     """A face model of 441 vertices for fast tests."""
     from tests.toy_face import toy_face_model

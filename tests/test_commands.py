@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import trimesh
 from PIL import Image
 
@@ -21,7 +20,6 @@ from dfmvr_jax.commands import export_torch, import_torch
 from dfmvr_jax.commands.train_command import parse_train_command
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.prediction import Prediction, load_parse_net, load_run
-from dfmvr_jax.torch_weights.twin import BiSeNet
 from tests import miniature_sets
 from tests.few_subjects import prepare_few
 from tests.run_program import run_program
@@ -203,8 +201,12 @@ def test_the_parse_net_alone(trained, monkeypatch, capsys, tmp_path):
     assert f"train.py --parse.checkpoint {tmp_path / 'parse'}" in out
 
 
-def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(trained, monkeypatch, capsys, tmp_path):
+def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(
+    torch, trained, monkeypatch, capsys, tmp_path
+):
     """Through PyTorch and back, with a 19-class parse net of another file."""
+    from dfmvr_jax.torch_weights.twin import BiSeNet
+
     parse_net = tmp_path / "79999_iter.pth"
     torch.save(BiSeNet(classes=19).state_dict(), parse_net)
     imported, data = tmp_path / "imported", ("--data.directory", trained / "data")

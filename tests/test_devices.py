@@ -3,6 +3,7 @@
 Every run is a process of its own. They share compiled programs (tests/conftest.py), and one data set.
 """
 
+import importlib.util
 import os
 import signal
 import socket
@@ -122,14 +123,14 @@ def test_several_devices_train_as_one(train, alone, tmp_path, devices):
     photos, run = tmp_path / "photos", ("--checkpoint", tmp_path)
     data = ("--directory", train.command(tmp_path)[train.command(tmp_path).index("--data.directory") + 1])
     program("-m", "datasets.export", "synthetic/few", *data, "--out", photos)
-    for command in (
-        ("evaluate.py", "--workdir", tmp_path, "--pictures", 1),
-        ("reconstruct.py", *run, "--photos", photos, "--aligned", "--out", tmp_path / "out"),
-        ("-m", "dfmvr_jax.commands.export_torch", tmp_path, "--out", tmp_path / "x.pth"),
-    ):
-        program(*command, devices=devices)
-    assert (tmp_path / "out" / "mesh.ply").stat().st_size > 1000
-    assert (tmp_path / "x.pth").stat().st_size > 1000
+    program("evaluate.py", "--workdir", tmp_path, "--pictures", 1, devices=devices)
+    face = tmp_path / "out"
+    program("reconstruct.py", *run, "--photos", photos, "--aligned", "--out", face, devices=devices)
+    assert (face / "mesh.ply").stat().st_size > 1000
+    if importlib.util.find_spec("torch"):
+        file = tmp_path / "x.pth"
+        program("-m", "dfmvr_jax.commands.export_torch", tmp_path, "--out", file, devices=devices)
+        assert file.stat().st_size > 1000
 
 
 @pytest.mark.full

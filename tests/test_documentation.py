@@ -19,7 +19,8 @@ def test_links_and_files_exist(document):
         if not target.startswith("http"):
             assert (document.parent / target).exists(), target
     for module in re.findall(r"python -m ((?:datasets|dfmvr_jax|benchmarks)\.[\w.]+)", text):
-        assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
+        if not module.endswith(".NAME"):  # which stands for each of them
+            assert (ROOT / f"{module.replace('.', '/')}.py").exists(), module
 
 
 def test_every_test_that_fidelity_names_exists():

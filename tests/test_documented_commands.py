@@ -134,22 +134,16 @@ RUN = {
     "python -m benchmarks.outlines": Run(),
     "python -m benchmarks.data": Run(),
     "python -m benchmarks.throughput": Run(THROUGHPUT, needs="torch"),
-    "python -m benchmarks.throughput --rounds 3 --precisions float32 bfloat16 --torch-compile": Run(
-        THROUGHPUT, needs="torch"
-    ),
+    "python -m benchmarks.throughput --rounds 3 --precisions float32 bfloat16 --beside jax "
+    "torch.compile": Run(THROUGHPUT, needs="torch"),
     "python -m benchmarks.throughput --what train --remat norms": Run(THROUGHPUT, needs="torch"),
-    "python -m benchmarks.throughput --precisions float32 bfloat16 --batches 1 8 16 --torch-compile "
-    "--json throughput.json": Run(THROUGHPUT, needs="torch", leaves="throughput.json"),
     "python -m benchmarks.first_step": Run("--preset smoke"),
     "python -m benchmarks.memory --precision bfloat16 --remat none norms blocks --gib 24": Run(
         "--preset smoke --batch 4"
     ),
-    "python -m benchmarks.memory --precision bfloat16 --remat none norms blocks --gib 80": Run(
-        "--preset smoke --batch 4 --remat none"
-    ),
+    "sh benchmarks/on_gpu.sh": Run("--tiny --parts renderer involution", leaves="runs/on_gpu/results.md"),
     "python -m benchmarks.convolution": Run(f"{SMALL_NETWORK} --repeats 1", needs="torch"),
     "python -m benchmarks.involution": Run("--width 32 --image-size 32 --calls 1 --repeats 1"),
-    "python -m benchmarks.involution --batch 16": Run("--width 32 --image-size 32 --calls 1 --repeats 1"),
     "python -m pytest tests/test_detection.py -s -k synthetic_faces": Run(),
 }
 INSTALLS = "installs; `make demo` and the environment of these tests do the same"

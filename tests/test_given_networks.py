@@ -5,12 +5,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
-import torch
 
 from dfmvr_jax.config import changed
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.torch_weights.twin import ResNet18
 from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
 from dfmvr_jax.training.network_folders import (
@@ -100,7 +98,9 @@ def test_a_network_of_another_face_model_is_refused(source, tmp_path):
     assert read_given_networks(config, tmp_path / "run", load_face_model("builtin")).parse_net
 
 
-def test_the_parse_net_starts_from_imagenet_weights(model, tmp_path):
+def test_the_parse_net_starts_from_imagenet_weights(torch, model, tmp_path):
+    from dfmvr_jax.torch_weights.twin import ResNet18
+
     torch.manual_seed(0)
     resnet18 = ResNet18()
     path = tmp_path / "resnet18.pth"

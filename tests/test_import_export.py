@@ -10,7 +10,6 @@ import jax
 import jax.export
 import numpy as np
 import pytest
-import torch
 
 from dfmvr_jax.commands import export_stablehlo, export_torch, import_torch
 from dfmvr_jax.config import changed, read_config
@@ -21,7 +20,6 @@ from dfmvr_jax.prediction import load_run
 from dfmvr_jax.torch_weights.description import read_description
 from dfmvr_jax.torch_weights.files import read_tensors
 from dfmvr_jax.torch_weights.names import DF_MVR, from_torch
-from dfmvr_jax.torch_weights.twin import ReleasedNet
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER
 from dfmvr_jax.training.workdir import open_workdir
 from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
@@ -36,15 +34,34 @@ def weights(shared_dir) -> dict[str, np.ndarray]:
     return released_weights(shared_dir, 7)
 
 
-def save(path, tensors: dict, wrap=lambda tensors: tensors):
-    torch.save(wrap({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}), path)
-    return path
+@pytest.fixture(scope="module")
+def save(torch):
+    """Saves arrays as a PyTorch file."""
+
+    def save(path, tensors: dict, wrap=lambda tensors: tensors):
+        torch.save(wrap({name: torch.from_numpy(np.array(value)) for name, value in tensors.items()}), path)
+        return path
+
+    return save
+
+
+@pytest.fixture(scope="module")
+def twin_of_file(torch):
+    """Reads an exported file into PyTorch's network of this width."""
+    from dfmvr_jax.torch_weights.twin import ReleasedNet
+
+    def twin_of_file(path, width: int):
+        twin = ReleasedNet(width=width, parse_width=SMALL.parse.width)
+        twin.load_state_dict(torch.load(path))
+        return twin.eval()
+
+    return twin_of_file
 
 
 # ---------------------------------------------------------------- whole files
 
 
-def test_the_released_file_becomes_a_workdir(weights, monkeypatch, capsys, tmp_path):
+def test_the_released_file_becomes_a_workdir(save, weights, monkeypatch, capsys, tmp_path):
     """As it may come: nested, with `module.` before every name."""
     path = save(
         tmp_path / "df_mvr.pth",
@@ -65,7 +82,7 @@ def test_the_released_file_becomes_a_workdir(weights, monkeypatch, capsys, tmp_p
 
 
 @pytest.mark.full
-def test_a_19_class_parse_net_is_recognised(weights, monkeypatch, capsys, tmp_path):
+def test_a_19_class_parse_net_is_recognised(save, weights, monkeypatch, capsys, tmp_path):
     path = save(tmp_path / "79999_iter.pth", with_19_classes(parse_part(weights)))
     code, out, _ = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
     assert code == 0 and "parse_net: " in out
@@ -76,7 +93,7 @@ def test_a_19_class_parse_net_is_recognised(weights, monkeypatch, capsys, tmp_pa
 
 
 @pytest.mark.full
-def test_a_parse_net_of_its_own_file_comes_first(weights, monkeypatch, capsys, tmp_path):
+def test_a_parse_net_of_its_own_file_comes_first(save, weights, monkeypatch, capsys, tmp_path):
     """With an exported run, whose config speaks of another parse net."""
     run = small_run(tmp_path / "run", changed(SMALL, {"parse.enlarge": 2}))
     network = tmp_path / "x.pth"
@@ -97,7 +114,7 @@ def test_a_parse_net_of_its_own_file_comes_first(weights, monkeypatch, capsys, t
     assert code == 2 and "both hold parse_net: name one of them" in err
 
 
-def test_export_and_import_give_back_the_same_run(monkeypatch, capsys, tmp_path):
+def test_export_and_import_give_back_the_same_run(torch, monkeypatch, capsys, tmp_path):
     run = small_run(tmp_path / "run")
     path = tmp_path / "files" / "x.pth"
     code, _, err = run_program(monkeypatch, capsys, export_torch.main, run, "--out", path)
@@ -113,15 +130,14 @@ def test_export_and_import_give_back_the_same_run(monkeypatch, capsys, tmp_path)
     assert not (tmp_path / "other").exists()
 
 
-def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, tmp_path):
+def test_pytorch_computes_the_same_from_the_exported_file(torch, twin_of_file, monkeypatch, capsys, tmp_path):
     """All tensors, other widths, and the released camera: only there do translations differ."""
     config = changed(SMALL, {"network.width": 32, "image_size": 64})
     run = small_run(tmp_path / "run", config)
     flags = [run, "--out", tmp_path / "x.pth", "--camera-distance", 1]
     assert run_program(monkeypatch, capsys, export_torch.main, *flags)[0] == 0
     assert read_description(tmp_path / "x.pth").config.camera_distance == 1
-    twin = ReleasedNet(width=32, parse_width=SMALL.parse.width)
-    twin.load_state_dict(torch.load(tmp_path / "x.pth"))
+    twin = twin_of_file(tmp_path / "x.pth", 32)
 
     network, _ = make_networks(config, (80, 64, 80))
     rng = np.random.default_rng(0)
@@ -129,7 +145,7 @@ def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, t
     ours = jax.jit(network.apply, static_argnums=3)(variables_in(run)[NETWORK_FOLDER], photos, labels, False)
     views = np.moveaxis(np.concatenate([2 * photos - 1, labels[..., None]], -1), -1, 2).astype(np.float32)
     with torch.no_grad():
-        theirs = twin.eval()(*torch.from_numpy(views).unbind(1))
+        theirs = twin(*torch.from_numpy(views).unbind(1))
     for name, array in (
         ("id", ours.identity),
         ("rotate_lt", ours.rotation[:, 0]),
@@ -140,14 +156,13 @@ def test_pytorch_computes_the_same_from_the_exported_file(monkeypatch, capsys, t
 
 
 @pytest.mark.parametrize("width", [8, 16])
-def test_narrow_exports_load_in_pytorch(monkeypatch, capsys, tmp_path, width):
+def test_narrow_exports_load_in_pytorch(torch, twin_of_file, monkeypatch, capsys, tmp_path, width):
     run = small_run(tmp_path / "run", changed(SMALL, {"network.width": width}))
     run_program(monkeypatch, capsys, export_torch.main, run, "--out", tmp_path / "x.pth")
-    twin = ReleasedNet(width=width, parse_width=SMALL.parse.width)
-    twin.load_state_dict(torch.load(tmp_path / "x.pth"))
+    twin = twin_of_file(tmp_path / "x.pth", width)
     views = torch.zeros(1, 4, 64, 64)
     with torch.no_grad():
-        assert torch.isfinite(twin.eval()(views, views, views)["id"]).all()
+        assert torch.isfinite(twin(views, views, views)["id"]).all()
 
 
 @pytest.mark.parametrize("changes", [{"fusion": "cnn"}, {"fused_features": "paper"}], ids=str)
@@ -203,7 +218,7 @@ class RunsCode:
         return os.mkdir, (str(self.mark),)
 
 
-def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(monkeypatch, capsys, tmp_path):
+def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(torch, monkeypatch, capsys, tmp_path):
     mark, path = tmp_path / "it ran", tmp_path / "evil.pth"
     torch.save({"uuunet.x": torch.zeros(1), "extra": RunsCode(mark)}, path)
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
@@ -218,7 +233,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(monkeypatch, 
     assert mark.exists()  # it would have
 
 
-def write_bad_file(kind: str, path, tensors: dict) -> None:
+def write_bad_file(torch, kind: str, path) -> None:
     if kind == "text":
         path.write_text("not a checkpoint\n" * 100)
     elif kind == "empty":
@@ -232,7 +247,7 @@ def write_bad_file(kind: str, path, tensors: dict) -> None:
     elif kind == "another network":
         torch.save(torch.nn.Linear(2, 2).state_dict(), path)
     elif kind == "truncated":
-        save(path, tensors)
+        torch.save({"cp.x": torch.zeros(1000)}, path)
         path.write_bytes(path.read_bytes()[:-1000])
 
 
@@ -249,16 +264,16 @@ def write_bad_file(kind: str, path, tensors: dict) -> None:
         ("another network", "is of another network: its 2 tensors are called bias, weight"),
     ],
 )
-def test_bad_files_end_in_one_line_and_code_2(monkeypatch, capsys, tmp_path, kind, message):
+def test_bad_files_end_in_one_line_and_code_2(torch, monkeypatch, capsys, tmp_path, kind, message):
     path = tmp_path / "x.pth"
-    write_bad_file(kind, path, {"cp.x": np.zeros(1000)})
+    write_bad_file(torch, kind, path)
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
     assert code == 2 and err.count("\n") == 1
     assert str(path) in err and message in err
     assert not (tmp_path / "run").exists()
 
 
-def test_missing_unknown_and_misshapen_tensors_are_listed(weights, monkeypatch, capsys, tmp_path):
+def test_missing_unknown_and_misshapen_tensors_are_listed(save, weights, monkeypatch, capsys, tmp_path):
     tensors = parse_part(weights) | {"cp.extra": np.zeros(3)}
     del tensors["ffm.conv1.weight"], tensors["ffm.conv2.weight"]
     path = save(tmp_path / "x.pth", tensors)
@@ -278,7 +293,7 @@ def test_missing_unknown_and_misshapen_tensors_are_listed(weights, monkeypatch, 
     assert f"train.py --parse.checkpoint {tmp_path / 'run'} trains one with it" in err
 
 
-def test_tensors_are_listed_as_the_file_calls_them(weights, monkeypatch, capsys, tmp_path):
+def test_tensors_are_listed_as_the_file_calls_them(save, weights, monkeypatch, capsys, tmp_path):
     path = save(tmp_path / "x.pth", {k: v for k, v in weights.items() if k != "mask_model.ffm.conv1.weight"})
     flags = [path, "--out", tmp_path / "run", "--face-model", "builtin"]
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
@@ -286,7 +301,7 @@ def test_tensors_are_listed_as_the_file_calls_them(weights, monkeypatch, capsys,
     assert "1 missing (mask_model.ffm.conv1.weight)" in err.splitlines()[-1]
 
 
-def test_the_face_model_must_be_named_and_fit(monkeypatch, capsys, tmp_path):
+def test_the_face_model_must_be_named_and_fit(save, monkeypatch, capsys, tmp_path):
     path = save(
         tmp_path / "x.pth",
         {f"rednet_fc.conv2_{k}.weight": np.zeros((7, 8, 1, 1)) for k in ("id", "exp", "color")},
@@ -327,7 +342,7 @@ def test_without_torch_the_reason_is_one_line(monkeypatch, capsys, tmp_path):
     assert code == 2 and "pip install 'dfmvr_jax[torch]'" in err
 
 
-def test_half_precision_and_old_files_are_read(tmp_path):
+def test_half_precision_and_old_files_are_read(torch, tmp_path):
     torch.save(
         {"net": {"module.a": torch.ones(3).half(), "n": torch.tensor(4)}},
         tmp_path / "x.pth",
@@ -355,7 +370,7 @@ def test_half_precision_and_old_files_are_read(tmp_path):
         ({"cp.x": np.zeros(3)}, ["--image-size", -32], "--image-size -32: expected 32 or more"),
     ],
 )
-def test_other_architectures_are_one_line(monkeypatch, capsys, tmp_path, tensors, flags, message):
+def test_other_architectures_are_one_line(save, monkeypatch, capsys, tmp_path, tensors, flags, message):
     path = save(tmp_path / "x.pth", tensors)
     flags = [path, "--out", tmp_path / "run", "--face-model", "builtin-coarse", *flags]
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
@@ -365,7 +380,7 @@ def test_other_architectures_are_one_line(monkeypatch, capsys, tmp_path, tensors
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "{", '{"config": {}, "face_model": {}}'])
-def test_a_description_of_another_version_beside_the_file(monkeypatch, capsys, tmp_path, content):
+def test_a_description_of_another_version_beside_the_file(save, monkeypatch, capsys, tmp_path, content):
     path = save(tmp_path / "x.pth", {"cp.x": np.zeros(3)})
     (tmp_path / "x.dfmvr.json").write_text(content)
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "run")
@@ -373,7 +388,7 @@ def test_a_description_of_another_version_beside_the_file(monkeypatch, capsys, t
     assert f"x.dfmvr.json: is no description of this version: move it away to import {path}" in err
 
 
-def test_a_full_disk_leaves_no_run_behind(monkeypatch, capsys, tmp_path, weights):
+def test_a_full_disk_leaves_no_run_behind(save, monkeypatch, capsys, tmp_path, weights):
     """The config comes last: without it the command may be given again."""
     path = save(tmp_path / "x.pth", parse_part(weights))
 
@@ -388,7 +403,7 @@ def test_a_full_disk_leaves_no_run_behind(monkeypatch, capsys, tmp_path, weights
     assert code == 0
 
 
-def test_tensors_of_every_kind(tmp_path):
+def test_tensors_of_every_kind(torch, tmp_path):
     path = tmp_path / "x.pth"
     for content in (
         {"a": torch.nn.Parameter(torch.ones(3)), 5: torch.ones(2)},

@@ -26,7 +26,6 @@ from render import (
 )
 from render.antialias_by_pixel import antialias_by_pixel
 from render.mesh_edges import opposite_vertices
-from tests import torch_plugin
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.run_program import run_program
 from tests.small_training import CONFIG, small_training
@@ -35,8 +34,10 @@ SIZE = (14, 18)
 
 
 @pytest.fixture(scope="module")
-def plugin():
+def plugin(torch):
     """Everything on the CPU, and the stand-in in nvdiffrast's place."""
+    from tests import torch_plugin
+
     caches = (nvdiffrast_bridge.check_available, nvdiffrast_bridge._plugin, nvdiffrast_bridge._state)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nvdiffrast_bridge, "PLATFORM", "cpu")

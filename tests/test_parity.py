@@ -4,7 +4,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import torch
 
 from benchmarks.parity import our_outputs, random_inputs, relative_difference, their_outputs
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS, fold_logits
@@ -18,7 +17,6 @@ from dfmvr_jax.networks.parsing import parse_labels
 from dfmvr_jax.networks.rednet import RedNet, Stem
 from dfmvr_jax.networks.tri_unet import TriUNet
 from dfmvr_jax.torch_weights.names import BISENET, DF_MVR, WrongTensors, from_torch, to_torch, with_unused
-from dfmvr_jax.torch_weights.twin import ReleasedNet
 from tests.parity_weights import parse_part, reconstruction_part, released_weights, with_19_classes
 
 DIMENSIONS = (80, 64, 80)
@@ -105,15 +103,21 @@ def test_parse_net(weights, expected):
 # ---------------------------------------------------------------- PyTorch itself: other seeds and sizes
 
 
-def torch_twin(weights: dict) -> ReleasedNet:
-    """PyTorch's network; it takes the tensors only if every name and shape is its own."""
-    twin = ReleasedNet()
-    twin.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
-    return twin.eval()
+@pytest.fixture(scope="module")
+def make_twin(torch):
+    """Makes PyTorch's network; it takes the tensors only if every name and shape is its own."""
+    from dfmvr_jax.torch_weights.twin import ReleasedNet
+
+    def make(weights: dict, part: str = "", **sizes):
+        twin = ReleasedNet(**sizes).get_submodule(part)
+        twin.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+        return twin.eval()
+
+    return make
 
 
-def test_the_twin_is_the_released_network(weights, expected):
-    twin = torch_twin(weights)
+def test_the_twin_is_the_released_network(torch, make_twin, weights, expected):
+    twin = make_twin(weights)
     views = [torch.from_numpy(expected[f"view_{v}"]) for v in VIEWS]
     with torch.no_grad():
         assert_close(twin.uuunet(*views).numpy(), expected["tri_unet_out"])
@@ -124,23 +128,22 @@ def test_the_twin_is_the_released_network(weights, expected):
 
 
 @pytest.mark.parametrize(("seed", "size"), [(9, (64, 96)), (8, (128, 32))])
-def test_all_outputs_with_other_weights_and_sizes(shared_dir, seed, size):
+def test_all_outputs_with_other_weights_and_sizes(shared_dir, make_twin, seed, size):
     weights = released_weights(shared_dir, seed)
     views, images = random_inputs(size, seed)
     ours = our_outputs(weights, views, images)
-    for name, theirs in their_outputs(torch_twin(weights), views, images).items():
+    for name, theirs in their_outputs(make_twin(weights), views, images).items():
         assert_close(ours[name], theirs)
 
 
 @pytest.mark.parametrize("size", [(48, 80), (112, 96)])
-def test_parse_net_of_19_classes_with_other_weights_and_sizes(shared_dir, size):
+def test_parse_net_of_19_classes_with_other_weights_and_sizes(shared_dir, torch, make_twin, size):
     tensors = with_19_classes(parse_part(released_weights(shared_dir, 5)))
     variables = from_torch(tensors, BISENET, parse_net_shapes(19))
     images = np.random.default_rng(0).normal(size=(2, *size, 3)).astype(np.float32)
-    twin = ReleasedNet(classes=19).mask_model
-    twin.load_state_dict({name: torch.from_numpy(value) for name, value in tensors.items()})
+    twin = make_twin(tensors, "mask_model", classes=19)
     with torch.no_grad():
-        theirs = twin.eval()(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
+        theirs = twin(torch.from_numpy(np.moveaxis(images, -1, 1).copy()))
     for ours, head in zip(run(BiSeNet(19), variables, images), theirs):
         assert_close(ours, channels_last(head))
 
