@@ -11,7 +11,12 @@ from functools import partial
 
 import jax
 
-from datasets.pipeline import (
+from dfmvr_jax.command_line import run
+from dfmvr_jax.commands.train_command import parse_train_command
+from dfmvr_jax.compilation import keep_compiled
+from dfmvr_jax.config import Config, check_config
+from dfmvr_jax.conventions import PARTS, VIEWS
+from dfmvr_jax.datasets.pipeline import (
     Relabelled,
     Split,
     check_labels,
@@ -23,17 +28,13 @@ from datasets.pipeline import (
     training_batches,
     validation_batches,
 )
-from dfmvr_jax.command_line import run
-from dfmvr_jax.commands.train_command import parse_train_command
-from dfmvr_jax.compilation import keep_compiled
-from dfmvr_jax.config import Config, check_config
-from dfmvr_jax.conventions import PARTS, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.parsing import parse_labels
+from dfmvr_jax.render import NvdiffrastMissing, choose_rasterizer, clip_positions, nvdiffrast_bridge
 from dfmvr_jax.training import loop
 from dfmvr_jax.training.given_networks import keep_given_networks, read_given_networks, with_resnet18
 from dfmvr_jax.training.lock import locked
@@ -52,7 +53,6 @@ from dfmvr_jax.training.update import (
     rendered_subjects,
 )
 from dfmvr_jax.training.workdir import check_workdir, open_workdir
-from render import NvdiffrastMissing, choose_rasterizer, clip_positions, nvdiffrast_bridge
 
 
 def main() -> None:

@@ -20,14 +20,14 @@ import numpy as np
 
 from benchmarks.arguments import check_installed, make_parser
 from benchmarks.network import training_step
-from datasets.augmentation import augment, blur, jitter_color
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import DataConfig
+from dfmvr_jax.datasets.augmentation import augment, blur, jitter_color
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.presets import load_preset
 
 if TYPE_CHECKING:
-    from datasets.pipeline import Split
+    from dfmvr_jax.datasets.pipeline import Split
 
 SUBJECTS, BATCH_SIZE, REPEATS = 8, 16, 40
 ROUNDS, BATCHES, STEPS = 5, 40, 5  # turns of data and training step, batches and steps in each
@@ -45,8 +45,8 @@ def main() -> None:
 
 
 def synthetic_split(size: int, directory: str) -> "Split":
-    from datasets.pipeline import load_split
-    from datasets.synthetic.builder import Synthetic, SyntheticConfig
+    from dfmvr_jax.datasets.pipeline import load_split
+    from dfmvr_jax.datasets.synthetic.builder import Synthetic, SyntheticConfig
 
     variant = SyntheticConfig(
         name=f"benchmark-{size}", image_size=size, face_model="builtin-coarse", subjects=(SUBJECTS, 1, 1)
@@ -56,7 +56,7 @@ def synthetic_split(size: int, directory: str) -> "Split":
 
 
 def measure_parts(size: int, split: "Split") -> None:
-    from datasets.pipeline import iterate, training_batches
+    from dfmvr_jax.datasets.pipeline import iterate, training_batches
 
     config, rng = DataConfig(), np.random.default_rng(0)
     example = split[0]
@@ -76,7 +76,7 @@ def measure_parts(size: int, split: "Split") -> None:
 
 def beside_training_step(split: "Split") -> None:
     """Batches and training steps of `small` in turns; medians over the turns."""
-    from datasets.pipeline import iterate, training_batches
+    from dfmvr_jax.datasets.pipeline import iterate, training_batches
 
     config = load_preset("small")
     step = training_step(config, load_face_model(config.face_model), config.batch_size)

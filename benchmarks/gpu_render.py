@@ -22,15 +22,15 @@ from benchmarks.render import bumpy_meshes, time_all
 from benchmarks.results import write_results
 from dfmvr_jax.command_line import run
 from dfmvr_jax.face_camera import face_camera
-from render import (
+from dfmvr_jax.render import (
     NvdiffrastMissing,
     clip_positions,
     interpolate,
     nvdiffrast_bridge,
     rasterize,
 )
-from render.antialias_by_pixel import antialias_by_pixel
-from render.mesh_edges import opposite_vertices
+from dfmvr_jax.render.antialias_by_pixel import antialias_by_pixel
+from dfmvr_jax.render.mesh_edges import opposite_vertices
 
 OTHER_IDS = 0.05  # share of pixels: nvdiffrast snaps vertices to a grid of sub-pixels, plain JAX does not
 SAME = {"nvdiffrast, torch": 0.99999, "plain JAX": 0.999}  # least cosine of images and of gradients

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.arguments import make_parser, positive
-from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import Config, changed
+from dfmvr_jax.datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.networks.from_config import make_networks

@@ -22,7 +22,7 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import face_albedo, vertex_normals
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.pictures import tile, to_uint8
-from render import (
+from dfmvr_jax.render import (
     antialias,
     clip_positions,
     interpolate,
@@ -31,8 +31,8 @@ from render import (
     render_mesh,
     shade,
 )
-from render.antialias_by_pixel import antialias_by_pixel
-from render.mesh_edges import opposite_vertices
+from dfmvr_jax.render.antialias_by_pixel import antialias_by_pixel
+from dfmvr_jax.render.mesh_edges import opposite_vertices
 
 RULES = ("antialias", "nvdiffrast's rule", "none")
 FINE = 1792  # pixels a side of the true images

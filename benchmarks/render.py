@@ -28,7 +28,7 @@ from benchmarks.arguments import make_parser, positive
 from benchmarks.results import write_results
 from dfmvr_jax.command_line import run
 from dfmvr_jax.face_camera import face_camera
-from render import Camera, clip_positions, map_images, mesh_edges, rasterize, render_mesh
+from dfmvr_jax.render import Camera, clip_positions, map_images, mesh_edges, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
 YARDSTICK = "C++ ids, one thread"

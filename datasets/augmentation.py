@@ -7,7 +7,7 @@ adjustments follow `PIL.ImageEnhance`: factor 1 changes nothing, factor 0 remove
 import numpy as np
 
 from dfmvr_jax.config import DataConfig
-from render.array_types import Bool, Float
+from dfmvr_jax.render.array_types import Bool, Float
 
 GRAY = np.array([0.299, 0.587, 0.114], np.float32)  # luma of ITU-R 601, as in PIL
 BLUR_SIGMA = (0.3, 2.0)  # smallest and largest, pixels of a 224 px image

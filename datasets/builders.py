@@ -12,13 +12,13 @@ import tensorflow_datasets as tfds
 from dfmvr_jax.errors import InputError, one_line
 
 # module and class of each
-SYNTHETIC = ("datasets.synthetic.builder", "Synthetic")
+SYNTHETIC = ("dfmvr_jax.datasets.synthetic.builder", "Synthetic")
 PHOTO_SETS = {
-    "bosphorus": ("datasets.photo_sets.bosphorus", "Bosphorus"),
-    "celebamask_hq": ("datasets.photo_sets.celebamask_hq", "CelebamaskHq"),
-    "multi_pie": ("datasets.photo_sets.multi_pie", "MultiPie"),
-    "photo_folder": ("datasets.photo_sets.photo_folder", "PhotoFolder"),
-    "pixel_face": ("datasets.photo_sets.pixel_face", "PixelFace"),
+    "bosphorus": ("dfmvr_jax.datasets.photo_sets.bosphorus", "Bosphorus"),
+    "celebamask_hq": ("dfmvr_jax.datasets.photo_sets.celebamask_hq", "CelebamaskHq"),
+    "multi_pie": ("dfmvr_jax.datasets.photo_sets.multi_pie", "MultiPie"),
+    "photo_folder": ("dfmvr_jax.datasets.photo_sets.photo_folder", "PhotoFolder"),
+    "pixel_face": ("dfmvr_jax.datasets.photo_sets.pixel_face", "PixelFace"),
 }
 BUILDERS = {"synthetic": SYNTHETIC} | PHOTO_SETS
 DEFAULT_VARIANT = "full"

@@ -15,15 +15,15 @@ import numpy as np
 import tyro
 from PIL import Image
 
-from datasets.pipeline import load_split
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
+from dfmvr_jax.datasets.pipeline import load_split
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.pictures import to_uint8
-from render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int
 
 
 @dataclasses.dataclass(frozen=True)

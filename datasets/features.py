@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from render.array_types import UInt8
+from dfmvr_jax.render.array_types import UInt8
 
 
 def images(size: int, channels: int, encoding: str, length: int) -> tfds.features.Sequence:

@@ -14,8 +14,10 @@ import tensorflow_datasets as tfds
 from absl import flags
 from rich.progress import track
 
-from datasets.augmentation import augment
-from datasets.builders import (
+from dfmvr_jax.config import Config, DataConfig
+from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.datasets.augmentation import augment
+from dfmvr_jax.datasets.builders import (
     BUILDERS,
     SYNTHETIC,
     builder_class,
@@ -25,8 +27,6 @@ from datasets.builders import (
     without_needless_warnings,
     write_data_set,
 )
-from dfmvr_jax.config import Config, DataConfig
-from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.workers import end_with_the_parent

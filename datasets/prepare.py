@@ -20,7 +20,9 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from datasets.builders import (
+from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.config import DataConfig
+from dfmvr_jax.datasets.builders import (
     BUILDERS,
     SYNTHETIC,
     builder_class,
@@ -28,12 +30,10 @@ from datasets.builders import (
     with_variant,
     write_data_set,
 )
-from datasets.photo_sets.builder import REPORT_FILE, Label, PhotoSetConfig, settings_of
-from datasets.photo_sets.splits import SPLITS, read_split_list
-from datasets.photo_sets.staging import SETTINGS_FILE, Outcome, check_settings
-from datasets.pipeline import prepare_synthetic
-from dfmvr_jax.command_line import parse_command, run
-from dfmvr_jax.config import DataConfig
+from dfmvr_jax.datasets.photo_sets.builder import REPORT_FILE, Label, PhotoSetConfig, settings_of
+from dfmvr_jax.datasets.photo_sets.splits import SPLITS, read_split_list
+from dfmvr_jax.datasets.photo_sets.staging import SETTINGS_FILE, Outcome, check_settings
+from dfmvr_jax.datasets.pipeline import prepare_synthetic
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files

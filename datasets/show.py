@@ -14,15 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 import tyro
 
-from datasets.pipeline import load_split
 from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.config import DataConfig, LossConfig
 from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.datasets.pipeline import load_split
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import write_picture
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8
-from render.array_types import UInt8
+from dfmvr_jax.render.array_types import UInt8
 
 
 @dataclasses.dataclass(frozen=True)

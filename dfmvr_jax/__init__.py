@@ -1,5 +1,10 @@
 """DF-MVR in JAX/Flax: an accurate textured 3D face from three photos (left, front, right)."""
 
+from pathlib import Path
+
+if not Path(__path__[0], "render").is_dir():  # a clone without links to ../render and ../datasets
+    __path__.append(str(Path(__path__[0]).parent))
+
 __all__ = ["Reconstruction", "reconstruct"]
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.conventions import PARTS
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 # class -> part; left and right by name: no source says whether theirs are the subject's, as ours are
 FOLDED = {

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 
 class Coefficients(NamedTuple):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from dfmvr_jax.conventions import FACE_DISTANCE
-from render.camera import Camera
+from dfmvr_jax.render.camera import Camera
 
 
 def face_camera(image_size: int = 224, distance: float = FACE_DISTANCE) -> Camera:

@@ -12,11 +12,11 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape, vertex_normals
 from dfmvr_jax.geometry import move, rotation_matrix
-from render import MeshEdges, RasterizerName, map_images, render_mesh
-from render.array_types import Array, Bool, Float
-from render.camera import Camera, project
-from render.precision import full_precision
-from render.shade import shade
+from dfmvr_jax.render import MeshEdges, RasterizerName, map_images, render_mesh
+from dfmvr_jax.render.array_types import Array, Bool, Float
+from dfmvr_jax.render.camera import Camera, project
+from dfmvr_jax.render.precision import full_precision
+from dfmvr_jax.render.shade import shade
 
 
 class Face(NamedTuple):

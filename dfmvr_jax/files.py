@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from dfmvr_jax.errors import InputError
-from render.array_types import UInt8
+from dfmvr_jax.render.array_types import UInt8
 
 
 @contextlib.contextmanager

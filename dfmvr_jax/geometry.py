@@ -5,8 +5,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float
-from render.precision import full_precision
+from dfmvr_jax.render.array_types import Array, Float
+from dfmvr_jax.render.precision import full_precision
 
 
 def rotation_matrix(euler: Float[Array, "3"]) -> Float[Array, "3 3"]:

@@ -5,7 +5,7 @@ Right and left are the subject's.
 
 import numpy as np
 
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 COUNT = 68
 JAW = range(17)  # on the outline: detectors guess there, and faces hide theirs

@@ -19,8 +19,8 @@ from dfmvr_jax.face_model.prior import prior_loss
 from dfmvr_jax.face_rendering import Face, Rendering, landmark_pixels
 from dfmvr_jax.geometry import align_similarity
 from dfmvr_jax.landmarks import COUNT, INNER_MOUTH, LEFT_EYE, NOSE, NOSE_BRIDGE, REGISTRATION, RIGHT_EYE
-from render.array_types import Array, Float, Int
-from render.camera import Camera
+from dfmvr_jax.render.array_types import Array, Float, Int
+from dfmvr_jax.render.camera import Camera
 
 REFERENCE_SIZE = 224  # pixel distances count in pixels of this image size, whatever the image's own
 HARD_PROBABILITY = 0.7  # of a pixel's label: below it the parse net has yet to learn the pixel

@@ -7,8 +7,8 @@ import numpy as np
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from render.array_types import Float, Int
-from render.camera import Camera
+from dfmvr_jax.render.array_types import Float, Int
+from dfmvr_jax.render.camera import Camera
 
 
 def write_meshes(

@@ -9,9 +9,9 @@ from dfmvr_jax.config import LossConfig
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_rendering import light_face, place_face, render_face
 from dfmvr_jax.losses import Observation, counted, face_losses, image_losses, weighted_sum
-from render import MeshEdges, RasterizerName
-from render.array_types import Array, Float
-from render.camera import Camera
+from dfmvr_jax.render import MeshEdges, RasterizerName
+from dfmvr_jax.render.array_types import Array, Float
+from dfmvr_jax.render.camera import Camera
 
 Parse = Callable[[Float[Array, "views height width 3"]], Float[Array, "views height width parts"]]
 

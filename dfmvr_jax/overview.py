@@ -10,7 +10,7 @@ from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_rendering import Rendering, render_coefficients
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
-from render.array_types import Bool, Float, UInt8
+from dfmvr_jax.render.array_types import Bool, Float, UInt8
 
 TURNTABLE_YAW = (-45.0, 0.0, 45.0)  # degrees; of the turned face
 EVEN_LIGHT = 0.3  # of band 2 there: a little more from the front

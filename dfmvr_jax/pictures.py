@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from render.array_types import Array, Bool, Float, Int, UInt8
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int, UInt8
 
 PART_COLORS = np.array(
     [

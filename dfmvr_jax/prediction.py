@@ -15,11 +15,11 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.parsing import network_inputs, parse_labels
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int
+from dfmvr_jax.render.camera import Camera
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, best_state, best_variables
 from dfmvr_jax.training.state import variables_of
 from dfmvr_jax.training.workdir import check_face_model
-from render.array_types import Array, Bool, Float, Int
-from render.camera import Camera
 
 
 class Prediction(NamedTuple):

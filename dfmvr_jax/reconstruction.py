@@ -35,9 +35,9 @@ from dfmvr_jax.photos.preparation import (
     prepare_photo,
 )
 from dfmvr_jax.prediction import Run, load_run
-from render import mesh_edges
-from render.array_types import Array, Bool, Float, Int
-from render.camera import Camera
+from dfmvr_jax.render import mesh_edges
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int
+from dfmvr_jax.render.camera import Camera
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -9,17 +9,17 @@ remat, on CPU, GPU and TPU. Gradients reach vertices, attributes, light and came
 motion of outlines. Guide: docs/rendering.md. Axes, pixel centres, clip space and light: docs/conventions.md.
 """
 
-from render.antialias import antialias
-from render.batching import map_images
-from render.camera import Camera, clip_positions, perspective_camera, project
-from render.interpolate import interpolate
-from render.mesh_edges import MeshEdges, mesh_edges
-from render.nvdiffrast_bridge import NvdiffrastMissing
-from render.rasterize import Fragments, rasterize
-from render.render_mesh import RasterizerName, Rendered, Shader, choose_rasterizer, render_mesh
-from render.sample import sample_texture
-from render.shade import shade, spherical_harmonics
-from render.visible import visible
+from dfmvr_jax.render.antialias import antialias
+from dfmvr_jax.render.batching import map_images
+from dfmvr_jax.render.camera import Camera, clip_positions, perspective_camera, project
+from dfmvr_jax.render.interpolate import interpolate
+from dfmvr_jax.render.mesh_edges import MeshEdges, mesh_edges
+from dfmvr_jax.render.nvdiffrast_bridge import NvdiffrastMissing
+from dfmvr_jax.render.rasterize import Fragments, rasterize
+from dfmvr_jax.render.render_mesh import RasterizerName, Rendered, Shader, choose_rasterizer, render_mesh
+from dfmvr_jax.render.sample import sample_texture
+from dfmvr_jax.render.shade import shade, spherical_harmonics
+from dfmvr_jax.render.visible import visible
 
 __all__ = [
     "Camera",

@@ -19,10 +19,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from render.array_types import Array, Bool, Float, Int, check_shape
-from render.batching import batched_per_platform, kept
-from render.mesh_edges import MeshEdges
-from render.rasterize import MAX_CANDIDATES, MIN_W, Fragments, drawable, owners
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int, check_shape
+from dfmvr_jax.render.batching import batched_per_platform, kept
+from dfmvr_jax.render.mesh_edges import MeshEdges
+from dfmvr_jax.render.rasterize import MAX_CANDIDATES, MIN_W, Fragments, drawable, owners
 
 CHUNK = 2**14  # candidate crossings per step of the loop
 

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from render.antialias import blend, crossing_at, pixel_positions
-from render.array_types import Array, Float, Int
-from render.rasterize import Fragments
+from dfmvr_jax.render.antialias import blend, crossing_at, pixel_positions
+from dfmvr_jax.render.array_types import Array, Float, Int
+from dfmvr_jax.render.rasterize import Fragments
 
 TOLERANCE = 1 / 16  # pixels that a crossing may lie outside of its pair
 

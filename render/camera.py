@@ -5,7 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, check_image_size
+from dfmvr_jax.render.array_types import Array, Float, check_image_size
 
 Number = float | Float[Array, "*batch"]  # a leaf of a camera, or of a batch of cameras for `jax.vmap`
 

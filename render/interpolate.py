@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, Int, check_shape, check_triangles
-from render.rasterize import Fragments, corner_values
+from dfmvr_jax.render.array_types import Array, Float, Int, check_shape, check_triangles
+from dfmvr_jax.render.rasterize import Fragments, corner_values
 
 
 @jax.jit

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from render.array_types import Array, Int, check_triangles
+from dfmvr_jax.render.array_types import Array, Int, check_triangles
 
 
 class MeshEdges(NamedTuple):

@@ -21,8 +21,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, Int, check_image_size, check_shape, check_triangles
-from render.rasterize import Fragments, depth_at
+from dfmvr_jax.render.array_types import Array, Float, Int, check_image_size, check_shape, check_triangles
+from dfmvr_jax.render.rasterize import Fragments, depth_at
 
 INSTALL = (
     "pip install jax-tvm-ffi torch && "  # torch with CUDA

@@ -14,8 +14,16 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from render.array_types import Array, Bool, Float, Int, check_image_size, check_shape, check_triangles
-from render.batching import batched_per_platform, kept
+from dfmvr_jax.render.array_types import (
+    Array,
+    Bool,
+    Float,
+    Int,
+    check_image_size,
+    check_shape,
+    check_triangles,
+)
+from dfmvr_jax.render.batching import batched_per_platform, kept
 
 BACKGROUND_DEPTH = 1.0  # z/w of the far plane
 MIN_W = 1e-6  # a triangle with a corner at or below this depth is culled

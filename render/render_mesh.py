@@ -6,13 +6,13 @@ from typing import Literal, NamedTuple, get_args
 import jax
 import jax.numpy as jnp
 
-from render import nvdiffrast_bridge
-from render.antialias import antialias
-from render.array_types import Array, Bool, Float, Int, check_shape
-from render.camera import Camera, clip_positions
-from render.interpolate import interpolate
-from render.mesh_edges import MeshEdges
-from render.rasterize import Fragments, rasterize
+from dfmvr_jax.render import nvdiffrast_bridge
+from dfmvr_jax.render.antialias import antialias
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int, check_shape
+from dfmvr_jax.render.camera import Camera, clip_positions
+from dfmvr_jax.render.interpolate import interpolate
+from dfmvr_jax.render.mesh_edges import MeshEdges
+from dfmvr_jax.render.rasterize import Fragments, rasterize
 
 RasterizerName = Literal["jax", "nvdiffrast", "auto"]
 

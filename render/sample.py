@@ -3,7 +3,7 @@
 import jax
 from jax.scipy.ndimage import map_coordinates
 
-from render.array_types import Array, Float, check_shape
+from dfmvr_jax.render.array_types import Array, Float, check_shape
 
 
 def sample_texture(texture: Float[Array, "rows columns c"], uv: Float[Array, "*n 2"]) -> Float[Array, "*n c"]:

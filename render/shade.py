@@ -4,8 +4,8 @@ import math
 
 import jax.numpy as jnp
 
-from render.array_types import Array, Float, check_shape
-from render.precision import full_precision
+from dfmvr_jax.render.array_types import Array, Float, check_shape
+from dfmvr_jax.render.precision import full_precision
 
 # Attenuation of each order by the surface times the constant of its harmonics
 BAND_0 = math.pi / math.sqrt(4 * math.pi)

@@ -2,9 +2,9 @@
 
 import jax.numpy as jnp
 
-from render.array_types import Array, Bool, Float
-from render.camera import Camera, clip_positions
-from render.rasterize import Fragments
+from dfmvr_jax.render.array_types import Array, Bool, Float
+from dfmvr_jax.render.camera import Camera, clip_positions
+from dfmvr_jax.render.rasterize import Fragments
 
 
 def visible(

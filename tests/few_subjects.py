@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from datasets.builders import write_data_set
-from datasets.synthetic.builder import Synthetic, SyntheticConfig
+from dfmvr_jax.datasets.builders import write_data_set
+from dfmvr_jax.datasets.synthetic.builder import Synthetic, SyntheticConfig
 
 
 def prepare_few(

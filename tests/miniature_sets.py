@@ -9,14 +9,14 @@ import trimesh
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from datasets.photo_sets.pixel_face import IBUG_OF_106
-from datasets.synthetic.scenes import Scene, photograph, render_scene, sample_subject
 from dfmvr_jax.celebamask import FOLDED
 from dfmvr_jax.conventions import PARTS, UNIT_MM, VIEWS
+from dfmvr_jax.datasets.photo_sets.pixel_face import IBUG_OF_106
+from dfmvr_jax.datasets.synthetic.scenes import Scene, photograph, render_scene, sample_subject
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import move
-from render import clip_positions, interpolate, rasterize
+from dfmvr_jax.render import clip_positions, interpolate, rasterize
 
 MODEL = "builtin-coarse"
 SIZE = 224  # of the crops that the photos show

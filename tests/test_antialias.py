@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import rotation_matrix
-from render import (
+from dfmvr_jax.render import (
     antialias,
     clip_positions,
     interpolate,
@@ -22,9 +22,9 @@ from render import (
     rasterize,
     render_mesh,
 )
-from render.antialias import CHUNK
-from render.antialias_by_pixel import antialias_by_pixel
-from render.mesh_edges import opposite_vertices
+from dfmvr_jax.render.antialias import CHUNK
+from dfmvr_jax.render.antialias_by_pixel import antialias_by_pixel
+from dfmvr_jax.render.mesh_edges import opposite_vertices
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.naive_antialias import naive_antialias, naive_antialias_by_pixel
 

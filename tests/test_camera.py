@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.face_camera import face_camera
-from render import clip_positions, project
+from dfmvr_jax.render import clip_positions, project
 
 
 def test_golden_pixels():

@@ -13,12 +13,12 @@ from PIL import Image
 import evaluate
 import reconstruct
 import train
-from datasets import prepare
-from datasets.export import main as export_main
-from datasets.pipeline import load_split
 from dfmvr_jax.commands import export_torch, import_torch
 from dfmvr_jax.commands.train_command import parse_train_command
 from dfmvr_jax.config import DataConfig
+from dfmvr_jax.datasets import prepare
+from dfmvr_jax.datasets.export import main as export_main
+from dfmvr_jax.datasets.pipeline import load_split
 from dfmvr_jax.prediction import Prediction, load_parse_net, load_run
 from tests import miniature_sets
 from tests.few_subjects import prepare_few

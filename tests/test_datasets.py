@@ -14,10 +14,11 @@ import pytest
 from array_record.python import array_record_module
 from PIL import Image, ImageEnhance
 
-import datasets.show
-import datasets.synthetic.builder as builder
-from datasets import augmentation
-from datasets.pipeline import (
+from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.config import Config, DataConfig, LossConfig
+from dfmvr_jax.conventions import AMBIENT, UNIT_MM
+from dfmvr_jax.datasets import augmentation, show
+from dfmvr_jax.datasets.pipeline import (
     DamagedExample,
     Relabelled,
     Split,
@@ -28,19 +29,16 @@ from datasets.pipeline import (
     training_batches,
     validation_batches,
 )
-from datasets.show import contact_sheet
-from datasets.synthetic import backgrounds, scenes
-from datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
-from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.config import Config, DataConfig, LossConfig
-from dfmvr_jax.conventions import AMBIENT, UNIT_MM
+from dfmvr_jax.datasets.show import contact_sheet
+from dfmvr_jax.datasets.synthetic import backgrounds, builder, scenes
+from dfmvr_jax.datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels
-from render.shade import shade
+from dfmvr_jax.render.shade import shade
 
 VERSION = Synthetic.VERSION
 
@@ -435,7 +433,7 @@ def test_batches_do_not_depend_on_the_workers(config, tmp_path):
     script.write_text(
         f"""
 import itertools, numpy as np, multiprocessing, os, signal, threading, time
-from datasets.pipeline import iterate, training_batches
+from dfmvr_jax.datasets.pipeline import iterate, training_batches
 from tests.test_datasets import *
 from tests.test_datasets import _assert_equal
 Synthetic.BUILDER_CONFIGS = [TINY]
@@ -666,12 +664,12 @@ def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
     out = tmp_path / "sheet.png"
     command = ["show", config.name, "--directory", config.directory, "--split", "test", "--out", str(out)]
     monkeypatch.setattr(sys, "argv", command)
-    datasets.show.main()
+    show.main()
     assert Image.open(io.BytesIO(out.read_bytes())).size[1] == 2 * side + top
     assert "2 of 2 samples" in capsys.readouterr().out
     monkeypatch.setattr(sys, "argv", [*command[:-1], str(out / "no_folder.png")])
     with pytest.raises(InputError, match=f"{out}: cannot be written to"):
-        datasets.show.main()
+        show.main()
 
 
 def test_batches_of_one_subject_come_for_ever(train):

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.commands import fetch
 from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
@@ -30,7 +30,7 @@ from dfmvr_jax.photos.preparation import (
     find_photo_files,
     prepare_photo,
 )
-from render.camera import project
+from dfmvr_jax.render.camera import project
 from tests.run_program import run_program
 
 SUBJECTS = 4

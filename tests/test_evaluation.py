@@ -33,7 +33,7 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import to_uint8
-from render.camera import project
+from dfmvr_jax.render.camera import project
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ def test_landmarks_are_where_their_names_say(model):
 
 def test_landmarks_are_visible(coarse):
     """Seen from the front, no landmark lies more than 2 mm behind the mesh; not for the jaw line."""
-    import render
+    from dfmvr_jax import render
 
     camera = face_camera(448)
     fragments = render.rasterize(

@@ -11,7 +11,7 @@ from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model import vertex_normals
 from dfmvr_jax.face_rendering import landmark_pixels, light_face, place_face, render_face
 from dfmvr_jax.geometry import align_similarity, rotation_matrix
-from render import mesh_edges, shade
+from dfmvr_jax.render import mesh_edges, shade
 from tests.toy_face import random_coefficients
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dfmvr_jax.face_camera import face_camera
-from render import clip_positions, interpolate, project, rasterize, render_mesh
+from dfmvr_jax.render import clip_positions, interpolate, project, rasterize, render_mesh
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.naive_zbuffer import naive_rasterize
 

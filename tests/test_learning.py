@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from datasets.synthetic.scenes import sample_subject
 from dfmvr_jax.config import Config, changed
+from dfmvr_jax.datasets.synthetic.scenes import sample_subject
 from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model import MorphableModel, face_shape, load_face_model
 from dfmvr_jax.face_rendering import landmark_pixels, render_coefficients

@@ -14,7 +14,7 @@ from dfmvr_jax.face_rendering import landmark_pixels, light_face, place_face, re
 from dfmvr_jax.geometry import align_similarity, rotation_matrix
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.objective import objective
-from render import mesh_edges
+from dfmvr_jax.render import mesh_edges
 from tests.finite_differences import directional_derivatives
 from tests.toy_face import random_coefficients
 

@@ -11,7 +11,7 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import face_shape
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.meshes import coefficients_json, write_meshes
-from render.camera import project
+from dfmvr_jax.render.camera import project
 
 
 @pytest.fixture

@@ -14,8 +14,7 @@ import train
 from benchmarks import gpu_render
 from dfmvr_jax.config import changed
 from dfmvr_jax.face_camera import face_camera
-from dfmvr_jax.training.state import replicate, shard, unreplicate
-from render import (
+from dfmvr_jax.render import (
     NvdiffrastMissing,
     choose_rasterizer,
     clip_positions,
@@ -24,8 +23,9 @@ from render import (
     rasterize,
     render_mesh,
 )
-from render.antialias_by_pixel import antialias_by_pixel
-from render.mesh_edges import opposite_vertices
+from dfmvr_jax.render.antialias_by_pixel import antialias_by_pixel
+from dfmvr_jax.render.mesh_edges import opposite_vertices
+from dfmvr_jax.training.state import replicate, shard, unreplicate
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.run_program import run_program
 from tests.small_training import CONFIG, small_training
@@ -154,7 +154,7 @@ def test_two_devices(plugin):
     program = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
-from render import nvdiffrast_bridge, render_mesh
+from dfmvr_jax.render import nvdiffrast_bridge, render_mesh
 from dfmvr_jax.face_camera import face_camera
 from tests import torch_plugin
 from tests.bumpy_ellipsoid import bumpy_ellipsoid

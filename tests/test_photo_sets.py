@@ -15,20 +15,19 @@ import psutil
 import pytest
 from PIL import Image
 
-import datasets.prepare
-import datasets.show
-from datasets.photo_sets import staging
-from datasets.photo_sets.builder import PhotoSetConfig
-from datasets.photo_sets.examples import check_face_like, check_scan, landmarks_of_face_at
-from datasets.photo_sets.mesh_files import read_obj, read_points
-from datasets.photo_sets.multi_pie import MultiPie
-from datasets.photo_sets.pixel_face import IBUG_OF_106, PixelFace, read_stored_photo
-from datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
-from datasets.photo_sets.samples import Sample, ScanMesh
-from datasets.photo_sets.splits import split_samples
-from datasets.pipeline import check_labels, check_landmarks_3d, check_views, load_split
 from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
+from dfmvr_jax.datasets import prepare, show
+from dfmvr_jax.datasets.photo_sets import staging
+from dfmvr_jax.datasets.photo_sets.builder import PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.examples import check_face_like, check_scan, landmarks_of_face_at
+from dfmvr_jax.datasets.photo_sets.mesh_files import read_obj, read_points
+from dfmvr_jax.datasets.photo_sets.multi_pie import MultiPie
+from dfmvr_jax.datasets.photo_sets.pixel_face import IBUG_OF_106, PixelFace, read_stored_photo
+from dfmvr_jax.datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
+from dfmvr_jax.datasets.photo_sets.splits import split_samples
+from dfmvr_jax.datasets.pipeline import check_labels, check_landmarks_3d, check_views, load_split
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks
@@ -80,7 +79,7 @@ def prepared(tmp_path_factory, subjects, face_mesh):
             with pytest.MonkeyPatch.context() as patch:
                 command = prepare_command(name, root / name, root / "data")
                 patch.setattr(sys, "argv", list(map(str, command)))
-                datasets.prepare.main()
+                prepare.main()
             config = DataConfig(name=f"{name}/full", directory=str(root / "data"))
             splits = {}
             for split in ("train", "validation", "test"):
@@ -116,7 +115,7 @@ def assert_landmarks_are_true(example, subject, scale=1.0, border=BORDER):
 
 
 def report_of(splits):
-    with open(Path(next(iter(splits.values())).path) / datasets.prepare.REPORT_FILE) as file:
+    with open(Path(next(iter(splits.values())).path) / prepare.REPORT_FILE) as file:
         return list(csv.DictReader(file))
 
 
@@ -228,7 +227,7 @@ def test_celebamask_hq(prepared, subjects, tmp_path, monkeypatch, names_of_viewe
         miniature_sets.write_celebamask_hq(tmp_path / "source", subjects, names_of_viewer=True)
         command = prepare_command("celebamask_hq", tmp_path / "source", tmp_path / "data")
         monkeypatch.setattr(sys, "argv", list(map(str, command)))
-        datasets.prepare.main()
+        prepare.main()
         config = DataConfig(name="celebamask_hq/full", directory=str(tmp_path / "data"))
         splits = {split: load_split(config, split) for split in splits}
     metadata = splits["train"].metadata
@@ -255,7 +254,7 @@ def test_every_set_can_be_looked_at(prepared, tmp_path, monkeypatch, capsys):
         directory = Path(splits["train"].path).parents[2]
         out = tmp_path / f"{name}.png"
         arguments = (f"{name}/full", "--directory", directory, "--out", out, "--subjects", 1)
-        code, printed, _ = run_program(monkeypatch, capsys, datasets.show.main, *arguments)
+        code, printed, _ = run_program(monkeypatch, capsys, show.main, *arguments)
         assert code == 0 and ("no part labels" in printed) == (name == "pixel_face")
         side = 3 * CROP
         width, height = Image.open(out).size
@@ -288,7 +287,7 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
     for old, new in zip("cab", ("right", "front", "left")):  # left and right swapped
         (source / "away" / f"{old}.png").rename(source / "away" / f"{new}.png")
     command = prepare_command("photo_folder/mine", source, tmp_path / "data")
-    code, printed, _ = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])
+    code, printed, _ = run_program(monkeypatch, capsys, prepare.main, *command[1:])
     assert code == 0 and "left out: 8 of 11 samples" in printed
     folder = tmp_path / "data" / "photo_folder" / "mine" / "1.0.0"
     with open(folder / "report.csv") as file:
@@ -314,9 +313,9 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
     assert not list(folder.parent.glob("unfinished*"))
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["photo_folder"]
 
-    code, printed, _ = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])
+    code, printed, _ = run_program(monkeypatch, capsys, prepare.main, *command[1:])
     assert code == 0 and "is there already" in printed
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:], "--seed", 1)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *command[1:], "--seed", 1)
     assert code == 2 and "other settings (seed is 0 there, 1 here)" in error
 
 
@@ -326,7 +325,7 @@ def test_nothing_that_will_do(tmp_path, monkeypatch, capsys, face_mesh):
             np.full((200, 200, 3), 90, np.uint8), tmp_path / "people" / "nobody" / f"{name}.png"
         )
     command = prepare_command("photo_folder", tmp_path / "people", tmp_path / "data")[1:]
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *command)
     assert code == 2 and "none of its 1 samples can be used" in error and "no face found" in error
     report = tmp_path / "data" / "photo_folder" / "full" / "unfinished" / "report.csv"
     assert str(report) in error and "no face found" in report.read_text()
@@ -345,17 +344,17 @@ def test_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch, capsys):
     command = prepare_command("multi_pie", source, tmp_path)[1:]
     with monkeypatch.context() as patch:
         patch.setattr(staging, "_stage_one", stop_after_two)
-        assert run_program(patch, capsys, datasets.prepare.main, *command)[0] == 130
-    unfinished = tmp_path / "multi_pie" / "full" / datasets.prepare.STAGING_FOLDER
+        assert run_program(patch, capsys, prepare.main, *command)[0] == 130
+    unfinished = tmp_path / "multi_pie" / "full" / prepare.STAGING_FOLDER
     times = {path: path.stat().st_mtime_ns for path in unfinished.glob("*.npz")}
     assert len(times) == 2
 
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command, "--seed", 1)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *command, "--seed", 1)
     assert code == 2 and "other settings (seed is 0 there, 1 here)" in error and "\n" not in error.strip()
     next(iter(times)).write_bytes(b"")  # as after a power failure: is made again
     again = []
     monkeypatch.setattr(staging, "_stage_one", lambda job: again.append(job[2].exists()) or make(job))
-    assert run_program(monkeypatch, capsys, datasets.prepare.main, *command)[0] == 0
+    assert run_program(monkeypatch, capsys, prepare.main, *command)[0] == 0
     assert sorted(again) == [False, True, True]
     config = DataConfig(name="multi_pie/full", directory=str(tmp_path))
     assert_same_examples(whole, {split: load_split(config, split) for split in whole})
@@ -365,7 +364,7 @@ def test_several_processes_give_the_same(prepared, tmp_path, monkeypatch, capsys
     source, whole = prepared("multi_pie")
     command = prepare_command("multi_pie", source, tmp_path)
     command[command.index("--processes") + 1] = 2
-    assert run_program(monkeypatch, capsys, datasets.prepare.main, *command[1:])[0] == 0
+    assert run_program(monkeypatch, capsys, prepare.main, *command[1:])[0] == 0
     config = DataConfig(name="multi_pie/full", directory=str(tmp_path))
     assert_same_examples(whole, {split: load_split(config, split) for split in whole})
 
@@ -400,7 +399,7 @@ def test_a_full_disk_is_one_line(prepared, tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(np, "savez", refuse)
     command = prepare_command("multi_pie", source, tmp_path)[1:]
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *command)
     assert code == 2 and "No space left" in error and "\n" not in error.strip().splitlines()[-1]
     assert not list(tmp_path.rglob("*.unfinished"))
 
@@ -410,7 +409,7 @@ def test_folders_of_something_else(name, tmp_path, monkeypatch, capsys, face_mes
     (tmp_path / "source").mkdir()
     (tmp_path / "source" / "holiday.txt").write_text("sun")
     command = prepare_command(name, tmp_path / "source", tmp_path / "data")[1:]
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *command)
     assert code == 2 and f"{tmp_path}/source: has no" in error
 
 
@@ -438,7 +437,7 @@ def test_folders_of_something_else(name, tmp_path, monkeypatch, capsys, face_mes
 )
 def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch, capsys, face_mesh):
     arguments = (*arguments, "--directory", tmp_path)
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *arguments)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *arguments)
     assert code == 2 and message in error and len(error.strip().splitlines()) == 1
 
 
@@ -618,7 +617,7 @@ def test_samples_of_one_name_are_refused(prepared, subjects, tmp_path, monkeypat
     miniature_sets.write_bosphorus(tmp_path / "one", subjects[:1])
     shutil.copytree(tmp_path / "one", tmp_path / "one" / "copy")
     command = prepare_command("bosphorus", tmp_path / "one", tmp_path / "data")[1:]
-    code, _, error = run_program(monkeypatch, capsys, datasets.prepare.main, *command)
+    code, _, error = run_program(monkeypatch, capsys, prepare.main, *command)
     assert code == 2 and "two samples are called bs000: " in error and "one/copy/bs000/" in error
 
 
@@ -629,7 +628,7 @@ def test_names_that_are_no_unicode(prepared, tmp_path, monkeypatch, capsys):
         odd = b"\xe9.png".decode(errors="surrogateescape")
         (tmp_path / "people" / folder / "a.png").rename(tmp_path / "people" / folder / odd)
     command = prepare_command("photo_folder", tmp_path / "people", tmp_path / "data")[1:]
-    assert run_program(monkeypatch, capsys, datasets.prepare.main, *command)[0] == 0
+    assert run_program(monkeypatch, capsys, prepare.main, *command)[0] == 0
     report = tmp_path / "data" / "photo_folder" / "full" / "1.0.0" / "report.csv"
     assert "caf\\udce9" in report.read_text()
 
@@ -651,8 +650,8 @@ def test_workers_end_with_the_parent_and_are_missed(tmp_path):
         """
 import os, signal, sys, time
 from pathlib import Path
-from datasets.photo_sets.samples import Sample, ScanMesh
-from datasets.photo_sets.staging import stage
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
+from dfmvr_jax.datasets.photo_sets.staging import stage
 from dfmvr_jax.errors import InputError
 
 def make(sample):

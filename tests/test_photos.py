@@ -21,7 +21,7 @@ from dfmvr_jax.photos.alignment import (
 )
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import read_photo
-from render.camera import project
+from dfmvr_jax.render.camera import project
 
 SIZE = 224
 CAMERA = face_camera(SIZE)

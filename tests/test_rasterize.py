@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dfmvr_jax.face_camera import face_camera
-from render import clip_positions, rasterize
+from dfmvr_jax.render import clip_positions, rasterize
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 from tests.naive_zbuffer import naive_rasterize
 

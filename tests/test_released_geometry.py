@@ -8,7 +8,7 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.geometry import move
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.presets import load_preset
-from render import project, shade
+from dfmvr_jax.render import project, shade
 
 CONFIG = load_preset("released")
 CAMERA = face_camera(CONFIG.image_size, CONFIG.camera_distance)

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 
 from dfmvr_jax.face_camera import face_camera
-from render import (
+from dfmvr_jax.render import (
     antialias,
     map_images,
     mesh_edges,

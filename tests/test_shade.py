@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
-from render import shade, spherical_harmonics
+from dfmvr_jax.render import shade, spherical_harmonics
 
 
 def unit(key, n):

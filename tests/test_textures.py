@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from render import (
+from dfmvr_jax.render import (
     interpolate,
     mesh_edges,
     perspective_camera,
@@ -19,7 +19,7 @@ from render import (
     shade,
     visible,
 )
-from render.camera import clip_positions
+from dfmvr_jax.render.camera import clip_positions
 from tests.bumpy_ellipsoid import bumpy_ellipsoid
 
 CAMERA = perspective_camera((20, 24), field_of_view=14.0, distance=10.0)

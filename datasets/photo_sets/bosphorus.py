@@ -15,10 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
-from datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import OUTER_EYE_CORNERS, REGISTRATION

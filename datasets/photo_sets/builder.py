@@ -16,17 +16,17 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from datasets.features import floats, images, labels_file
-from datasets.photo_sets.examples import make_example
-from datasets.photo_sets.samples import Sample, Truth, printable
-from datasets.photo_sets.splits import SPLITS, split_samples
-from datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
+from dfmvr_jax.datasets.features import floats, images, labels_file
+from dfmvr_jax.datasets.photo_sets.examples import make_example
+from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth, printable
+from dfmvr_jax.datasets.photo_sets.splits import SPLITS, split_samples
+from dfmvr_jax.datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.photos.detection import DetectorName, load_detector
 from dfmvr_jax.photos.preparation import PreparedPhoto
-from render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int
 
 REPORT_FILE = "report.csv"
 Label = Callable[[Float[np.ndarray, "b views h w 3"]], Int[np.ndarray, "b views h w"]]

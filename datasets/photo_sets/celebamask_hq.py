@@ -15,17 +15,17 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.samples import Sample, Truth
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS
 from dfmvr_jax.conventions import PARTS
+from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside
 from dfmvr_jax.photos.reading import read_photo
-from render.array_types import UInt8
+from dfmvr_jax.render.array_types import UInt8
 
 PHOTOS, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
 PHOTOS_PER_FOLDER = 2000

@@ -4,9 +4,9 @@ import functools
 
 import numpy as np
 
-from datasets.features import labels_file, photo_file
-from datasets.photo_sets.samples import Sample, ScanMesh, printable
 from dfmvr_jax.conventions import UNIT_MM
+from dfmvr_jax.datasets.features import labels_file, photo_file
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, printable
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import check_scan_unit
 from dfmvr_jax.evaluation.registration import register_landmarks
@@ -18,7 +18,7 @@ from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
 from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
 from dfmvr_jax.pictures import to_uint8
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 LARGEST_MISFIT_MM = 8.0
 FARTHEST_FROM_SCAN_MM = 10.0  # of a landmark

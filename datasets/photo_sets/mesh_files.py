@@ -6,7 +6,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.photos.landmark_files import LARGEST_TEXT, numbers
-from render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int
 
 LARGEST_MESH = 1 << 29  # bytes of a scan
 

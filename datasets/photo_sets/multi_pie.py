@@ -12,8 +12,8 @@ import re
 from collections import defaultdict
 from pathlib import Path
 
-from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.samples import Sample, walk
+from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.samples import Sample, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 

@@ -10,8 +10,8 @@ A folder below another, DIR/anna/smiling/, is another sample of the same person,
 
 from pathlib import Path
 
-from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.samples import Sample, walk
+from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.samples import Sample, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.preparation import find_photo_files
 

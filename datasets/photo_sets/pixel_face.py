@@ -21,17 +21,17 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from datasets.photo_sets.examples import check_face_like
-from datasets.photo_sets.mesh_files import read_obj, read_points
-from datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
+from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.examples import check_face_like
+from dfmvr_jax.datasets.photo_sets.mesh_files import read_obj, read_points
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import REGISTRATION, WITHOUT_JAW
 from dfmvr_jax.photos.alignment import mean_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
 from dfmvr_jax.photos.reading import read_photo
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 UNIT_MM = 100.0
 PHOTO_NAMES = ("t.jpg", "t.bmp", "t.png")

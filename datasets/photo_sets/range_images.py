@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import Delaunay, QhullError
 
-from datasets.photo_sets.mesh_files import LARGEST_MESH, check_size
+from dfmvr_jax.datasets.photo_sets.mesh_files import LARGEST_MESH, check_size
 from dfmvr_jax.errors import InputError
-from render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int
 
 HEADER = struct.Struct("<HHdH")  # rows, columns, depth of the background, length of the photo's file name
 LARGEST_GAP = 6.0  # of an edge between points, in distances of neighbouring points; wider is a hole

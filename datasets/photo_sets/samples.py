@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.photos.preparation import PhotoFile
-from render.array_types import Float, Int, UInt8
+from dfmvr_jax.render.array_types import Float, Int, UInt8
 
 
 def printable(text: str) -> str:

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from datasets.photo_sets.samples import Sample
+from dfmvr_jax.datasets.photo_sets.samples import Sample
 from dfmvr_jax.errors import InputError
 
 FEW = 50  # subjects, below which their number in each split is exact

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from datasets.photo_sets.samples import Sample, printable
 from dfmvr_jax.config import differing_fields
+from dfmvr_jax.datasets.photo_sets.samples import Sample, printable
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.workers import end_with_the_parent
 

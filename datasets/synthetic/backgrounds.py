@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from render.array_types import Bool, Float
+from dfmvr_jax.render.array_types import Bool, Float
 
 
 def sample_background(rng: np.random.Generator, size: int) -> Float[np.ndarray, "size size 3"]:

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow_datasets as tfds
 import tqdm
 
-import datasets.synthetic
-from datasets.features import floats, images, labels_file, photo_file
-from datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.conventions import UNIT_MM
+from dfmvr_jax.datasets import synthetic
+from dfmvr_jax.datasets.features import floats, images, labels_file, photo_file
+from dfmvr_jax.datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
@@ -54,7 +54,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
         points = len(load_face_model(self.builder_config.face_model).landmarks_3d)
         return tfds.core.DatasetInfo(
             builder=self,
-            description=datasets.synthetic.__doc__,
+            description=synthetic.__doc__,
             features=tfds.features.FeaturesDict(
                 {
                     "subject": tfds.features.Text(),

@@ -7,19 +7,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from datasets.synthetic.backgrounds import add_head, sample_background
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.conventions import AMBIENT, VIEWS
+from dfmvr_jax.datasets.synthetic.backgrounds import add_head, sample_background
 from dfmvr_jax.face_camera import face_camera, face_cameras, for_each_view
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import landmark_pixels, render_coefficients
 from dfmvr_jax.geometry import move
 from dfmvr_jax.pictures import halve
-from render.array_types import Array, Float, Int, UInt8
-from render.camera import Camera, clip_positions, project
-from render.rasterize import rasterize
-from render.shade import BAND_0, BAND_1, BAND_2, spherical_harmonics
+from dfmvr_jax.render.array_types import Array, Float, Int, UInt8
+from dfmvr_jax.render.camera import Camera, clip_positions, project
+from dfmvr_jax.render.rasterize import rasterize
+from dfmvr_jax.render.shade import BAND_0, BAND_1, BAND_2, spherical_harmonics
 
 YAW_DEGREES = ((-50, -20), (-10, 10), (20, 50))  # smallest and largest, per view
 PITCH_DEGREES, ROLL_DEGREES = 10, 8  # largest, either way

@@ -21,7 +21,7 @@ from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import Rendering, render_coefficients
 from dfmvr_jax.files import write_picture
 from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, halve, tile, to_uint8
-from render import Camera, project
+from dfmvr_jax.render import Camera, project
 
 YAW = (-0.7, 0.0, 0.7)  # radians, of the left, front and right view
 LIGHT = (-0.13, -0.12, 0.26, -0.07, 0.0, 0.0, 0.02, 0.0, 0.0)  # white, from the front and a little from above

@@ -24,7 +24,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape
 from dfmvr_jax.files import check_is_file_name, whole_files
 from dfmvr_jax.prediction import Run, load_run
-from render.array_types import Array, Bool, Float
+from dfmvr_jax.render.array_types import Array, Bool, Float
 
 PLATFORMS = ("cpu", "cuda")  # that the file runs on
 

@@ -17,7 +17,7 @@ from dfmvr_jax.command_line import parse_command, run
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.bfm import LAYOUT, Layout, indices, load_bfm, read_mat
 from dfmvr_jax.files import whole_files
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 IDENTITY_MODES, EXPRESSION_MODES, ALBEDO_MODES = 80, 64, 80
 MICROMETRES = 1e5  # the unit of the owners' files, in a decimetre

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int
 
 
 class ClosestPoints(NamedTuple):

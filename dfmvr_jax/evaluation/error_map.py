@@ -8,9 +8,9 @@ from scipy.spatial import cKDTree
 from dfmvr_jax.evaluation.metrics import ScanComparison
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
 from dfmvr_jax.pictures import to_uint8
-from render import render_mesh
-from render.array_types import Float, UInt8
-from render.camera import Camera
+from dfmvr_jax.render import render_mesh
+from dfmvr_jax.render.array_types import Float, UInt8
+from dfmvr_jax.render.camera import Camera
 
 SCALE = np.array([[36, 66, 214], [30, 170, 90], [250, 220, 50], [215, 30, 35]]) / 255  # blue green yellow red
 NOT_MEASURED = np.array([0.72, 0.72, 0.72])

@@ -6,7 +6,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.registration import register_landmarks, register_surface
-from render.array_types import Bool, Float, Int
+from dfmvr_jax.render.array_types import Bool, Float, Int
 
 PLAUSIBLE_EYE_DISTANCE_MM = (10.0, 1000.0)  # between outer eye corners; tells mm from dm and m
 FEWEST_POINTS = 100  # of a scan inside the face disc

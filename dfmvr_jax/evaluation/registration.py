@@ -6,7 +6,7 @@ from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.evaluation.closest_points import ClosestPoints, closest_points
 from dfmvr_jax.geometry import align_similarity
-from render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int
 
 SMALLEST_GAIN_MM = 1e-4  # of the RMSE, for which another ICP step is worth while
 

@@ -6,9 +6,9 @@ import numpy as np
 
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.geometry import move
-from render.array_types import Bool, Float, Int
-from render.camera import clip_positions
-from render.rasterize import rasterize
+from dfmvr_jax.render.array_types import Bool, Float, Int
+from dfmvr_jax.render.camera import clip_positions
+from dfmvr_jax.render.rasterize import rasterize
 
 SCANNER_SIZE = 448  # side of the depth images, pixels: half a pixel per triangle of a dense face
 

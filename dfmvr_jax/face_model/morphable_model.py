@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.face_model.prior import ExpressionSampler, Prior
-from render.array_types import Array, Float, Int
-from render.precision import full_precision
+from dfmvr_jax.render.array_types import Array, Float, Int
+from dfmvr_jax.render.precision import full_precision
 
 
 @jax.tree_util.register_dataclass

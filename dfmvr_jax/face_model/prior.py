@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 # draws the expression coefficients of a plausible face
 ExpressionSampler = Callable[[np.random.Generator], Float[np.ndarray, "expression"]]

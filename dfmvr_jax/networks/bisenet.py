@@ -14,7 +14,7 @@ from dfmvr_jax.networks.resampling import (
     repeat_to,
     resize_bilinear_aligned,
 )
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 
 class ParseLogits(NamedTuple):

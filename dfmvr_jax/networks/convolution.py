@@ -11,7 +11,7 @@ from jax.ad_checkpoint import checkpoint_name
 
 from dfmvr_jax.networks.initialization import HE_NORMAL, HeNormal
 from dfmvr_jax.networks.remat import CONVOLUTION
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 LARGE = 10_000  # pixels of an output from which XLA's gradients are slow on a CPU
 FEW = 16  # pixels of all outputs, per channel, up to which XLA's gradient of the input is slow on a CPU

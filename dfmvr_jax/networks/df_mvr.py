@@ -13,7 +13,7 @@ from dfmvr_jax.networks.rednet import RedNet
 from dfmvr_jax.networks.remat import Remat
 from dfmvr_jax.networks.shared_encoders import SharedCNN, SharedUNet
 from dfmvr_jax.networks.tri_unet import TriUNet
-from render.array_types import Array, Float, Int
+from dfmvr_jax.render.array_types import Array, Float, Int
 
 # what `NetworkConfig` names; checkpoints hold the modules' own names
 FUSIONS: dict[str, Callable[..., nn.Module]] = {

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from dfmvr_jax.networks.convolution import ConvNorm
 from dfmvr_jax.networks.resampling import mean_pool
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from dfmvr_jax.celebamask import fold_logits
 from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.networks.bisenet import BiSeNet, ParseLogits, normalize_photos
-from render.array_types import Array, Bool, Float, Int
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int
 
 
 def parse_logits(

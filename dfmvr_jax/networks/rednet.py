@@ -10,7 +10,7 @@ from dfmvr_jax.networks.convolution import ConvNorm, batch_norm
 from dfmvr_jax.networks.involution import Involution
 from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.resampling import check_multiples_of_16, max_pool_3x3
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 
 class Stem(nn.Module):

@@ -8,7 +8,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.initialization import HE_NORMAL
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 
 def check_multiples_of_16(height: int, width: int) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from dfmvr_jax.networks.initialization import HE_NORMAL
 from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.tri_unet import VIEW_KERNEL, DoubleConv, TriUNet
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 
 def _each_view(

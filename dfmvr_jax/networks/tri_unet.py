@@ -11,7 +11,7 @@ from dfmvr_jax.networks.convolution import ConvNorm
 from dfmvr_jax.networks.initialization import HE_NORMAL, HeNormal
 from dfmvr_jax.networks.remat import Remat, as_block
 from dfmvr_jax.networks.resampling import UpConv2x2, check_multiples_of_16, max_pool_2x2
-from render.array_types import Array, Float
+from dfmvr_jax.render.array_types import Array, Float
 
 # The first kernel: part labels, a view's fourth channel, count to 9 and photos to 1. With equal weights the
 # network sees outlines of parts, but no colours.

@@ -12,8 +12,8 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
-from render.array_types import Float
-from render.camera import Camera
+from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.camera import Camera
 
 YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best is taken
 FARTHEST_LANDMARK = 10  # coordinate, in sides of the photo

@@ -8,7 +8,7 @@ import numpy as np
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.landmarks import WITHOUT_JAW
 from dfmvr_jax.photos.faces import FoundFace, by_size
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 DetectorName = Literal["mediapipe", "face-alignment", "face-alignment-3d"]
 Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in [0, 1] -> faces, in any order

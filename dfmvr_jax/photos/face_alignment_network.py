@@ -8,7 +8,7 @@ import numpy as np
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.pictures import to_uint8
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 INSTALL = "pip install 'face-alignment>=1.5'"
 WEIGHTS = {  # of the detector and of the two networks, by dimension

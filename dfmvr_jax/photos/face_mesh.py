@@ -19,7 +19,7 @@ import numpy as np
 
 from dfmvr_jax.photos.alignment import transform_points, warp
 from dfmvr_jax.photos.faces import FoundFace, extent
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 Number = TypeVar("Number", float, np.ndarray)
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 
 class FoundFace(NamedTuple):

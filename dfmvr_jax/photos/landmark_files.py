@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 LARGEST_TEXT = 1 << 20  # bytes of a file of points
 

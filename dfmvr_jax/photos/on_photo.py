@@ -18,9 +18,9 @@ from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.photo_camera import photo_camera, projection_matrix
 from dfmvr_jax.photos.preparation import PreparedPhoto
 from dfmvr_jax.pictures import to_uint8
-from render import MeshEdges, render_mesh
-from render.array_types import Array, Float, UInt8
-from render.camera import Camera, project
+from dfmvr_jax.render import MeshEdges, render_mesh
+from dfmvr_jax.render.array_types import Array, Float, UInt8
+from dfmvr_jax.render.camera import Camera, project
 
 LARGEST_PICTURE = 1600  # pixels of the longer side; larger photos are shrunk by a whole number
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.conventions import UNIT_MM
-from render.array_types import Float
-from render.camera import Camera
+from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.camera import Camera
 
 
 class PhotoCamera(NamedTuple):

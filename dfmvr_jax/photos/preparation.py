@@ -18,7 +18,7 @@ from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw
 from dfmvr_jax.photos.detection import Detector, find_face
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import can_be_read, is_photo, read_photo
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 LARGEST_YAW = math.radians(60)  # beyond it half of the landmarks are hidden, and detectors guess
 FACING_AWAY = math.radians(

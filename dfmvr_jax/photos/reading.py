@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dfmvr_jax.errors import InputError
-from render.array_types import Float
+from dfmvr_jax.render.array_types import Float
 
 # what cameras and scanners write; Pillow knows others that run programs, such as PostScript
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")

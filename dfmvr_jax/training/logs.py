@@ -16,7 +16,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError, one_line
-from render.array_types import UInt8
+from dfmvr_jax.render.array_types import UInt8
 
 
 @runtime_checkable

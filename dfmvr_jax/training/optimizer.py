@@ -8,7 +8,7 @@ import numpy as np
 import optax
 
 from dfmvr_jax.errors import InputError
-from render.array_types import Array, Float, Int
+from dfmvr_jax.render.array_types import Array, Float, Int
 
 Packed = dict[str, list[Array]]  # what `pack` gives
 Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of the direction

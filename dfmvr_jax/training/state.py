@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dfmvr_jax.render.array_types import Array, Float, Int
 from dfmvr_jax.training.optimizer import pack
-from render.array_types import Array, Float, Int
 
 DEVICES = "data"  # name of the pmap axis
 

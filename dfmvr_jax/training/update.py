@@ -23,11 +23,11 @@ from dfmvr_jax.losses import Observation, hard_pixel_cross_entropy, landmark_wei
 from dfmvr_jax.networks.bisenet import BiSeNet, normalize_photos
 from dfmvr_jax.networks.parsing import network_inputs, parse_labels, parse_logits
 from dfmvr_jax.objective import objective
+from dfmvr_jax.render import MeshEdges, mesh_edges
+from dfmvr_jax.render.array_types import Array, Float, Int, Num
 from dfmvr_jax.training.not_finite import MUST_BE_FINITE
 from dfmvr_jax.training.optimizer import Optimizer, pack
 from dfmvr_jax.training.state import DEVICES, TrainState
-from render import MeshEdges, mesh_edges
-from render.array_types import Array, Float, Int, Num
 
 Batch = dict[str, Array]
 Metrics = dict[str, Float[Array, "*devices"]]
