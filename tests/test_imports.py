@@ -1,6 +1,8 @@
 """Who imports whom: no circles, nothing climbs back, and importing changes nothing."""
 
 import ast
+import os
+import shutil
 import subprocess
 import sys
 from graphlib import CycleError, TopologicalSorter
@@ -8,21 +10,26 @@ from pathlib import Path
 
 import pytest
 
+import dfmvr_jax.render
+import render
+
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("render", "dfmvr_jax", "datasets")
-FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+LINKED = ("render", "datasets")  # folders at the top, and packages within dfmvr_jax by links
+FILES = sorted(path for folder in ("dfmvr_jax", *LINKED) for path in (ROOT / folder).rglob("*.py"))
 
 
 def module_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[0] in LINKED:
+        parts = ("dfmvr_jax", *parts)
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 MODULES = {module_of(path): path for path in FILES}
 
 
-def imported_by(path: Path) -> set[str]:
-    """Modules of ours that a file names in an import anywhere in it, within functions too."""
+def named_in_imports(path: Path) -> set[str]:
+    """Modules that a file names in an import anywhere in it, within functions too."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -31,13 +38,17 @@ def imported_by(path: Path) -> set[str]:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 found.add(inner if inner in MODULES else node.module)
-    return (found & MODULES.keys()) - {module_of(path)}
+    return found
+
+
+def imported_by(path: Path) -> set[str]:
+    """Modules of ours that a file imports."""
+    return (named_in_imports(path) & MODULES.keys()) - {module_of(path)}
 
 
 def room_of(module: str) -> str:
-    """The folder that a module is in; a file that lies directly in a package is a room of its own."""
-    parts = module.split(".")
-    return ".".join(parts[:2]) if parts[0] == "dfmvr_jax" else parts[0]
+    """The folder that a module is in; a file that lies directly in the package is a room of its own."""
+    return ".".join(module.split(".")[:2])
 
 
 def assert_no_circle(graph: dict[str, set[str]]) -> None:
@@ -61,11 +72,40 @@ def test_no_folders_import_each_other_in_a_circle():
     assert_no_circle({room: others - {"dfmvr_jax"} for room, others in graph.items()})
 
 
-@pytest.mark.parametrize(("package", "never"), [("render", "dfmvr_jax"), ("dfmvr_jax", "datasets")])
-def test_the_ground_floor_knows_nothing_of_what_stands_on_it(package, never):
+def test_the_renderer_knows_nothing_of_faces():
     for module, path in MODULES.items():
-        if module.split(".")[0] == package:
-            assert not {other for other in imported_by(path) if other.split(".")[0] == never}, module
+        if room_of(module) == "dfmvr_jax.render":
+            assert {room_of(other) for other in imported_by(path)} <= {"dfmvr_jax.render"}, module
+
+
+def test_only_programs_know_of_data_sets():
+    for module, path in MODULES.items():
+        if room_of(module) != "dfmvr_jax.datasets":
+            assert "dfmvr_jax.datasets" not in {room_of(other) for other in imported_by(path)}, module
+
+
+def test_all_files_import_by_the_installed_names():
+    """In the environment of a user, `datasets` is Hugging Face's."""
+    others = [path for folder in (".", "benchmarks", "tests") for path in (ROOT / folder).glob("*.py")]
+    for path in {*FILES, *others} - {Path(__file__)}:
+        assert not {name.split(".")[0] for name in named_in_imports(path)} & {*LINKED}, path
+
+
+def test_the_short_name_in_a_clone_hands_on_the_same_objects():
+    assert render.__file__ == str(ROOT / "render" / "__init__.py")
+    assert all(getattr(render, name) is getattr(dfmvr_jax.render, name) for name in dfmvr_jax.render.__all__)
+
+
+def test_a_clone_without_links_is_one_package_too(tmp_path):
+    """As git makes it on Windows: in the links' places lie text files."""
+    for folder in ("dfmvr_jax", *LINKED):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(*LINKED, "assets"))
+    for name in LINKED:
+        (tmp_path / "dfmvr_jax" / name).write_text(f"../{name}")
+    show = "import dfmvr_jax.datasets as d, dfmvr_jax.render as r; print(d.__file__, r.__file__)"
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    told = subprocess.check_output([sys.executable, "-c", show], cwd=tmp_path, env=environment, text=True)
+    assert told.split() == [str(tmp_path / name / "__init__.py") for name in ("datasets", "render")]
 
 
 IMPORT_ALL = """
@@ -91,7 +131,7 @@ assert before == after, [name for name in before if before[name] != after[name]]
 
 
 def test_importing_changes_nothing_in_the_process():
-    modules = [name for name in MODULES if name not in ("dfmvr_jax.torch_weights.twin", "datasets.synthetic")]
+    modules = [name for name in MODULES if name != "dfmvr_jax.torch_weights.twin"]
     done = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, *modules], cwd=ROOT, capture_output=True, text=True
     )
