@@ -19,9 +19,8 @@ from dfmvr_jax.config import DataConfig, LossConfig
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.datasets.pipeline import load_split
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import write_picture
 from dfmvr_jax.losses import photo_weights
-from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8
+from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8, write_picture
 from dfmvr_jax.render.array_types import UInt8
 
 

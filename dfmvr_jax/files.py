@@ -6,11 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.render.array_types import UInt8
 
 
 @contextlib.contextmanager
@@ -36,11 +32,3 @@ def check_is_file_name(path: Path) -> None:
     """Raise `InputError` where a folder is in the way of a file to write."""
     if path.is_dir():
         raise InputError(f"--out {path}: is a folder; name a file in it")
-
-
-def write_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
-    """Save a picture in the format of its name's ending. Raises `InputError` where that fails."""
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise InputError(f"{path}: its ending names no picture format; call it {path.stem}.png, for instance")
-    with whole_files(path.parent) as folder:
-        Image.fromarray(picture).save(folder / path.name)

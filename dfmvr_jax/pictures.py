@@ -1,10 +1,13 @@
 """Pictures for people: overlays, landmarks, part labels, grids. Pictures are uint8 `[height, width, 3]`."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import whole_files
 from dfmvr_jax.render.array_types import Array, Bool, Float, Int, UInt8
 
 PART_COLORS = np.array(
@@ -95,3 +98,11 @@ def tile(
     for name, y, height in zip(row_names, ys, heights):
         draw.text((text_size / 2, y + height / 2), name, "black", font, anchor="lm")
     return np.asarray(sheet)
+
+
+def write_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
+    """Save a picture in the format of its name's ending. Raises `InputError` where that fails."""
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise InputError(f"{path}: its ending names no picture format; call it {path.stem}.png, for instance")
+    with whole_files(path.parent) as folder:
+        Image.fromarray(picture).save(folder / path.name)

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files, write_picture
+from dfmvr_jax.files import whole_files
+from dfmvr_jax.pictures import write_picture
 
 
 def test_files_appear_together_over_older_ones(tmp_path):

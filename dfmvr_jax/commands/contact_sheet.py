@@ -19,8 +19,7 @@ from dfmvr_jax.face_model.loading import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import Rendering, render_coefficients
-from dfmvr_jax.files import write_picture
-from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, halve, tile, to_uint8
+from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, halve, tile, to_uint8, write_picture
 from dfmvr_jax.render import Camera, project
 
 YAW = (-0.7, 0.0, 0.7)  # radians, of the left, front and right view
