@@ -3,31 +3,81 @@
 A mistake of the user's ends in a message and exit code 2, never in a traceback.
 """
 
+import dataclasses
+import functools
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from typing import NoReturn
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from dfmvr_jax.errors import InputError, Stopped, one_line
 
+try:
+    import tyro
+except ModuleNotFoundError:  # `parse_command` asks for it; what has another command line can do without
+    tyro = None  # type: ignore[assignment]
 
-def parse_command(command: Callable, description: str):
+# what the extras of pyproject.toml bring, as imports call it
+OPTIONAL = {
+    *("tyro", "rich", "PIL", "trimesh", "tensorboardX", "flatbuffers"),  # cli
+    *("tensorflow_datasets", "importlib_resources", "array_record", "grain"),  # data
+    *("open3d", "ai_edge_litert", "platformdirs", "torch"),  # evaluation, photos, torch
+}
+
+
+def flag(name: str | None = None, help: str | None = None) -> Any:
+    """Mark a field, `Annotated[Path, flag("data.directory")]`, to have a flag of that name, or that help."""
+    return tyro and tyro.conf.arg(name=name, help=help)
+
+
+POSITIONAL = tyro and tyro.conf.Positional  # marks a field whose value stands without a flag
+
+
+def parse_command(
+    command: Callable, description: str, aliases: Mapping[str, str] | None = None, first: str | None = None
+):
     """What the command line says: one flag per field of a dataclass, or argument of a function.
 
     A field that is true or false is a switch: `--x`, or `--no-x`; `--x True` and `--x False` are the same.
+    `aliases` are older spellings of flags, each with the flag that it stands for; `first` is the flag that a
+    first word without a flag belongs to.
     """
-    import tyro  # here: `run` serves programs that do without it
+    if tyro is None:
+        raise ModuleNotFoundError("there is no command line without tyro", name="tyro")
+    words = sys.argv[1:]
+    if first and words and not words[0].startswith("-"):
+        words = [first, *words]
+    words = _as_switches([_without_alias(word, aliases or {}) for word in words], _switches(command))
+    return tyro.cli(command, description=description, args=words)
 
-    return tyro.cli(command, description=description, args=_as_switches(sys.argv[1:]))
+
+def _without_alias(word: str, aliases: Mapping[str, str]) -> str:
+    """Turn `--old` into `--new`, and `--old=x` into `--new=x`."""
+    flag, equals, value = word.partition("=")
+    return aliases.get(flag, flag) + equals + value
 
 
-def _as_switches(words: list[str]) -> list[str]:
-    """Turn `--group.x True` into `--group.x`, and False into `--group.no-x`."""
+def _switches(command: Callable, prefix: str = "") -> set[str]:
+    """The dotted names of the fields that are true or false."""
+    names = set()
+    for name, kind in typing.get_type_hints(command).items():
+        if kind is bool:
+            names.add(prefix + name)
+        elif dataclasses.is_dataclass(kind):
+            names |= _switches(typing.cast(type, kind), f"{prefix}{name}.")
+    return names
+
+
+def _as_switches(words: Sequence[str], names: set[str]) -> list[str]:
+    """Turn `--group.x True` into `--group.x`, and False into `--group.no-x`, where x is a switch."""
     switches: list[str] = []
     for word in words:
         flag = switches[-1] if switches else ""
-        if word not in ("True", "False") or not flag.startswith("--"):
+        name = flag.removeprefix("--").replace("-", "_")
+        is_switch = flag.startswith("--") and any(f".{switch}".endswith(f".{name}") for switch in names)
+        if word not in ("True", "False") or not is_switch:
             switches.append(word)
         elif word == "False":
             group, dot, name = flag[2:].rpartition(".")
@@ -35,8 +85,20 @@ def _as_switches(words: list[str]) -> list[str]:
     return switches
 
 
-def run(main: Callable[[], None], stopped: str = "stopped") -> None:
-    """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`."""
+def program(*extras: str, stopped: str = "stopped") -> Callable[[Callable[[], None]], Callable[[], None]]:
+    """Make a function the main function of a program, as `run` runs it; it needs these extras."""
+
+    def decorate(main: Callable[[], None]) -> Callable[[], None]:
+        return functools.wraps(main)(functools.partial(run, main, extras, stopped))
+
+    return decorate
+
+
+def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str = "stopped") -> None:
+    """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`.
+
+    So does a module that is not there and that one of the extras would have brought.
+    """
     code, alone = 0, False  # alone: other processes that train with it do not end by themselves
     try:
         main()
@@ -53,9 +115,14 @@ def run(main: Callable[[], None], stopped: str = "stopped") -> None:
         print(stopped, file=sys.stderr)
         code, alone = 130, True
     except Exception as error:
-        if not _is_one_of_several():
+        if missing := _missing_module(error):
+            print(
+                f"error: {missing} is not installed: pip install 'dfmvr_jax[{','.join(extras)}]'",
+                file=sys.stderr,
+            )
+        elif not _is_one_of_several():
             raise
-        if isinstance(error, sys.modules["jax"].errors.JaxRuntimeError):
+        elif isinstance(error, sys.modules["jax"].errors.JaxRuntimeError):
             print(
                 f"error: another process has ended, see its message, if it left one ({one_line(error)}); the "
                 "same commands go on from the last checkpoint",
@@ -63,11 +130,17 @@ def run(main: Callable[[], None], stopped: str = "stopped") -> None:
             )
         else:
             traceback.print_exc()
-        code, alone = 1, True
+        code, alone = 2 if missing else 1, True
     if alone:  # here, where the exception and what it holds are gone
         exit_process(code)
     elif code:
         sys.exit(code)
+
+
+def _missing_module(error: Exception) -> str | None:
+    """The module of an extra that an import did not find."""
+    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else None
+    return name if name in OPTIONAL else None
 
 
 def exit_process(code: int) -> NoReturn:
