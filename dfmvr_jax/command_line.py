@@ -50,7 +50,7 @@ def parse_command(
     if first and words and not words[0].startswith("-"):
         words = [first, *words]
     words = _as_switches([_without_alias(word, aliases or {}) for word in words], _switches(command))
-    return tyro.cli(command, description=description, args=words)
+    return tyro.cli(command, prog=os.path.basename(sys.argv[0]), description=description, args=words)
 
 
 def _without_alias(word: str, aliases: Mapping[str, str]) -> str:

@@ -31,4 +31,4 @@ def whole_files(folder: Path) -> Iterator[Path]:
 def check_is_file_name(path: Path) -> None:
     """Raise `InputError` where a folder is in the way of a file to write."""
     if path.is_dir():
-        raise InputError(f"--out {path}: is a folder; name a file in it")
+        raise InputError(f"{path}: is a folder; name a file in it")

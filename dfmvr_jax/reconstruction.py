@@ -25,7 +25,8 @@ from dfmvr_jax.face_rendering import Face, Rendering, light_face, place_face, re
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.meshes import coefficients_json, write_meshes
 from dfmvr_jax.overview import draw_overview
-from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
+from dfmvr_jax.photos.detection import Detector, load_detector
+from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.on_photo import FaceInPhoto, draw_on_photo, find_in_photo
 from dfmvr_jax.photos.preparation import (
     PhotoFile,

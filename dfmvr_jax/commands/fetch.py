@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.command_line import parse_command, program
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.photos.face_mesh_files import NETWORKS, cache_folder
@@ -21,14 +21,15 @@ MEDIAPIPE = "mediapipe==0.10.21"
 
 
 @dataclasses.dataclass(frozen=True)
-class FetchCommand:
+class FetchFlags:
     wheel: Path | None = None  # mediapipe's wheel, if you have it already; None: from PyPI, by pip
 
 
+@program("cli", "photos")
 def main() -> None:
-    command = parse_command(FetchCommand, __doc__)
+    flags = parse_command(FetchFlags, __doc__)
     with tempfile.TemporaryDirectory() as temporary:
-        take_out(command.wheel or download(Path(temporary)), cache_folder())
+        take_out(flags.wheel or download(Path(temporary)), cache_folder())
     print(f"networks that find faces and landmarks: {cache_folder()}")
 
 
@@ -67,4 +68,4 @@ def download(folder: Path) -> Path:
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -6,21 +6,20 @@ Example: python -m dfmvr_jax.commands.presets small+v3
 import dataclasses
 from typing import Annotated
 
-import tyro
-
-from dfmvr_jax.command_line import parse_command, run
+from dfmvr_jax.command_line import POSITIONAL, parse_command, program
 from dfmvr_jax.config import Config, differing_fields, flat_fields
 from dfmvr_jax.presets import PRESETS, load_preset
 
 
 @dataclasses.dataclass(frozen=True)
-class PresetsCommand:
-    names: Annotated[tuple[str, ...], tyro.conf.Positional] = ()  # such as small+v3; none: all
+class PresetsFlags:
+    names: Annotated[tuple[str, ...], POSITIONAL] = ()  # such as small+v3; none: all
 
 
+@program("cli")
 def main() -> None:
-    command = parse_command(PresetsCommand, __doc__)
-    for names in command.names or PRESETS:
+    flags = parse_command(PresetsFlags, __doc__)
+    for names in flags.names or PRESETS:
         values = flat_fields(load_preset(names))
         print(f"{names:18} {PRESETS[names].summary if names in PRESETS else ''}")
         differing = differing_fields(values, flat_fields(Config()))
@@ -29,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    main()

@@ -1,16 +1,15 @@
 """Faces in photos: one interface for several detectors, and what makes a face unfit for reconstruction."""
 
 from collections.abc import Callable
-from typing import Literal
 
 import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.landmarks import WITHOUT_JAW
+from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.faces import FoundFace, by_size
 from dfmvr_jax.render.array_types import Float
 
-DetectorName = Literal["mediapipe", "face-alignment", "face-alignment-3d"]
 Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in [0, 1] -> faces, in any order
 
 
