@@ -1,4 +1,4 @@
-"""The TFDS builders by name, and how one of them writes a data set."""
+"""The TFDS builders, and how one of them writes a data set."""
 
 import contextlib
 import importlib
@@ -9,19 +9,8 @@ from pathlib import Path
 
 import tensorflow_datasets as tfds
 
+from dfmvr_jax.datasets.names import BUILDERS, DEFAULT_VARIANT, PHOTO_SETS, with_variant
 from dfmvr_jax.errors import InputError, one_line
-
-# module and class of each
-SYNTHETIC = ("dfmvr_jax.datasets.synthetic.builder", "Synthetic")
-PHOTO_SETS = {
-    "bosphorus": ("dfmvr_jax.datasets.photo_sets.bosphorus", "Bosphorus"),
-    "celebamask_hq": ("dfmvr_jax.datasets.photo_sets.celebamask_hq", "CelebamaskHq"),
-    "multi_pie": ("dfmvr_jax.datasets.photo_sets.multi_pie", "MultiPie"),
-    "photo_folder": ("dfmvr_jax.datasets.photo_sets.photo_folder", "PhotoFolder"),
-    "pixel_face": ("dfmvr_jax.datasets.photo_sets.pixel_face", "PixelFace"),
-}
-BUILDERS = {"synthetic": SYNTHETIC} | PHOTO_SETS
-DEFAULT_VARIANT = "full"
 
 # TFDS decodes with Pillow where there is no OpenCV, and warns of it; and it warns of variants of our own
 NEEDLESS_WARNINGS = ("OpenCV is not installed", "Using custom data configuration")
@@ -49,11 +38,6 @@ def known_names() -> list[str]:
     """Names of data sets; of photos, with the variant that `datasets.prepare` makes unless told otherwise."""
     variants = [f"synthetic/{variant.name}" for variant in builder_class("synthetic").BUILDER_CONFIGS]
     return sorted([*variants, *(f"{name}/{DEFAULT_VARIANT}" for name in PHOTO_SETS)])
-
-
-def with_variant(name: str) -> str:
-    """The name of a data set, which stands for its usual variant where it has none."""
-    return name if "/" in name else f"{name}/{DEFAULT_VARIANT}"
 
 
 def data_set_folder(name: str, directory: str | Path) -> Path:

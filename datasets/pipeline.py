@@ -18,15 +18,13 @@ from dfmvr_jax.config import Config, DataConfig
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.datasets.augmentation import augment
 from dfmvr_jax.datasets.builders import (
-    BUILDERS,
-    SYNTHETIC,
     builder_class,
     data_set_folder,
     known_names,
-    with_variant,
     without_needless_warnings,
     write_data_set,
 )
+from dfmvr_jax.datasets.names import BUILDERS, SYNTHETIC, with_variant
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.workers import end_with_the_parent
@@ -159,7 +157,7 @@ def load_split(config: DataConfig, split: str) -> Split:
         ) from error
     raise InputError(
         f"{folder}: has no split {split!r}, only {', '.join(names)}; choose another, or prepare the data set "
-        "with other shares or a list (datasets.prepare --help)"
+        "with other shares or a list (dfmvr-prepare --help)"
     )
 
 
@@ -170,7 +168,7 @@ def prepare_synthetic(config: DataConfig) -> None:
     if BUILDERS[data_set] != SYNTHETIC:
         raise InputError(
             f"{folder}: the data set {config.name} is not there; prepare it once by: "
-            f"python -m datasets.prepare {config.name} --source DIR --directory {config.directory}"
+            f"dfmvr-prepare {config.name} --source DIR --data.directory {config.directory}"
         )
     variants = {known.name: known for known in builder_class(config.name).BUILDER_CONFIGS}
     if variant not in variants:

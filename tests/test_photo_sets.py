@@ -19,7 +19,7 @@ from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.datasets import prepare, show
 from dfmvr_jax.datasets.photo_sets import staging
-from dfmvr_jax.datasets.photo_sets.builder import PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.builder import REPORT_FILE, PhotoSetConfig
 from dfmvr_jax.datasets.photo_sets.examples import check_face_like, check_scan, landmarks_of_face_at
 from dfmvr_jax.datasets.photo_sets.mesh_files import read_obj, read_points
 from dfmvr_jax.datasets.photo_sets.multi_pie import MultiPie
@@ -28,6 +28,7 @@ from dfmvr_jax.datasets.photo_sets.range_images import delaunay_triangles, point
 from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
 from dfmvr_jax.datasets.photo_sets.splits import split_samples
 from dfmvr_jax.datasets.pipeline import check_labels, check_landmarks_3d, check_views, load_split
+from dfmvr_jax.datasets.preparation import STAGING_FOLDER
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks
@@ -115,7 +116,7 @@ def assert_landmarks_are_true(example, subject, scale=1.0, border=BORDER):
 
 
 def report_of(splits):
-    with open(Path(next(iter(splits.values())).path) / prepare.REPORT_FILE) as file:
+    with open(Path(next(iter(splits.values())).path) / REPORT_FILE) as file:
         return list(csv.DictReader(file))
 
 
@@ -345,7 +346,7 @@ def test_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         patch.setattr(staging, "_stage_one", stop_after_two)
         assert run_program(patch, capsys, prepare.main, *command)[0] == 130
-    unfinished = tmp_path / "multi_pie" / "full" / prepare.STAGING_FOLDER
+    unfinished = tmp_path / "multi_pie" / "full" / STAGING_FOLDER
     times = {path: path.stat().st_mtime_ns for path in unfinished.glob("*.npz")}
     assert len(times) == 2
 
@@ -443,9 +444,7 @@ def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch, capsys
 
 def test_a_set_that_is_not_prepared_says_how(tmp_path):
     config = DataConfig(name="pixel_face/full", directory=str(tmp_path))
-    with pytest.raises(
-        InputError, match=r"python -m datasets.prepare pixel_face/full --source DIR --directory"
-    ):
+    with pytest.raises(InputError, match="dfmvr-prepare pixel_face/full --source DIR --data.directory"):
         load_split(config, "train")
 
 

@@ -19,12 +19,13 @@ from rich.progress import track
 from dfmvr_jax.datasets.features import floats, images, labels_file
 from dfmvr_jax.datasets.photo_sets.examples import make_example
 from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth, printable
+from dfmvr_jax.datasets.photo_sets.settings import PhotoSetSettings
 from dfmvr_jax.datasets.photo_sets.splits import SPLITS, split_samples
 from dfmvr_jax.datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.photos.detection import DetectorName, load_detector
+from dfmvr_jax.photos.detection import load_detector
 from dfmvr_jax.photos.preparation import PreparedPhoto
 from dfmvr_jax.render.array_types import Float, Int
 
@@ -33,23 +34,14 @@ Label = Callable[[Float[np.ndarray, "b views h w 3"]], Int[np.ndarray, "b views 
 
 
 @dataclasses.dataclass(eq=False)
-class PhotoSetConfig(tfds.core.BuilderConfig):
-    """How a set of photos is prepared. `datasets.prepare` has a flag for most of it."""
+class PhotoSetConfig(PhotoSetSettings, tfds.core.BuilderConfig):
+    """How a set of photos is prepared, and from where."""
 
     source: str = ""  # folder with the files of the data set
     staging: str = ""  # folder for what is prepared so far
-    image_size: int = 224  # side of the crops, pixels
-    face_model: str = "builtin"  # whose mean face says how faces lie in the crops
-    detector: DetectorName = "mediapipe"  # of faces, and of landmarks that no file gives
     split_list: str | None = None  # file that says which subject is in which split
-    test_share: float | None = None  # of the subjects; None: as usual for the data set
-    validation_share: float = 0.05  # of the training's subjects
-    seed: int = 0  # of the splits
     processes: int = 1  # that prepare samples
     label: Label | None = None  # part labels of photos in [0, 1]; None: only those that the data set has
-    subject_folder: int = 2  # pixel_face: how many folders above those of the views the subject's is
-    left_yaw: int = 45  # bosphorus: degrees that the head is turned in the left photo
-    angles: tuple[int, ...] = (30, 45)  # multi_pie: of the side cameras, degrees
 
     def settings(self) -> dict:
         """What a prepared sample depends on."""

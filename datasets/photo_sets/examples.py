@@ -14,7 +14,8 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
-from dfmvr_jax.photos.detection import Detector, DetectorName, load_detector
+from dfmvr_jax.photos.detection import Detector, load_detector
+from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
 from dfmvr_jax.pictures import to_uint8
