@@ -12,7 +12,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from dfmvr_jax.errors import InputError, Stopped, one_line
+from dfmvr_jax.errors import InputError, Stopped, WrongSetting, one_line
 
 try:
     import tyro
@@ -103,7 +103,10 @@ def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str
     try:
         main()
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
+        text = str(error)
+        if isinstance(error, WrongSetting):
+            text = f"--{error.name.replace('_', '-')}{text.removeprefix(error.name)}"
+        print(f"error: {text}", file=sys.stderr)
         code, alone = 2, True
     except Stopped as stop:
         print(stop, file=sys.stderr)

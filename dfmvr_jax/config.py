@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.conventions import FACE_DISTANCE
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, WrongSetting
 
 
 def setting(
@@ -111,7 +111,7 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """One run: `train.py` writes it to its workdir as config.json, every other command reads it there."""
+    """One run: its training writes it to its workdir as config.json, every other command reads it there."""
 
     image_size: int = setting(224, at_least=32)  # side of photos and renderings, pixels
     camera_distance: float = setting(FACE_DISTANCE, above=0)  # from the model's origin, model units
@@ -155,14 +155,13 @@ ADDED_FIELDS = {"optimizer": "adam"}
 
 
 def check_config(config: Config, devices: int) -> None:
-    """Raise `InputError`, with the flag of train.py, for values that would end a run on so many devices."""
+    """Raise `WrongSetting` for values that would end a run on so many devices."""
     values = flat_fields(config)
     width = config.network.width
 
     def check(fits: bool, name: str, expected: str) -> None:
         if not fits:
-            flag = f"--{name.replace('_', '-')}"
-            raise InputError(f"{flag} {values[name]}: expected {expected}")
+            raise WrongSetting(name, values[name], expected)
 
     for name, field in settings().items():
         problem = _problem(values[name], field.metadata)
@@ -183,7 +182,7 @@ def check_config(config: Config, devices: int) -> None:
     check(
         config.parse.num_classes == 10 or given,
         "parse.num_classes",
-        "10: 19 is for a net imported from PyTorch, which --parse.checkpoint names",
+        "10: 19 is for a net imported from PyTorch, which parse.checkpoint names",
     )
     check(
         config.epochs > 0 or not given,
@@ -237,15 +236,13 @@ def read_config(path: Path) -> Config:
     """Read what `write_config` wrote; raises `InputError` where the file is missing or no such config."""
     if path.parent.is_file():
         raise InputError(
-            f"{path.parent} is a file, expected a folder that train.py wrote; a PyTorch file becomes one by "
+            f"{path.parent} is a file, expected the folder of a run; a PyTorch file becomes one by "
             "python -m dfmvr_jax.commands.import_torch"
         )
     try:
         return config_from_json(json.loads(path.read_text()))
     except FileNotFoundError:
-        raise InputError(
-            f"{path} is missing: {path.parent} is not a folder that train.py wrote; give its --workdir"
-        ) from None
+        raise InputError(f"{path} is missing: {path.parent} is not the folder of a run") from None
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"{path} is not a config of this version ({error}): train again in another folder, "

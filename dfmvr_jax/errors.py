@@ -10,6 +10,14 @@ class InputError(ValueError):
     """
 
 
+class WrongSetting(InputError):
+    """A setting has a value that it cannot have. A program's message calls the setting by its flag."""
+
+    def __init__(self, name: str, found: object, expected: str):
+        super().__init__(f"{name} {found}: expected {expected}")
+        self.name = name  # dotted, as in `Config`
+
+
 class Stopped(Exception):
     """The run was asked to stop by a signal, and has. `code` is the exit code: 130 for SIGINT, else 0."""
 

@@ -1,9 +1,9 @@
 """Named settings: each states only what differs from `dfmvr_jax.config`, and several may be joined by `+`.
 
-python train.py --preset v3 --workdir runs/v3               # a variant at full size
-python train.py --preset small+v3 --workdir runs/small-v3   # the same on two CPU cores in minutes
-python -m dfmvr_jax.commands.presets                                 # list them all
-python -m dfmvr_jax.commands.presets small+v3                        # what this one comes to
+dfmvr-train --preset v3 --workdir runs/v3               # a variant at full size
+dfmvr-train --preset small+v3 --workdir runs/small-v3   # the same on two CPU cores in minutes
+python -m dfmvr_jax.commands.presets                    # list them all
+python -m dfmvr_jax.commands.presets small+v3           # what this one comes to
 """
 
 import dataclasses
@@ -66,7 +66,7 @@ SMOKE = SMALL | {
     "log_every": 1,
 }
 
-# whole runs: python train.py --preset NAME --workdir runs/NAME
+# whole runs: dfmvr-train --preset NAME --workdir runs/NAME
 RUNS = {
     "paper": Preset("the paper: full size, 224 px, 512 epochs", PAPER_LOSS | PAPER_SCHEDULE),
     "released": Preset(
@@ -75,18 +75,18 @@ RUNS = {
     ),
     "small": Preset("an eighth of the width, 64 px: learns on two CPU cores in minutes", SMALL),
     "smoke": Preset("small for a handful of steps: does everything run on this machine?", SMOKE),
-    # the parse net alone: python train.py --preset parse-full --workdir runs/parse
+    # the parse net alone: dfmvr-train --preset parse-full --workdir runs/parse
     "parse-full": Preset("BiSeNet alone, 224 px, hard examples mined", {"epochs": 0}),
     "parse-small": Preset("the parse net of small alone", SMALL | {"epochs": 0}),
 }
-# to join with others: python train.py --preset v4+released-loss --workdir runs/v4-released-loss
+# to join with others: dfmvr-train --preset v4+released-loss --workdir runs/v4-released-loss
 LOSSES_AND_SCHEDULES = {
     "paper-loss": Preset("the paper's loss", PAPER_LOSS),
     "released-loss": Preset("the released code's loss", RELEASED_LOSS),
     "paper-schedule": Preset("512 epochs, batch 16, cosine from the start", PAPER_SCHEDULE),
     "released-schedule": Preset("280 epochs, batch 24, 50 constant, then cosine to 1e-6", RELEASED_SCHEDULE),
 }
-# table 3 and section 5.3: python train.py --preset NAME --workdir runs/NAME, or small+NAME
+# table 3 and section 5.3: dfmvr-train --preset NAME --workdir runs/NAME, or small+NAME
 VARIANTS = {
     "v1": Preset("table 3: plain CNN fusion", {"network.fusion": "cnn"}),
     "v2": Preset("table 3: one U-Net shared by the views", {"network.fusion": "shared-unet"}),
@@ -115,9 +115,7 @@ def load_preset(names: str) -> Config:
     chosen = names.split("+")
     for name in chosen:
         if name not in PRESETS:
-            raise InputError(
-                f"--preset {names}: there is no preset {name!r}; choose from {', '.join(PRESETS)}"
-            )
+            raise InputError(f"there is no preset {name!r}; choose from {', '.join(PRESETS)}")
     config = Config()
     for group in GROUPS:
         changes: dict[str, object] = {}
@@ -126,8 +124,7 @@ def load_preset(names: str) -> Config:
             for field, value in group[name].changes.items():
                 if changes.setdefault(field, value) != value:
                     raise InputError(
-                        f"--preset {names}: {' and '.join(of_group)} contradict each other ({field}); "
-                        "choose one of them"
+                        f"the presets {' and '.join(of_group)} contradict each other ({field}); choose one"
                     )
         config = changed(config, changes)
     return config

@@ -112,7 +112,7 @@ def reconstruct(
     Args:
       photos: the head from the left, the front and the right, in any order. A file of landmarks beside a
         photo, of its name, is used (docs/photos.md); a `PhotoFile` says which view it is.
-      checkpoint: folder that train.py wrote, or what `load_run` made of it, to reconstruct many people by.
+      checkpoint: folder of a run, or what `load_run` made of it, to reconstruct many people by.
       face_model: where the run's face model is; None: where it was in the training.
       aligned: the photos are aligned square crops, like those of the training data.
       detector: what finds faces and landmarks.

@@ -274,7 +274,7 @@ def test_training_again_with_other_settings_is_refused(trained, monkeypatch, cap
         (
             evaluate.main,
             ["--workdir", __file__],
-            "is a file, expected a folder that train.py wrote; a PyTorch",
+            "is a file, expected the folder of a run; a PyTorch",
         ),
         (reconstruct.main, ["--checkpoint", "c", "--out", "o"], "either by --photos or by --left"),
         (

@@ -326,7 +326,7 @@ def test_a_batch_that_is_not_finite_changes_nothing(tmp_path, capsys):
 
 def test_too_many_in_a_row_end_the_run(tmp_path):
     with pytest.raises(
-        InputError, match="step 9: the loss is nan.* these were 3 in a row: .*--learning-rate"
+        InputError, match="step 9: the loss is nan.* these were 3 in a row: .*lower learning_rate"
     ):
         train_network(tiny_task(STEPS, (2, 3, 7, 8, 9, 10)), tiny_state(), CONFIG, tmp_path)
     assert complete_checkpoints(tmp_path) == [5]
@@ -526,7 +526,7 @@ def test_devices_of_a_slurm_task(tasks, visible, told):
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("localhost:1", None, None), "give all three of them, or none"),
+        (("localhost:1", None, None), "give all three, or none"),
         (("localhost:1", 2, 2), "expected a number from 0 to 1"),
         (("localhost", 2, 0), "expected address:port"),
     ],

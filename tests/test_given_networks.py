@@ -119,7 +119,7 @@ def test_the_parse_net_starts_from_imagenet_weights(torch, model, tmp_path):
     np.testing.assert_array_equal(kernel, theirs)
     jax.tree.map(np.testing.assert_array_equal, started["params"]["head"], fresh["params"]["head"])
 
-    with pytest.raises(InputError, match="resnet18.pth: .*misshapen.*--parse.width 64"):
+    with pytest.raises(InputError, match="resnet18.pth: .*misshapen.*parse.width 64"):
         read_given_networks(changed(config, {"parse.width": 8}), tmp_path / "run", model)
     (tmp_path / "run" / PARSE_FOLDER / "3.orbax-checkpoint-tmp").mkdir(parents=True)
     assert read_given_networks(config, tmp_path / "run", model).resnet18  # killed before it had a checkpoint

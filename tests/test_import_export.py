@@ -290,7 +290,7 @@ def test_missing_unknown_and_misshapen_tensors_are_listed(save, weights, monkeyp
 
     code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, tmp_path / "run", "--out", path)
     assert code == 2 and "run has no reconstruction network" in err
-    assert f"train.py --parse.checkpoint {tmp_path / 'run'} trains one with it" in err
+    assert f"a training with parse.checkpoint {tmp_path / 'run'} makes one" in err
 
 
 def test_tensors_are_listed_as_the_file_calls_them(save, weights, monkeypatch, capsys, tmp_path):

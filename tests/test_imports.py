@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -106,6 +107,17 @@ def test_a_clone_without_links_is_one_package_too(tmp_path):
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     told = subprocess.check_output([sys.executable, "-c", show], cwd=tmp_path, env=environment, text=True)
     assert told.split() == [str(tmp_path / name / "__init__.py") for name in ("datasets", "render")]
+
+
+def test_only_programs_know_of_flags():
+    """What others say names settings, as config.json does; a `WrongSetting` is printed with its flag."""
+    programs = ("prepare", "show", "export", "preparation", "contact_sheet", "subject_files")
+    programs = {"dfmvr_jax.command_line", *(f"dfmvr_jax.datasets.{name}" for name in programs)}
+    of_others = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
+    for module, path in MODULES.items():
+        if room_of(module) not in ("dfmvr_jax.commands", "dfmvr_jax.programs") and module not in programs:
+            for line in path.read_text().splitlines():
+                assert not re.search("[ \"'`(]--[a-z]", line) or of_others.search(line), (module, line)
 
 
 IMPORT_ALL = """

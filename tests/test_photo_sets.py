@@ -453,13 +453,13 @@ def test_training_takes_only_what_it_can_use(prepared, model):
     config = Config(image_size=CROP, face_model="another")
     check_landmarks_3d(pixel_face, config, model)
     check_views(pixel_face)
-    with pytest.raises(InputError, match="no part labels.*--parse.checkpoint"):
+    with pytest.raises(InputError, match="no part labels.*parse.checkpoint"):
         check_labels(pixel_face)
     other_order = dataclasses.replace(model, landmarks_3d=model.landmarks_3d[::-1])
-    with pytest.raises(InputError, match="are iBUG's.*--loss.landmarks-3d 0"):
+    with pytest.raises(InputError, match="are iBUG's.*loss.landmarks_3d 0"):
         check_landmarks_3d(pixel_face, config, other_order)
     multi_pie = prepared("multi_pie")[1]["train"]
-    with pytest.raises(InputError, match="no 3D landmarks.*--loss.landmarks-3d 0"):
+    with pytest.raises(InputError, match="no 3D landmarks.*loss.landmarks_3d 0"):
         check_landmarks_3d(multi_pie, config, model)
     check_landmarks_3d(multi_pie, dataclasses.replace(config, loss=LossConfig(landmarks_3d=0.0)), model)
     celebamask = prepared("celebamask_hq")[1]["train"]
@@ -568,7 +568,7 @@ def test_subjects_of_pixel_face(tmp_path):
 
     write_pixel_face_folders(tmp_path / "c", "train/s1/e1/x", "train/s2/e1/x")
     config = PhotoSetConfig(name="x", source=str(tmp_path / "c"))
-    with pytest.raises(InputError, match="e1 is the name of folders in s1 and in s2.*--subject-folder 3"):
+    with pytest.raises(InputError, match="e1 is the name of folders in s1 and in s2.*subject_folder 3"):
         PixelFace.find_samples(config)
     samples = PixelFace.find_samples(PhotoSetConfig(name="x", source=str(tmp_path / "c"), subject_folder=3))
     assert [sample.subject for sample in samples] == ["s1", "s2"]

@@ -83,7 +83,7 @@ def make_task(training, total_steps=TOTAL_STEPS, seen=None) -> Task:
 
     return Task(
         name="df_mvr",
-        rate_flag="--learning-rate",
+        rate_setting="learning_rate",
         update=update,
         validate=lambda state: average(partial(training.validate, state, frozen), training.batches[:1]),
         draw=None,
@@ -603,7 +603,7 @@ def test_configs_of_earlier_versions_are_read():
 
 
 def test_missing_config_names_the_folder(tmp_path):
-    with pytest.raises(InputError, match="not a folder that train.py wrote"):
+    with pytest.raises(InputError, match="not the folder of a run"):
         read_config(tmp_path / "config.json")
 
 

@@ -92,7 +92,7 @@ def tiny_task(
 
     return Task(
         name="tiny",
-        rate_flag="--learning-rate",
+        rate_setting="learning_rate",
         update=told,
         validate=scores,
         draw=None,

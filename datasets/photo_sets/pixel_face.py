@@ -8,7 +8,7 @@
 
 Points and scans are in units of 100 mm. The photos are stored turned and mirrored. Where the folders train
 and val (or test) are missing, subjects are split by chance. Where there is another folder between that of the
-expression and those of the views, give `--subject-folder 3`.
+expression and those of the views, set `subject_folder` to 3.
 
 The 106 points have the order of the usual 106-point scheme: 0-32 outline, 33-42 upper edge of the brows,
 43-51 nose, 52-63 eyes, 64-71 lower edge of the brows, 72-83 more of eyes and nose, 84-103 lips, 104-105
@@ -81,8 +81,8 @@ def subject_of(folder: tuple[str, ...], level: int) -> str:
     """Name of the subject's folder, so many above those of the views."""
     if len(folder) < level:
         raise InputError(
-            f"{'/'.join(folder) or '.'}: has not enough folders above it; --source must be the folder with "
-            "all subjects (and --subject-folder says how many folders above 0, 1, 2 they are)"
+            f"{'/'.join(folder) or '.'}: has not enough folders above it; the source must be the folder with "
+            "all subjects (and subject_folder says how many folders above 0, 1, 2 they are)"
         )
     return folder[-level]
 
@@ -98,7 +98,7 @@ def check_subjects(folders: Sequence[tuple[str, ...]], level: int) -> None:
         if places.setdefault(subject, place) != place:
             raise InputError(
                 f"{subject} is the name of folders in {'/'.join(places[subject])} and in {'/'.join(place)}: "
-                f"is it an expression's? Say where subjects are by --subject-folder {level + 1}"
+                f"is it an expression's? Say where subjects are by subject_folder {level + 1}"
             )
 
 

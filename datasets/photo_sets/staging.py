@@ -51,7 +51,7 @@ def stage(
         except BrokenProcessPool:
             raise InputError(
                 f"one of the {processes} processes was killed, probably for want of memory: the same command "
-                "goes on; give it fewer --processes"
+                "goes on; give it fewer processes"
             ) from None
 
 

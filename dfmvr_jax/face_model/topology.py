@@ -27,7 +27,7 @@ def check_topology(source: Path, theirs: dict, model: MorphableModel) -> None:
     if ours != theirs:
         raise InputError(
             f"{source}: its networks speak of the face model {_words(theirs)}, not of {_words(ours)}: "
-            "give that one as --face-model"
+            "give that one"
         )
 
 

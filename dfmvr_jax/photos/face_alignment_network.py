@@ -39,7 +39,7 @@ def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]
         wanted = f"{', '.join(missing)} missing in {folder}" if missing else f"the weights in {folder}"
         raise InputError(
             f"face-alignment could not load its networks ({one_line(error)}): {wanted}; let it download "
-            "them with an internet connection, copy them there, or take --detector mediapipe"
+            "them with an internet connection, copy them there, or take the detector mediapipe"
         ) from None
 
     def detect(photo: Float[np.ndarray, "h w 3"]) -> list[FoundFace]:

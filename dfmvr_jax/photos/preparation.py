@@ -1,4 +1,4 @@
-"""One path from a photo to what the networks see, for `reconstruct.py` and for data sets.
+"""One path from a photo to what the networks see, for reconstructions and for data sets.
 
 Find the face and its landmarks, see whether they will do, cut the face out, and tell which view it is.
 """
@@ -115,7 +115,7 @@ def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
     for photo in photos:
         if photo.yaw is None:
             raise InputError(
-                f"{photo.file.path}: an aligned crop; say which view it is by --left, --front, --right"
+                f"{photo.file.path}: an aligned crop; say which view it is: left, front or right"
             )
         turned.append((photo.yaw, photo))
     turned.sort(key=lambda turn: turn[0])

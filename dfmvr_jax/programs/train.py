@@ -130,7 +130,7 @@ def train_parse_net(
 
     task = Task(
         name=PARSE_FOLDER,
-        rate_flag="--parse.learning-rate",
+        rate_setting="parse.learning_rate",
         update=update,
         validate=scores,
         draw=None,
@@ -193,7 +193,7 @@ def train_reconstruction(
 
     task = Task(
         name=NETWORK_FOLDER,
-        rate_flag="--learning-rate",
+        rate_setting="learning_rate",
         update=lambda state, batch: update(state, frozen, batch),
         validate=lambda state: average(lambda batch: validate(state, frozen, batch), held_out),
         draw=lambda state: preview(variables_of(unreplicate(state)), parse_variables, model),

@@ -75,7 +75,7 @@ class Checkpoints:
         except Exception as error:  # tensorstore reports a full disk as ValueError
             raise InputError(
                 f"{self.directory}: the checkpoint could not be written ({_first_line(error)}); earlier "
-                "checkpoints are untouched: make room or choose another --workdir, then run the command again"
+                "checkpoints are untouched: make room or choose another workdir, then run the command again"
             ) from error
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class Checkpoints:
             gc.collect()  # the reads that were given up are heard of as they go
         if problems:
             raise InputError(
-                f"no usable checkpoint: {problems[0]}; remove the folder or name another --workdir"
+                f"no usable checkpoint: {problems[0]}; remove the folder or name another workdir"
             )
         return None
 
@@ -190,7 +190,7 @@ def _prepare_folder(directory: Path) -> None:
     except OSError as error:
         raise InputError(
             f"{directory}: cannot hold checkpoints ({error.strerror}): make it a folder that you may read "
-            "and write, or choose another --workdir"
+            "and write, or choose another workdir"
         ) from error
     for path, problem in _damaged_losses(directory).items():
         print(f"warning: {path} is damaged ({problem}); its checkpoint counts as the worst", file=sys.stderr)

@@ -44,7 +44,7 @@ def read_given_networks(config: Config, workdir: Path, model: MorphableModel) ->
     elif config.parse.num_classes != len(PARTS):
         raise InputError(
             f"{config.init_from} has no parse net, and one of {config.parse.num_classes} classes cannot be "
-            "trained here: name one with --parse.checkpoint"
+            "trained here: name one as parse.checkpoint"
         )
     elif config.parse.resnet18 and not _has_checkpoint(workdir / PARSE_FOLDER):
         resnet18 = _read_resnet18(config, Path(config.parse.resnet18), model)
@@ -108,7 +108,7 @@ def _read_resnet18(config: Config, path: Path, model: MorphableModel) -> dict:
         return from_torch(tensors, RESNET18, ours)
     except WrongTensors as error:
         raise InputError(
-            f"{path}: {error}; --parse.resnet18 wants torchvision's ResNet-18 and --parse.width 64"
+            f"{path}: {error}; parse.resnet18 wants torchvision's ResNet-18 and parse.width 64"
         ) from None
 
 

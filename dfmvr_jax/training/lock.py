@@ -40,7 +40,7 @@ def _locked_file(workdir: Path) -> Iterator[None]:
             other = file.read().decode().strip()
             raise InputError(
                 f"{workdir}: another training works there ({other}): wait until it ends, stop it, or choose "
-                "another --workdir"
+                "another workdir"
             ) from None
         except OSError as error:  # some network file systems
             print(f"warning: {workdir}: cannot be locked ({error.strerror}); start no other training there")
@@ -54,5 +54,5 @@ def _locked_file(workdir: Path) -> Iterator[None]:
 
 def _cannot_write(workdir: Path, error: OSError) -> InputError:
     return InputError(
-        f"{workdir}: cannot be written to ({error.strerror}); make room there, or choose another --workdir"
+        f"{workdir}: cannot be written to ({error.strerror}); make room there, or choose another workdir"
     )

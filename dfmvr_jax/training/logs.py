@@ -139,7 +139,7 @@ class WeightsAndBiases:
             )
         except Exception as error:  # no account, no internet, a disk that refuses
             raise InputError(
-                f"--wandb {project}: no run at Weights & Biases ({one_line(error)}); log in by "
+                f"no run in the project {project} at Weights & Biases ({one_line(error)}); log in by "
                 "`wandb login`, or set WANDB_MODE=offline"
             ) from None
         self._image = wandb.Image
@@ -163,5 +163,5 @@ def import_wandb():
     try:
         import wandb
     except ModuleNotFoundError:
-        raise InputError("--wandb: wandb is not installed: pip install wandb") from None
+        raise InputError("wandb is not installed: pip install wandb") from None
     return wandb

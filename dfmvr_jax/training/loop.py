@@ -40,7 +40,7 @@ class Task:
     """What to train and how to watch it."""
 
     name: str  # of its folder in the workdir, its logs and its progress line
-    rate_flag: str  # of train.py: what to lower when the loss is not finite
+    rate_setting: str  # what to lower when the loss is not finite
     update: Callable  # (replicated state, sharded batch) -> (state, metrics)
     validate: Callable[[TrainState], dict]  # numbers of the replicated state; "loss" picks the best
     draw: Callable[[TrainState], np.ndarray] | None  # a picture [h, w, 3] uint8 of what the state does
@@ -104,7 +104,7 @@ def _train(
     """The steps that are left; each `checkpoint_every` and the last one are validated and saved."""
     start = int(state.step)
     state = replicate(state)
-    skipped = SkippedUpdates(task.name, workdir, task.rate_flag, config.skipped_updates)
+    skipped = SkippedUpdates(task.name, workdir, task.rate_setting, config.skipped_updates)
     profile = StepProfile(
         workdir / "profile" / task.name, start, task.total_steps, monitoring.profile and is_writer()
     )
@@ -187,7 +187,7 @@ def _validate_and_save(
     if not finite:
         raise InputError(
             f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
-            f"begin another --workdir with a lower {task.rate_flag}"
+            f"begin another workdir with a lower {task.rate_setting}"
         )
 
 

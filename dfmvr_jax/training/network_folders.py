@@ -20,9 +20,9 @@ from dfmvr_jax.training.state import TrainState, initial_state, variables_of
 PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
 NETWORK_FOLDER = "df_mvr"  # in the workdir: the reconstruction network's checkpoints
 MISSING = {  # what to say where one of them is missing
-    NETWORK_FOLDER: "{workdir} has no reconstruction network: let train.py come to it; where only a parse "
-    "net was trained or imported, train.py --parse.checkpoint {workdir} trains one with it",
-    PARSE_FOLDER: "{workdir} has no parse net: let train.py come to it, or import again, with a file of one",
+    NETWORK_FOLDER: "{workdir} has no reconstruction network: let its training come to it; where only a "
+    "parse net was trained or imported, a training with parse.checkpoint {workdir} makes one",
+    PARSE_FOLDER: "{workdir} has no parse net: let its training come to it, or import one too",
 }
 
 
@@ -71,7 +71,7 @@ def best_state(folder: Path, config: Config, model: MorphableModel) -> TrainStat
         raise InputError(MISSING[folder.name].format(workdir=folder.parent))
     state = Checkpoints(folder).restore_best(shapes_of_state(folder.name, config, model))
     if state is None:
-        raise InputError(f"{folder} holds no complete checkpoint yet: let train.py come to its first one")
+        raise InputError(f"{folder} holds no complete checkpoint yet: let its training come to the first")
     return state
 
 

@@ -22,11 +22,11 @@ class SkippedUpdates:
     Raises `InputError`, from `look` and `finish`, when `most` in a row were skipped.
     """
 
-    def __init__(self, task: str, workdir: Path, rate_flag: str, most: int):
+    def __init__(self, task: str, workdir: Path, rate_setting: str, most: int):
         self.count = 0
         self._in_a_row = 0
         self._before: tuple[int, dict, dict] | None = None
-        self._task, self._rate_flag, self._most = task, rate_flag, most
+        self._task, self._rate_setting, self._most = task, rate_setting, most
         self._file = workdir / FOLDER / f"{task}_process_{jax.process_index()}.npz"
 
     def look(self, step: int, metrics: dict, batch: dict) -> None:
@@ -57,6 +57,6 @@ class SkippedUpdates:
         if self._in_a_row >= self._most:
             raise InputError(
                 f"{problem}; these were {self._in_a_row} in a row: look at the examples, or begin another "
-                f"--workdir with a lower {self._rate_flag}"
+                f"workdir with a lower {self._rate_setting}"
             )
         print(f"warning: update skipped: {problem}", file=sys.stderr)

@@ -23,7 +23,7 @@ def check_workdir(workdir: Path, config: Config) -> None:
     if words:
         raise InputError(
             f"{path} is of a run with other settings ({'; '.join(words)}): "
-            "choose a new --workdir, or give the same flags to go on with that run"
+            "choose a new workdir, or give the same settings to go on with that run"
         )
 
 
