@@ -19,9 +19,9 @@ from scipy.io import savemat
 
 from tests import miniature_sets
 from tests.few_subjects import prepare_few
+from tests.repository_copy import ROOT, copy_repository
 from tests.test_bfm import arrays
 
-ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAM = re.compile(
     r"(?:[A-Z_]+=\S+ )*(?:python3?|make|pip|tensorboard|git|srun|sh|wandb|pytest|\S+/python) "
@@ -200,11 +200,7 @@ def test_every_documented_command_is_run_or_not_for_a_reason():
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory, face_mesh) -> Path:
     """A copy of the repository with everything that the documents take for granted."""
-    clone = tmp_path_factory.mktemp("documented") / "dfmvr_jax"
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in tracked.splitlines():
-        (clone / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, clone / name)
+    clone = copy_repository(tmp_path_factory.mktemp("documented") / "dfmvr_jax")
     for name, size in (("few", 32), ("smoke", 64), ("small", 64)):
         prepare_few(clone / "runs" / "data", (16, 8, 4), name, size)
     subjects = miniature_sets.render_subjects(4)
