@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import trimesh
 from PIL import Image
 
 from dfmvr_jax.config import DataConfig
@@ -28,8 +29,6 @@ def export_subject(name: str, out: Path, directory: Path, split: str, index: int
             np.savetxt(folder / f"{view}.txt", landmarks, fmt="%.3f")
         vertices, triangles = true_mesh(example, examples.metadata["face_model"])
         if len(vertices):
-            import trimesh
-
             trimesh.Trimesh(vertices, triangles, process=False).export(folder / "truth.ply")
     print(f"{example['subject']}: {out}")
 

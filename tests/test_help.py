@@ -1,27 +1,29 @@
-"""Every flag explains itself."""
+"""Every flag explains itself, at once; what is missing is named with the extra that brings it."""
 
+import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
+from dfmvr_jax.command_line import OPTIONAL
+
 ROOT = Path(__file__).parents[1]
+COMMANDS = [
+    *(f"dfmvr_jax.commands.{path.stem}" for path in sorted((ROOT / "dfmvr_jax" / "commands").glob("*.py"))),
+    *(f"dfmvr_jax.datasets.{name}" for name in ("prepare", "show", "export")),
+]
+EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+CORE = ("jax", "flax", "optax", "orbax", "scipy", "numpy")
 
 
 @pytest.mark.parametrize(
     "command",
-    [
-        ["train.py"],
-        ["evaluate.py"],
-        ["reconstruct.py"],
-        *(
-            ["-m", f"dfmvr_jax.commands.{name}"]
-            for name in ("import_torch", "export_torch", "export_stablehlo", "prepare_bfm")
-        ),
-        ["-m", "datasets.prepare"],
-    ],
+    [["train.py"], ["evaluate.py"], ["reconstruct.py"], ["-m", "datasets.prepare"]]
+    + [["-m", command] for command in COMMANDS if not command.endswith(("train", "evaluate", "reconstruct"))],
     ids=lambda command: command[-1],
 )
 def test_every_flag_has_help_of_its_own(command):
@@ -31,9 +33,91 @@ def test_every_flag_has_help_of_its_own(command):
     options = run.stdout[run.stdout.index("─ options") :]  # the examples above have flags too
     text = re.sub(r"[│╭╰─╮╯]|\s+", " ", options)
     flags = re.split(r" (?=--[a-z][\w.-]* )", text)[1:]
-    assert flags
     for flag in flags:
         words = re.sub(r"\((default|required).*", "", flag).split()[2:]
         assert len(words) >= 2, flag
     helps = [" ".join(flag.split()[2:]) for flag in flags]
     assert len(set(helps)) == len(helps)
+
+
+# calls each command in a process in which some modules are not there; what it says, and what was imported
+CALL = """
+import contextlib, importlib, io, json, sys
+
+blocked, commands = json.loads(sys.argv[1])
+
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+sys.meta_path.insert(0, Missing())
+told = {}
+for command, arguments in commands.items():
+    sys.argv = ["program", *arguments]
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            importlib.import_module(command).main()
+        except SystemExit as end:
+            code = end.code or 0
+    imported = sorted({name.partition(".")[0] for name in sys.modules})
+    told[command] = code, out.getvalue(), err.getvalue(), imported
+print(json.dumps(told))
+"""
+
+
+def call(commands: dict[str, list[str]], blocked: set[str] = frozenset()) -> dict[str, tuple]:
+    arguments = json.dumps([sorted(blocked), commands])
+    told = subprocess.check_output([sys.executable, "-c", CALL, arguments], cwd=ROOT, text=True)
+    return json.loads(told)
+
+
+def test_help_imports_nothing_that_takes_long():
+    for command, (code, out, _, imported) in call({command: ["--help"] for command in COMMANDS}).items():
+        assert code == 0 and "usage: program" in out, command
+        assert not {*CORE, *OPTIONAL} & {*imported} - {"tyro", "numpy"}, command
+
+
+def test_without_the_command_line_its_extra_is_named():
+    for command, (code, out, err, _) in call({command: [] for command in COMMANDS}, {"tyro"}).items():
+        assert code == 2 and not out, command
+        assert re.fullmatch(r"error: tyro is not installed: pip install 'dfmvr_jax\[cli[a-z,]*\]'\n", err)
+
+
+@pytest.mark.parametrize(
+    ("command", "missing", "extras"),
+    [
+        ("dfmvr_jax.commands.train --workdir {tmp}/x", "rich", "cli,data"),
+        ("dfmvr_jax.commands.train --workdir {tmp}/x", "grain", "cli,data"),
+        ("dfmvr_jax.commands.evaluate --workdir {tmp}/x", "tensorflow_datasets", "cli,data,evaluation"),
+        ("dfmvr_jax.commands.reconstruct --workdir x --out {tmp}/x --photos a", "PIL", "cli,photos"),
+        (
+            "dfmvr_jax.datasets.prepare synthetic/smoke --data.directory {tmp}/x",
+            "tensorflow_datasets",
+            "cli,data,photos",
+        ),
+        ("dfmvr_jax.datasets.show synthetic/smoke", "grain", "cli,data"),
+        ("dfmvr_jax.datasets.export synthetic/smoke --out {tmp}/x", "trimesh", "cli,data"),
+        ("dfmvr_jax.commands.fetch", "platformdirs", "cli,photos"),
+    ],
+)
+def test_what_is_missing_is_named_with_the_extras_of_the_program(tmp_path, command, missing, extras):
+    program, *arguments = command.format(tmp=tmp_path).split()
+    ((code, _, err, _),) = call({program: arguments}, {missing}).values()
+    assert code == 2 and err == f"error: {missing} is not installed: pip install 'dfmvr_jax[{extras}]'\n"
+    assert not (tmp_path / "x").exists()
+
+
+def test_all_modules_of_the_extras_are_known():
+    others = {"pillow": "PIL", "open3d-cpu": "open3d", "ai-edge-litert": "ai_edge_litert"}
+    extras = ("cli", "data", "evaluation", "photos", "torch")
+    names = {re.match(r"[\w-]+", wanted)[0] for extra in extras for wanted in EXTRAS[extra]}
+    assert {others.get(name, name).replace("-", "_") for name in names} == OPTIONAL
+
+
+def test_the_package_and_the_renderer_need_no_extra():
+    blocked = (OPTIONAL - {"rich"}) | {"jaxtyping", "beartype", "pytest"}  # flax itself wants rich
+    use = CALL + "import dfmvr_jax.render, dfmvr_jax.prediction"
+    subprocess.run([sys.executable, "-c", use, json.dumps([sorted(blocked), {}])], cwd=ROOT, check=True)

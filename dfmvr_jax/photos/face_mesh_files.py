@@ -3,8 +3,6 @@
 import hashlib
 from pathlib import Path
 
-import platformdirs
-
 from dfmvr_jax.errors import InputError
 
 NETWORKS = {  # within the wheel: SHA-256
@@ -22,6 +20,8 @@ FETCH = "python -m dfmvr_jax.commands.fetch"
 
 
 def cache_folder() -> Path:
+    import platformdirs  # here, so that without the extra `photos` a program can say so
+
     return platformdirs.user_cache_path("dfmvr_jax") / "face_mesh"
 
 
