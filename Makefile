@@ -15,7 +15,7 @@ demo: .venv/installed
 	$(BIN)/python train.py $(TRAINING) --workdir $(DEMO) --data.directory runs/data
 	$(BIN)/python evaluate.py --workdir $(DEMO)
 	$(BIN)/python -m datasets.export synthetic/small --split test --index 0 --out $(DEMO)/photos
-	$(BIN)/python reconstruct.py --checkpoint $(DEMO) --photos $(DEMO)/photos --aligned \
+	$(BIN)/python reconstruct.py --workdir $(DEMO) --photos $(DEMO)/photos --aligned \
 		--out $(DEMO)/reconstruction
 	@echo "Pictures: $(DEMO)/evaluation/error_maps.png and $(DEMO)/reconstruction/overview.png"
 

@@ -24,7 +24,7 @@ from tests.test_bfm import arrays
 
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 PROGRAM = re.compile(
-    r"(?:[A-Z_]+=\S+ )*(?:python3?|make|pip|tensorboard|git|srun|sh|wandb|pytest|\S+/python) "
+    r"(?:[A-Z_]+=\S+ )*(?:python3?|make|pip|tensorboard|git|srun|sh|wandb|pytest|dfmvr-\w+|\S+/python) "
 )
 SECONDS = 1800  # for a command
 
@@ -52,11 +52,13 @@ RUN = {
     "python -m datasets.export synthetic/small --index 0 --out photos": Run(leaves="photos/front.png"),
     "python train.py --preset small --workdir runs/x": Run(FEW, leaves="runs/x/df_mvr"),
     "python evaluate.py --workdir runs/x": Run(leaves="runs/x/evaluation/error_maps.png"),
-    "python reconstruct.py --checkpoint runs/x --photos a.jpg b.jpg c.jpg --out out": Run(
-        leaves="out/mesh.glb"
+    "python reconstruct.py --workdir runs/x --photos a.jpg b.jpg c.jpg --out out": Run(leaves="out/mesh.glb"),
+    "python -m dfmvr_jax.commands.export_torch --workdir runs/x --out x.pth": Run(
+        needs="torch", leaves="x.pth"
     ),
-    "python -m dfmvr_jax.commands.export_torch runs/x --out x.pth": Run(needs="torch", leaves="x.pth"),
-    "python -m dfmvr_jax.commands.export_stablehlo runs/x --out x.stablehlo": Run(leaves="x.stablehlo"),
+    "python -m dfmvr_jax.commands.export_stablehlo --workdir runs/x --out x.stablehlo": Run(
+        leaves="x.stablehlo"
+    ),
     "python train.py --preset paper --workdir runs/paper": Run(FEW),
     "make demo": Run("TRAINING='--preset smoke'", leaves="runs/demo/reconstruction/mesh.ply"),
     "python evaluate.py --workdir runs/demo": Run(),
@@ -73,7 +75,7 @@ RUN = {
         needs="torch"
     ),
     "python train.py --preset smoke --workdir runs/smoke": Run(FEW),
-    "python -m dfmvr_jax.commands.export_torch runs/smoke --out smoke.pth": Run(needs="torch"),
+    "python -m dfmvr_jax.commands.export_torch --workdir runs/smoke --out smoke.pth": Run(needs="torch"),
     "python -m dfmvr_jax.commands.import_torch smoke.pth --out runs/smoke-again": Run(needs="torch"),
     "python evaluate.py --workdir runs/smoke-again": Run(needs="torch"),
     "python train.py --preset NAME --workdir runs/NAME": Run(FEW, fill={"NAME": "v4"}),
@@ -110,7 +112,7 @@ RUN = {
     "python -m datasets.prepare bosphorus/left30 --source DIR --left-yaw 30": Run(
         CROPS, fill={"DIR": "sets/bosphorus30"}
     ),
-    "python evaluate.py --workdir runs/multi-pie --data-name bosphorus/full": Run(),
+    "python evaluate.py --workdir runs/multi-pie --data.name bosphorus/full": Run(),
     "python -m datasets.prepare photo_folder --source DIR": Run(CROPS, fill={"DIR": "sets/photo_folder"}),
     "python train.py --preset v5 --data.name photo_folder/full --parse.checkpoint runs/parse "
     "--workdir runs/mine": Run(SHORT),
@@ -147,11 +149,16 @@ RUN = {
     "python -m pytest tests/test_detection.py -s -k synthetic_faces": Run(),
 }
 INSTALLS = "installs; `make demo` and the environment of these tests do the same"
+NAMES = "names the command; tests/test_installation.py runs it"
 NOT_RUN = {
     "git clone <this repository> && cd dfmvr_jax": "a copy of the repository is made instead",
     "make test": "these tests are it",
     "python3 -m venv .venv && . .venv/bin/activate && pip install -e '.[all]'": INSTALLS,
-    "pip install -e .": INSTALLS,
+    "pip install .": INSTALLS,
+    "pip install '.[all]'": INSTALLS,
+    **{f"dfmvr-{name}": NAMES for name in ("train", "evaluate", "reconstruct", "prepare")},
+    "python -m dfmvr_jax.datasets.show": NAMES,
+    "python -m datasets.prepare": "stands for the command with its flags",
     "pip install -e '.[all,torch]'": INSTALLS,
     "pip install -e '.[torch]'": INSTALLS,
     "pip install 'dfmvr_jax[cli]'": INSTALLS,
