@@ -55,8 +55,8 @@ def parse_command(
 
 def _without_alias(word: str, aliases: Mapping[str, str]) -> str:
     """Turn `--old` into `--new`, and `--old=x` into `--new=x`."""
-    flag, equals, value = word.partition("=")
-    return aliases.get(flag, flag) + equals + value
+    name, equals, value = word.partition("=")
+    return aliases.get(name, name) + equals + value
 
 
 def _switches(command: Callable, prefix: str = "") -> set[str]:
@@ -74,14 +74,14 @@ def _as_switches(words: Sequence[str], names: set[str]) -> list[str]:
     """Turn `--group.x True` into `--group.x`, and False into `--group.no-x`, where x is a switch."""
     switches: list[str] = []
     for word in words:
-        flag = switches[-1] if switches else ""
-        name = flag.removeprefix("--").replace("-", "_")
-        is_switch = flag.startswith("--") and any(f".{switch}".endswith(f".{name}") for switch in names)
+        before = switches[-1] if switches else ""
+        name = before.removeprefix("--").replace("-", "_")
+        is_switch = before.startswith("--") and any(f".{switch}".endswith(f".{name}") for switch in names)
         if word not in ("True", "False") or not is_switch:
             switches.append(word)
         elif word == "False":
-            group, dot, name = flag[2:].rpartition(".")
-            switches[-1] = f"--{group}{dot}no-{name}"
+            group, dot, last = before[2:].rpartition(".")
+            switches[-1] = f"--{group}{dot}no-{last}"
     return switches
 
 
@@ -97,16 +97,13 @@ def program(*extras: str, stopped: str = "stopped") -> Callable[[Callable[[], No
 def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str = "stopped") -> None:
     """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`.
 
-    So does a module that is not there and that one of the extras would have brought.
+    So does a module that is not there; the message names the `extras` that the program needs.
     """
     code, alone = 0, False  # alone: other processes that train with it do not end by themselves
     try:
         main()
     except InputError as error:
-        text = str(error)
-        if isinstance(error, WrongSetting):
-            text = f"--{error.name.replace('_', '-')}{text.removeprefix(error.name)}"
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {_with_flag(error)}", file=sys.stderr)
         code, alone = 2, True
     except Stopped as stop:
         print(stop, file=sys.stderr)
@@ -138,6 +135,13 @@ def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str
         exit_process(code)
     elif code:
         sys.exit(code)
+
+
+def _with_flag(error: InputError) -> str:
+    """What the error says, of a setting by its flag."""
+    if not isinstance(error, WrongSetting):
+        return str(error)
+    return f"--{error.name.replace('_', '-')}{str(error).removeprefix(error.name)}"
 
 
 def _missing_module(error: Exception) -> str | None:

@@ -122,7 +122,9 @@ def test_beside_the_datasets_of_hugging_face(built, tmp_path):
 @pytest.mark.full
 def test_from_nothing_to_a_mesh_outside_of_the_clone(environment, tmp_path, monkeypatch):
     monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-    short = "--preset smoke --epochs 1 --parse.epochs 1 --batch-size 16 --parse.batch-size 16 --parse.width 8"
+    short = (
+        "--preset smoke --epochs 1 --parse.epochs 1 --batch-size 16 --parse.batch-size 16 --data.workers 1"
+    )
     for command in (
         "dfmvr-prepare synthetic/smoke",
         f"dfmvr-train {short} --workdir runs/x",

@@ -49,11 +49,11 @@ def main() -> None:
         flags.workdir,
         flags.out,
         flags.photos,
-        {view: (path, landmarks) for view, path, landmarks in named_views(flags) if path},
-        flags.face_model,
-        flags.aligned,
-        flags.detector,
-        flags.face,
+        views={view: (path, landmarks) for view, path, landmarks in named_views(flags) if path},
+        face_model=flags.face_model,
+        aligned=flags.aligned,
+        detector=flags.detector,
+        face=flags.face,
     )
 
 
