@@ -112,7 +112,7 @@ def print_summary(outcomes: list[Outcome]) -> None:
     Console().print(table)
     if missing := {"train", "validation"} - {sample.split for sample in kept}:
         print(
-            f"no samples in {' and '.join(sorted(missing))}: train.py needs some; for that prepare another "
+            f"no samples in {' and '.join(sorted(missing))}: a training needs some; for that prepare another "
             "variant, with other shares (--validation-share, --test-share) or a --split-list"
         )
     left_out = [outcome for outcome in outcomes if outcome.reason]
