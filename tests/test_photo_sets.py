@@ -258,7 +258,8 @@ def test_every_set_can_be_looked_at(prepared, tmp_path, monkeypatch, capsys):
         code, printed, _ = run_program(monkeypatch, capsys, show.main, *arguments)
         assert code == 0 and ("no part labels" in printed) == (name == "pixel_face")
         side = 3 * CROP
-        width, height = Image.open(out).size
+        with Image.open(out) as sheet:
+            width, height = sheet.size
         assert columns * side < width < (columns + 1.3) * side and side < height < 1.3 * side
 
 

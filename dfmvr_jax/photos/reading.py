@@ -35,8 +35,9 @@ def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(path, formats=FORMATS)
-        image = ImageOps.exif_transpose(image)
+            file = Image.open(path, formats=FORMATS)
+        with file:
+            image: Image.Image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):  # 16 bits of grey
             grey = np.asarray(image, np.float32) / 65535
             return np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=-1)
