@@ -119,12 +119,12 @@ def times(contenders: list[Callable[[], None]], repeats: int) -> list[float]:
     """Median milliseconds of each, in turns; of each turn the second of two calls."""
     seconds = [[] for _ in contenders]
     for _ in range(repeats):
-        for call, of_call in zip(contenders, seconds):
+        for call, call_seconds in zip(contenders, seconds):
             call()
             start = time.perf_counter()
             call()
-            of_call.append(time.perf_counter() - start)
-    return [1e3 * statistics.median(of_call) for of_call in seconds]
+            call_seconds.append(time.perf_counter() - start)
+    return [1e3 * statistics.median(call_seconds) for call_seconds in seconds]
 
 
 if __name__ == "__main__":

@@ -61,15 +61,15 @@ def main() -> None:
             "than in plain JAX"
         )
         failed |= bool(1 - same_ids.mean() > OTHER_IDS)
-        of_batch = {
+        batch_programs = {
             "plain JAX": jax_program(rasterize, interpolate, *inputs, same_ids),
             "nvdiffrast, JAX": jax_program(
                 nvdiffrast_bridge.rasterize, nvdiffrast_bridge.interpolate, *inputs, same_ids
             ),
             "nvdiffrast, torch": torch_program(*inputs, same_ids),
         }
-        failed |= compare(batch, {name: as_numpy(program()) for name, program in of_batch.items()})
-        programs |= {(name, batch): program for name, program in of_batch.items()}
+        failed |= compare(batch, {name: as_numpy(program()) for name, program in batch_programs.items()})
+        programs |= {(name, batch): program for name, program in batch_programs.items()}
     failed |= not antialias_agrees(camera)
     device = jax.devices()[0].device_kind
     print(f"{device}, image and gradients, ms per image")
@@ -123,9 +123,9 @@ def torch_program(clips, colors, triangles, size, mask):
     def program():
         raster, _ = dr.rasterize(context, clips, triangles, size, grad_db=False)
         images = dr.interpolate(colors, raster, triangles)[0] * mask
-        of_clips, of_colors = torch.autograd.grad(torch.sum(images**2), (clips, colors))
+        clip_gradient, color_gradient = torch.autograd.grad(torch.sum(images**2), (clips, colors))
         torch.cuda.synchronize()
-        return images.detach(), of_clips * mirror, of_colors
+        return images.detach(), clip_gradient * mirror, color_gradient
 
     return program
 

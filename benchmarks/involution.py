@@ -104,10 +104,10 @@ def times(function, inputs: list, repeats: int) -> tuple[float, float]:
     ]
     seconds = [[], []]
     for _ in range(1 + repeats):
-        for program, of_program in zip(programs, seconds):
+        for program, program_seconds in zip(programs, seconds):
             start = time.perf_counter()
             jax.block_until_ready(program())
-            of_program.append((time.perf_counter() - start) / len(inputs))
+            program_seconds.append((time.perf_counter() - start) / len(inputs))
     return tuple(1e3 * statistics.median(later) for _, *later in seconds)
 
 

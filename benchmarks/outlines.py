@@ -109,7 +109,7 @@ def draw_buffers(scene: Scene) -> np.ndarray:
     rendered = render_mesh(face_camera(SIZE), vertices, scene.colors(-0.6), scene.triangles, scene.edges)
     fragments = jax.tree.map(np.asarray, rendered.fragments)
     mask = np.asarray(fragments.mask)
-    of_ids = (
+    id_colors = (
         np.random.default_rng(0).random((len(scene.triangles), 3))[fragments.triangle_ids] * mask[..., None]
     )
     depth = fragments.depth
@@ -117,7 +117,7 @@ def draw_buffers(scene: Scene) -> np.ndarray:
     grey = np.where(mask, 1 - 0.9 * (depth - near) / (far - near), 0)
     pictures = [
         np.asarray(rendered.image),
-        of_ids,
+        id_colors,
         fragments.barycentrics,
         np.repeat(grey[..., None], 3, -1),
         np.repeat(np.asarray(rendered.coverage)[..., None], 3, -1),

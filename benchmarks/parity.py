@@ -66,12 +66,12 @@ def our_outputs(
     tensors: dict[str, np.ndarray], views: np.ndarray, images: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Coefficients, named as PyTorch's heads, and logits `[b, h, w, parts]` of our networks."""
-    of_network, of_parse_net = split_parse_net(tensors)
+    network_tensors, parse_tensors = split_parse_net(tensors)
     network, parse_net = DFMVR(DIMENSIONS), BiSeNet()
     views, images = jnp.asarray(views), jnp.asarray(images)
     photos, labels = (views[..., :3] + 1) / 2, views[..., 3].astype(int)
-    variables = from_torch(of_network, DF_MVR, variable_shapes(network, photos, labels))
-    parse_variables = from_torch(of_parse_net, BISENET, variable_shapes(parse_net, images))
+    variables = from_torch(network_tensors, DF_MVR, variable_shapes(network, photos, labels))
+    parse_variables = from_torch(parse_tensors, BISENET, variable_shapes(parse_net, images))
     coefficients = jax.jit(network.apply, static_argnums=3)(variables, photos, labels, False)
     logits = jax.jit(parse_net.apply, static_argnums=2)(parse_variables, images, False)
     outputs = {

@@ -189,21 +189,21 @@ def check_photo_size(split: Split, config: Config) -> None:
 
 def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> None:
     """Raise `InputError` where the loss wants 3D landmarks that there are not, or of other face models."""
-    of_model = split.metadata["landmarks_3d"]
-    if not config.loss.landmarks_3d or of_model == config.face_model:
+    their_model = split.metadata["landmarks_3d"]
+    if not config.loss.landmarks_3d or their_model == config.face_model:
         return
     without = "train with loss.landmarks_3d 0 (preset v5)"
-    if of_model == "none":
+    if their_model == "none":
         raise InputError(f"{split.path}: has no 3D landmarks: {without}")
     if split.points_3d != len(model.landmarks_3d):
         raise InputError(
             f"{split.path}: has {split.points_3d} 3D landmarks, the face model {config.face_model} has "
             f"{len(model.landmarks_3d)}: prepare it for that face model, or {without}"
         )
-    if of_model != "every":
+    if their_model != "every":
         raise InputError(
-            f"{split.path}: its 3D landmarks are of the face model {of_model}, the config wants "
-            f"{config.face_model}: train with face_model {of_model}, or {without}"
+            f"{split.path}: its 3D landmarks are of the face model {their_model}, the config wants "
+            f"{config.face_model}: train with face_model {their_model}, or {without}"
         )
     if not np.array_equal(model.landmarks_3d[: len(model.landmarks)], model.landmarks):
         raise InputError(

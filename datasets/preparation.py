@@ -107,8 +107,8 @@ def print_summary(outcomes: list[Outcome]) -> None:
     table = Table("split", "subjects", "samples")
     kept = [outcome.sample for outcome in outcomes if not outcome.reason]
     for split in SPLITS:
-        of_split = [sample for sample in kept if sample.split == split]
-        table.add_row(split, str(len({sample.subject for sample in of_split})), str(len(of_split)))
+        members = [sample for sample in kept if sample.split == split]
+        table.add_row(split, str(len({sample.subject for sample in members})), str(len(members)))
     Console().print(table)
     if missing := {"train", "validation"} - {sample.split for sample in kept}:
         print(

@@ -81,13 +81,13 @@ def check_photo_set(flags: PrepareFlags) -> None:
         raise InputError(
             f"--image-size {flags.image_size}: expected a multiple of 16, from 32 to {LARGEST_CROP}"
         )
-    for field, of_set in (
+    for field, owner in (
         ("subject_folder", "pixel_face"),
         ("left_yaw", "bosphorus"),
         ("angles", "multi_pie"),
     ):
-        if getattr(flags, field) != getattr(PrepareFlags, field) and data_set != of_set:
-            raise InputError(f"--{field.replace('_', '-')}: says nothing of {flags.name}, only of {of_set}")
+        if getattr(flags, field) != getattr(PrepareFlags, field) and data_set != owner:
+            raise InputError(f"--{field.replace('_', '-')}: says nothing of {flags.name}, only of {owner}")
     if flags.processes < 1:
         raise InputError(f"--processes {flags.processes}: expected 1 or more")
     for part, share in (("test", flags.test_share), ("validation", flags.validation_share)):

@@ -119,12 +119,12 @@ def load_preset(names: str) -> Config:
     config = Config()
     for group in GROUPS:
         changes: dict[str, object] = {}
-        of_group = [name for name in group if name in chosen]
-        for name in of_group:
+        members = [name for name in group if name in chosen]
+        for name in members:
             for field, value in group[name].changes.items():
                 if changes.setdefault(field, value) != value:
                     raise InputError(
-                        f"the presets {' and '.join(of_group)} contradict each other ({field}); choose one"
+                        f"the presets {' and '.join(members)} contradict each other ({field}); choose one"
                     )
         config = changed(config, changes)
     return config

@@ -186,17 +186,19 @@ def _rasterize_forward(triangles, positions, raster) -> None:
     raster.copy_(out)
 
 
-def _rasterize_backward(triangles, positions, raster, of_raster, of_positions) -> None:
-    of_positions.copy_(_plugin().rasterize_grad(positions, triangles, raster, of_raster))
+def _rasterize_backward(triangles, positions, raster, raster_gradient, positions_gradient) -> None:
+    positions_gradient.copy_(_plugin().rasterize_grad(positions, triangles, raster, raster_gradient))
 
 
 def _interpolate_forward(triangles, attributes, raster, image) -> None:
     image.copy_(_plugin().interpolate_fwd(attributes, raster, triangles)[0])
 
 
-def _interpolate_backward(triangles, attributes, raster, of_image, of_attributes, of_raster) -> None:
-    gradients = _plugin().interpolate_grad(attributes, raster, triangles, of_image)
-    for result, gradient in zip((of_attributes, of_raster), gradients):
+def _interpolate_backward(
+    triangles, attributes, raster, image_gradient, attributes_gradient, raster_gradient
+) -> None:
+    gradients = _plugin().interpolate_grad(attributes, raster, triangles, image_gradient)
+    for result, gradient in zip((attributes_gradient, raster_gradient), gradients):
         result.copy_(gradient)
 
 
@@ -205,11 +207,13 @@ def _antialias_forward(triangles, image, raster, positions, out) -> None:
     out.copy_(_plugin().antialias_fwd(image, raster, positions, triangles, topology)[0])
 
 
-def _antialias_backward(triangles, image, raster, positions, of_out, of_image, of_positions) -> None:
+def _antialias_backward(
+    triangles, image, raster, positions, out_gradient, image_gradient, positions_gradient
+) -> None:
     topology = _plugin().antialias_construct_topology_hash(triangles)
     _, work = _plugin().antialias_fwd(image, raster, positions, triangles, topology)
-    gradients = _plugin().antialias_grad(image, raster, positions, triangles, of_out, work)
-    for result, gradient in zip((of_image, of_positions), gradients):
+    gradients = _plugin().antialias_grad(image, raster, positions, triangles, out_gradient, work)
+    for result, gradient in zip((image_gradient, positions_gradient), gradients):
         result.copy_(gradient)
 
 
@@ -265,9 +269,9 @@ def _rasterize_fwd(image_size, triangles, positions):
     return raster, (triangles, positions, raster)
 
 
-def _rasterize_bwd(image_size, residuals, of_raster):
+def _rasterize_bwd(image_size, residuals, raster_gradient):
     _, positions, _ = residuals
-    return None, _call(_rasterize_backward, [positions.shape[1:]], *residuals, of_raster)[0]
+    return None, _call(_rasterize_backward, [positions.shape[1:]], *residuals, raster_gradient)[0]
 
 
 _rasterize.defvjp(_rasterize_fwd, _rasterize_bwd)
@@ -283,9 +287,9 @@ def _interpolate_fwd(triangles, attributes, raster):
     return _interpolate(triangles, attributes, raster), (triangles, attributes, raster)
 
 
-def _interpolate_bwd(residuals, of_image):
+def _interpolate_bwd(residuals, image_gradient):
     _, *arrays = residuals
-    return None, *_call(_interpolate_backward, [x.shape[1:] for x in arrays], *residuals, of_image)
+    return None, *_call(_interpolate_backward, [x.shape[1:] for x in arrays], *residuals, image_gradient)
 
 
 _interpolate.defvjp(_interpolate_fwd, _interpolate_bwd)
@@ -300,11 +304,11 @@ def _antialias_fwd(triangles, image, raster, positions):
     return _antialias(triangles, image, raster, positions), (triangles, image, raster, positions)
 
 
-def _antialias_bwd(residuals, of_out):
+def _antialias_bwd(residuals, out_gradient):
     _, image, raster, positions = residuals
     shapes = [image.shape[1:], positions.shape[1:]]
-    of_image, of_positions = _call(_antialias_backward, shapes, *residuals, of_out)
-    return None, of_image, jnp.zeros_like(raster), of_positions
+    image_gradient, positions_gradient = _call(_antialias_backward, shapes, *residuals, out_gradient)
+    return None, image_gradient, jnp.zeros_like(raster), positions_gradient
 
 
 _antialias.defvjp(_antialias_fwd, _antialias_bwd)

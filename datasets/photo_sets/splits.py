@@ -28,17 +28,17 @@ def split_samples(
       InputError: the list cannot be read or fits no subject, or a subject is in two splits.
     """
     subjects = sorted({sample.subject for sample in samples})
-    of_folders = {sample.subject: sample.split for sample in samples if sample.split}
+    folder_splits = {sample.subject: sample.split for sample in samples if sample.split}
     if listed:
         splits = read_split_list(listed, subjects)
-    elif of_folders:
+    elif folder_splits:
         for sample in samples:
-            if sample.split and sample.split != of_folders[sample.subject]:
+            if sample.split and sample.split != folder_splits[sample.subject]:
                 raise InputError(
-                    f"subject {sample.subject} is in {sample.split} and in {of_folders[sample.subject]}: "
+                    f"subject {sample.subject} is in {sample.split} and in {folder_splits[sample.subject]}: "
                     "a person must be in one split only; say which by a list of subjects"
                 )
-        splits = of_folders
+        splits = folder_splits
     else:
         test = _draw(subjects, test_share, f"test {seed}")
         splits = {subject: "test" if subject in test else "train" for subject in subjects}

@@ -54,14 +54,14 @@ def _backward(stride, inputs, gradient):
         return transposed(gradient)
 
     def on_cpu(gradient):
-        of_x, of_kernel = transposed(gradient)
+        x_gradient, weight_gradient = transposed(gradient)
         if few:
-            of_x = input_gradient_of_few(x, kernel, gradient)
+            x_gradient = input_gradient_of_few(x, kernel, gradient)
         elif stride == 2:
-            of_x = strided_input_gradient(x, kernel, gradient)
+            x_gradient = strided_input_gradient(x, kernel, gradient)
         if large and stride == 1:
-            of_kernel = kernel_gradient(x, gradient).astype(kernel.dtype)
-        return of_x, of_kernel
+            weight_gradient = kernel_gradient(x, gradient).astype(kernel.dtype)
+        return x_gradient, weight_gradient
 
     return lax.platform_dependent(gradient, cpu=on_cpu, default=transposed)
 

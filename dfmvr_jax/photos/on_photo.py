@@ -76,7 +76,7 @@ def find_in_photo(
       photo: with the crop.
     """
     aligned = photo.aligned
-    of_photo = photo_camera(camera, aligned.to_photo, photo.photo.shape[:2])
+    seen = photo_camera(camera, aligned.to_photo, photo.photo.shape[:2])
     rotation = np.asarray(rotation_matrix(coefficients.rotation[view]), np.float64)
     translation = np.asarray(coefficients.translation[view], np.float64)
     error_px = error_of_eye_distance = None
@@ -86,16 +86,16 @@ def find_in_photo(
         error_px = float(np.linalg.norm(pixels - photo.landmarks, axis=1).mean())
         left, right = np.asarray(points)[list(landmarks.OUTER_EYE_CORNERS)]
         depth = camera.distance - (left + right)[2] / 2
-        eye_distance = of_photo.camera.focal * float(np.linalg.norm(left - right) / depth)
+        eye_distance = seen.camera.focal * float(np.linalg.norm(left - right) / depth)
         error_of_eye_distance = float(error_px / eye_distance)
-    centre_x, centre_y = of_photo.camera.principal_point
+    centre_x, centre_y = seen.camera.principal_point
     return FaceInPhoto(
         view=VIEWS[view],
         file=photo.file.path,
         crop_pixel_to_photo_pixel=aligned.to_photo,
-        focal_px=float(of_photo.camera.focal),
+        focal_px=float(seen.camera.focal),
         principal_point_px=(float(centre_x), float(centre_y)),
-        vertex_mm_to_photo_pixel=projection_matrix(of_photo, rotation, translation),
+        vertex_mm_to_photo_pixel=projection_matrix(seen, rotation, translation),
         yaw_degrees=None if photo.yaw is None else math.degrees(photo.yaw),
         landmark_error_px=error_px,
         landmark_error_of_eye_distance=error_of_eye_distance,
@@ -122,10 +122,10 @@ def draw_on_photo(
     """
     shrink = math.ceil(max(photo.photo.shape[:2]) / LARGEST_PICTURE)
     picture = np.asarray(Image.fromarray(to_uint8(photo.photo)).reduce(shrink))
-    of_photo = photo_camera(camera, photo.aligned.to_photo / shrink, picture.shape[:2])
+    seen = photo_camera(camera, photo.aligned.to_photo / shrink, picture.shape[:2])
     drawn = jax.jit(render_mesh)(
-        of_photo.camera,
-        posed @ of_photo.roll.T.astype(np.float32),
+        seen.camera,
+        posed @ seen.roll.T.astype(np.float32),
         colors,
         model.triangles,
         edges,

@@ -27,8 +27,8 @@ def export_torch(workdir: Path, out: Path, camera_distance: float | None, face_m
         tensors, prefix = to_torch(jax.device_get(variables), DF_MVR), PARSE_PREFIX
     if (workdir / PARSE_FOLDER).exists() or not tensors:
         variables = best_variables(workdir / PARSE_FOLDER, config, model)
-        of_parse_net = to_torch(jax.device_get(variables), BISENET)
-        tensors |= {prefix + name: tensor for name, tensor in of_parse_net.items()}
+        parse_tensors = to_torch(jax.device_get(variables), BISENET)
+        tensors |= {prefix + name: tensor for name, tensor in parse_tensors.items()}
     tensors = with_unused(tensors)
     write_tensors(out, tensors)
     write_description(out, changed(config, {"camera_distance": distance}), model)

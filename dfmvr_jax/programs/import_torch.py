@@ -83,9 +83,9 @@ def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
     for path in paths:
         tensors = read_tensors(path)
         if any(name.startswith("cp.") for name in tensors):
-            folder, of_network = PARSE_FOLDER, tensors
+            folder, network_tensors = PARSE_FOLDER, tensors
         elif any(name.startswith(("uuunet.", "rednet_fc.")) for name in tensors):
-            of_network, parse_net = split_parse_net(tensors)
+            network_tensors, parse_net = split_parse_net(tensors)
             folder = NETWORK_FOLDER
             if parse_net:
                 inside[PARSE_FOLDER] = Tensors(path, parse_net, PARSE_PREFIX)
@@ -97,7 +97,7 @@ def read_networks(paths: tuple[Path, ...]) -> dict[str, Tensors]:
             )
         if folder in found:
             raise InputError(f"{found[folder].path} and {path} both hold {folder}: name one of them")
-        found[folder] = Tensors(path, of_network)
+        found[folder] = Tensors(path, network_tensors)
     found = inside | found
     return {folder: found[folder] for folder in (NETWORK_FOLDER, PARSE_FOLDER) if folder in found}
 

@@ -142,9 +142,9 @@ def train_parse_net(
     if resnet18:
         variables = with_resnet18(variables, resnet18)
     best = train(task, initial_state(variables, transformation))
-    of_best = scores(replicate(best))
-    parts = ", ".join(f"{part} {of_best[f'iou {part}']:.2f}" for part in PARTS)
-    print(f"parse net: mean IoU {of_best['mean_iou']:.3f} on the validation subjects ({parts})")
+    metrics = scores(replicate(best))
+    parts = ", ".join(f"{part} {metrics[f'iou {part}']:.2f}" for part in PARTS)
+    print(f"parse net: mean IoU {metrics['mean_iou']:.3f} on the validation subjects ({parts})")
     return variables_of(best)
 
 

@@ -17,7 +17,7 @@ from orbax.checkpoint import v1 as ocp
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.training.processes import of_every_process, writer_does
+from dfmvr_jax.training.processes import gather_over_processes, writer_does
 from dfmvr_jax.training.state import TrainState
 
 NO_CHECKPOINT = -1  # instead of its step
@@ -94,7 +94,7 @@ class Checkpoints:
         """The first that can be read. Raises `InputError` where that is not the same in every process."""
         with _orbax_quiet():
             state = self._first_readable(candidates, like)
-        steps = of_every_process(int(state.step) if state else NO_CHECKPOINT)
+        steps = gather_over_processes(int(state.step) if state else NO_CHECKPOINT)
         if len(set(steps)) > 1:
             raise InputError(
                 f"{self.directory}: the processes have read checkpoints of different steps ({steps}, "
@@ -155,8 +155,8 @@ def _without_reads_that_were_given_up(hook: Callable) -> Callable:
 
     def unraisable(problem) -> None:
         coroutine = getattr(problem.object, "cr_code", None)
-        of_orbax = coroutine and "orbax" in coroutine.co_filename
-        if not of_orbax and "Event loop is closed" not in str(problem.exc_value):
+        from_orbax = coroutine and "orbax" in coroutine.co_filename
+        if not from_orbax and "Event loop is closed" not in str(problem.exc_value):
             hook(problem)
 
     return unraisable

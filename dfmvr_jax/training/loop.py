@@ -29,7 +29,7 @@ from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs, open_logs
 from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.not_finite import SkippedUpdates
-from dfmvr_jax.training.processes import is_writer, of_every_process
+from dfmvr_jax.training.processes import is_writer, gather_over_processes
 from dfmvr_jax.training.profile import StepProfile
 from dfmvr_jax.training.state import TrainState, replicate, replicated_number, shard, unreplicate
 from dfmvr_jax.training.stopping import StopSignals
@@ -83,7 +83,7 @@ def train_network(
         else:
             print(f"{task.name}: has all its {start} steps")
         checkpoints.wait()
-        if received := max(of_every_process(signals.received)):
+        if received := max(gather_over_processes(signals.received)):
             checkpoints.close()
             raise _stopped(task, task.total_steps, received)
     best = checkpoints.restore_best(like)
@@ -157,7 +157,7 @@ def _train(
             # several processes stop together, at steps at which they wait for each other anyway
             received = 0
             if (report or jax.process_count() == 1) and not last:
-                received = max(of_every_process(signals.received))
+                received = max(gather_over_processes(signals.received))
             if received:
                 skipped.finish()
                 if not saved:  # nor validated, so it is not among the best

@@ -57,5 +57,5 @@ class Meter:
 
 def peak_memory() -> int:
     """Bytes: of the first device where it keeps count, else of this process."""
-    of_device = jax.local_devices()[0].memory_stats() or {}
-    return of_device.get("peak_bytes_in_use", 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    device_memory = jax.local_devices()[0].memory_stats() or {}
+    return device_memory.get("peak_bytes_in_use", 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

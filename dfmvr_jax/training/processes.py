@@ -124,10 +124,10 @@ def writer_does(action: Callable[[], object]) -> None:
 
 def any_process(here: bool) -> bool:
     """Whether it is so in any process; all must ask at the same step."""
-    return any(of_every_process(here))
+    return any(gather_over_processes(here))
 
 
-def of_every_process(here: int) -> list[int]:
+def gather_over_processes(here: int) -> list[int]:
     """The number of each process; all must give theirs at the same step."""
     if jax.process_count() == 1:
         return [here]
