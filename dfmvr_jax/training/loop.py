@@ -29,7 +29,7 @@ from dfmvr_jax.training.checkpoints import Checkpoints
 from dfmvr_jax.training.logs import Logs, open_logs
 from dfmvr_jax.training.meter import Meter
 from dfmvr_jax.training.not_finite import SkippedUpdates
-from dfmvr_jax.training.processes import is_writer, gather_over_processes
+from dfmvr_jax.training.processes import gather_over_processes, is_writer
 from dfmvr_jax.training.profile import StepProfile
 from dfmvr_jax.training.state import TrainState, replicate, replicated_number, shard, unreplicate
 from dfmvr_jax.training.stopping import StopSignals
