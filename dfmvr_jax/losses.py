@@ -42,7 +42,6 @@ class Observation(NamedTuple):
 
 
 def face_losses(
-    config: LossConfig,
     model: MorphableModel,
     cameras: Camera,
     coefficients: Coefficients,

@@ -46,7 +46,7 @@ def objective(
       `edges` also "outlines_overflow", the share of views with more outlines than are smoothed.
     """
     face = place_face(model, coefficients)
-    terms = face_losses(weights, model, cameras, coefficients, face, observed)
+    terms = face_losses(model, cameras, coefficients, face, observed)
     if observed.photos is not None:
         colors = light_face(model, face, coefficients)
         rendering = render_face(model, cameras, face, colors, edges, rasterizer)

@@ -53,7 +53,11 @@ def render_mesh(
     Without a `shader` the attributes are the colours. A shader makes each pixel's colour, of any number of
     channels, from the attributes there (albedo and normals, to light each pixel; texture coordinates, for
     `sample_texture`) and from the fragments (`interpolate` of other triangles with the same numbers, as those
-    of a texture are). What it makes of the background, where all attributes are 1, is not used.
+    of a texture are). What it makes of the background is not used, but its derivative must be finite there:
+    attributes are 1, what it interpolates itself is 0.
+
+    Raises `TypeError` where there is no camera, `ValueError` for arrays of another shape, `NvdiffrastMissing`
+    where the rasterizer asked for is not there.
     """
     if not isinstance(camera, Camera):
         raise TypeError(f"the first argument is a {type(camera).__name__}; expected a Camera")

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from dfmvr_jax.render.array_types import Array, Bool, Float
+from dfmvr_jax.render.array_types import Array, Bool, Float, check_shape
 from dfmvr_jax.render.camera import Camera, clip_positions
 from dfmvr_jax.render.rasterize import Fragments
 
@@ -21,7 +21,12 @@ def visible(
       points: in the frame of the mesh's vertices.
       fragments: the drawn mesh, from `rasterize` or `render_mesh`.
       tolerance: depth in front of the camera, in units of the points.
+
+    Raises:
+      ValueError: points or fragments have another shape than [n, 3] and the camera's image size.
     """
+    check_shape("points", points, "n", 3)
+    check_shape("fragments.depth", fragments.depth, *camera.image_size)
     x, y, z, depth = clip_positions(camera, points).T
     height, width = camera.image_size
     w = jnp.where(depth > 0, depth, 1)

@@ -558,6 +558,24 @@ def short_prior():
     prior = Prior(jnp.ones(3), jnp.zeros(3), jnp.ones(3))
     return dataclasses.replace(toy_face_model(), expression_prior=prior)
 
+def no_deviation():
+    prior = Prior(jnp.zeros(4), jnp.zeros(4), jnp.ones(4))
+    return dataclasses.replace(toy_face_model(), expression_prior=prior)
+
+def endless_deviation():
+    prior = Prior(jnp.full(4, jnp.inf), jnp.zeros(4), jnp.ones(4))
+    return dataclasses.replace(toy_face_model(), expression_prior=prior)
+
+def crossed_bounds():
+    prior = Prior(jnp.ones(4), jnp.ones(4), jnp.zeros(4))
+    return dataclasses.replace(toy_face_model(), expression_prior=prior)
+
+def heavy():
+    return dataclasses.replace(toy_face_model(), photo_weight=jnp.full(441, 2.0))
+
+def other_half_of_a_texture():
+    return dataclasses.replace(toy_face_model(), uv_triangles=toy_face_model().triangles)
+
 def half_a_texture():
     return dataclasses.replace(toy_face_model(), uv=jnp.zeros((5, 2)))
 
@@ -606,7 +624,12 @@ def test_a_model_of_your_own_is_one_file(tmp_path, monkeypatch):
         ("own_face:old", "raised TypeError: "),
         ("own_face:infinite", "skin_mask has values that are not finite"),
         ("own_face:short_prior", r"expression_prior.scale has shape \(3,\), expected \(4,\)"),
+        ("own_face:no_deviation", "expression_prior.scale must be above 0"),
+        ("own_face:endless_deviation", "expression_prior.scale has values that are not finite"),
+        ("own_face:crossed_bounds", "expression_prior.lowest must not be above"),
+        ("own_face:heavy", "photo_weight must be from 0 to 1"),
         ("own_face:half_a_texture", "it has only one of uv and uv_triangles"),
+        ("own_face:other_half_of_a_texture", "it has only one of uv and uv_triangles"),
         ("own_face:texture_outside", "uv_triangles must be integers from 0 to 4"),
         ("own_face:three_names", "expression_names has 3 names, expected 4 or none"),
         ("own_face:absent", "own_face has no function 'absent'"),

@@ -1,4 +1,8 @@
-"""Learning works: after a short training, held-out people are clearly better than the mean face."""
+"""Learning works: after a short training, held-out people are clearly better than the mean face.
+
+The test of every run has the smallest network (plain fusion, ResNet-50), the true part labels and two strong
+modes of identity; Tri-UNet, RedNet, the parse net and all modes are in the long one.
+"""
 
 import dataclasses
 import json

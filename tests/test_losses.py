@@ -161,6 +161,20 @@ def test_where_the_model_has_no_photo_weight_photos_do_not_count(toy_model, pars
     assert losses_of[0][0] != losses_of[0][1] and losses_of[1][0] == losses_of[1][1]
 
 
+def test_a_model_without_albedo_modes_has_its_mean_albedo(toy_model, parser, target):
+    coefficients = random_coefficients(toy_model, seed=0)
+    model = dataclasses.replace(toy_model, albedo_basis=toy_model.albedo_basis[..., :0])
+
+    def total(coefficients):
+        terms = all_terms(model, parser, target, coefficients)
+        return terms["photo"] + terms["albedo_prior"] + terms["flat_albedo"], terms["albedo_prior"]
+
+    without = coefficients._replace(albedo=coefficients.albedo[:0])
+    (loss, prior), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(without)
+    assert prior == 0 and gradient.albedo.shape == (0,)
+    assert jnp.isfinite(loss) and all(jnp.isfinite(leaf).all() for leaf in gradient)
+
+
 def test_weight_map_dilates_and_has_three_levels_in_every_view():
     labels = np.zeros((3, 40, 40), np.int32)
     labels[:, 10:30, 10:30] = 1

@@ -10,10 +10,10 @@ import pytest
 from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS
-from dfmvr_jax.face_model.prior import OUTSIDE, Prior, prior_loss, sample_prior
+from dfmvr_jax.face_model.prior import BOUND_WEIGHT, Prior, prior_loss, sample_prior
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import place_face
-from dfmvr_jax.losses import LossConfig, Observation, face_losses, landmark_weights
+from dfmvr_jax.losses import Observation, face_losses, landmark_weights
 from tests.finite_differences import directional_derivatives
 from tests.toy_face import random_coefficients
 
@@ -25,7 +25,7 @@ def test_prior_loss_by_hand():
     assert float(prior_loss(jnp.array([2.0, -3]))) == 13  # standard normal
     assert float(prior_loss(jnp.array([2.0, 0.5, 4]), PRIOR)) == 2**2 + 2**2 + 8**2
     outside = float(prior_loss(jnp.array([0.0, 1.5, -1]), PRIOR))
-    assert outside == pytest.approx(6**2 + 2**2 + OUTSIDE * (2**2 + 2**2))
+    assert outside == pytest.approx(6**2 + 2**2 + BOUND_WEIGHT * (2**2 + 2**2))
 
 
 def test_a_standard_normal_prior_is_as_none():
@@ -65,7 +65,7 @@ def test_the_models_prior_is_that_of_losses_and_of_random_faces(toy_model):
     for each in (toy_model, model):
         face = place_face(each, coefficients)
         observed = Observation(*points, face.vertices[each.landmarks_3d])
-        terms.append(face_losses(LossConfig(), each, cameras, coefficients, face, observed))
+        terms.append(face_losses(each, cameras, coefficients, face, observed))
     assert terms[1]["expression_prior"] == prior_loss(coefficients.expression, prior)
     assert terms[1]["expression_prior"] > terms[0]["expression_prior"]
     assert {name for name in terms[0] if terms[0][name] != terms[1][name]} == {"expression_prior"}

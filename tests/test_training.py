@@ -538,7 +538,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     assert (tmp_path / "1").exists()
 
 
-def test_a_face_model_without_albedo_modes_trains(tmp_path):
+def test_a_network_without_albedo_coefficients_is_saved(tmp_path):
     """Its head is left out: no checkpoint takes arrays without elements."""
     network = DFMVR((6, 4, 0), width=8)
     views = jnp.zeros((1, 3, 32, 32, 3)), jnp.zeros((1, 3, 32, 32), jnp.int32)

@@ -21,6 +21,9 @@ def seen_vertices(
 ) -> Bool[np.ndarray, "n"]:
     """Which vertices belong to a triangle that is seen in any of the poses; not teeth behind closed lips.
 
+    All three of a seen triangle count, as a scanner's mesh has whole triangles; `render.visible` tells of
+    single points.
+
     Vertices and translations are in model units, rotations as in docs/conventions.md.
     """
     ids = np.asarray(_seen_triangles(*map(jnp.asarray, (vertices, triangles, rotation, translation))))

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dfmvr_jax.face_model.prior import LARGEST
+from dfmvr_jax.face_model.prior import LARGEST_DEVIATION
 
 # MakeHuman's expression targets that move one side of the face
 SIDED = tuple(
@@ -78,4 +78,4 @@ def sample_units(rng: np.random.Generator) -> np.ndarray:
         values["mouth-open"] = abs(rng.normal(0, 0.8))
     for name in UNSIDED:
         values[f"{name}-skew"] = 0.5 * rng.normal() * values[name]
-    return np.array(list(values.values())).clip(-LARGEST, LARGEST)
+    return np.array(list(values.values())).clip(-LARGEST_DEVIATION, LARGEST_DEVIATION)

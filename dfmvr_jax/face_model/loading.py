@@ -22,7 +22,7 @@ BUILTIN = {"builtin": "fine", "builtin-coarse": "coarse"}
 class Loader(NamedTuple):
     """One kind of face model."""
 
-    what: str  # a user may name, for messages
+    names: str  # what a user may write, for messages
     takes: Callable[[str], bool]  # whether a name is of this kind
     load: Callable[[str], MorphableModel]
 
@@ -38,11 +38,12 @@ def load_face_model(name: str) -> MorphableModel:
     for loader in LOADERS:
         if loader.takes(name):
             return loader.load(name)
-    *others, last = (loader.what for loader in LOADERS)
+    *others, last = (loader.names for loader in LOADERS)
     raise InputError(f"face model {name}: expected {', '.join(others)}, or {last}")
 
 
 def load_own(name: str) -> MorphableModel:
+    """The model that "package.module:function" returns, its shapes and numbers checked; else `InputError`."""
     module_name, function_name = name.split(":", 1)
     try:
         module = importlib.import_module(module_name)
@@ -91,6 +92,8 @@ def _first_problem(model: MorphableModel) -> str:
         "expression_prior.lowest": (expression,),
         "expression_prior.highest": (expression,),
     }
+    if (model.uv is None) != (model.uv_triangles is None):
+        return "it has only one of uv and uv_triangles; expected both or none"
     arrays = {field: _field(model, field) for field in shapes}
     arrays = {field: array for field, array in arrays.items() if array is not None}
     for field, array in arrays.items():
@@ -106,17 +109,23 @@ def _first_problem(model: MorphableModel) -> str:
         "uv_triangles": corners,
         "mirror": vertices,
     }
-    for field in arrays.keys() & one_past_the_last.keys():
-        indices, end = arrays[field], one_past_the_last[field]
-        if not (
+    for field, end in one_past_the_last.items():
+        indices = arrays.get(field)
+        if indices is not None and not (
             jnp.issubdtype(indices.dtype, jnp.integer) and (indices >= 0).all() and (indices < end).all()
         ):
             return f"{field} must be integers from 0 to {end - 1}"
+    unbounded = ("expression_prior.lowest", "expression_prior.highest")
     for field, array in arrays.items():
-        if jnp.isnan(array).any() or not (field.startswith("expression_prior") or jnp.isfinite(array).all()):
+        if jnp.isnan(array).any() or (field not in unbounded and jnp.isinf(array).any()):
             return f"{field} has values that are not finite"
-    if (model.uv is None) != (model.uv_triangles is None):
-        return "it has only one of uv and uv_triangles; expected both or none"
+    prior = model.expression_prior
+    if prior is not None and (prior.scale <= 0).any():
+        return "expression_prior.scale must be above 0"
+    if prior is not None and (prior.lowest > prior.highest).any():
+        return "expression_prior.lowest must not be above expression_prior.highest"
+    if model.photo_weight is not None and ((model.photo_weight < 0) | (model.photo_weight > 1)).any():
+        return "photo_weight must be from 0 to 1"
     if len(model.expression_names) not in (0, expression):
         return f"expression_names has {len(model.expression_names)} names, expected {expression} or none"
     height = UNIT_MM * float(jnp.ptp(model.mean_shape[:, 1]))
@@ -129,7 +138,7 @@ def _field(model: MorphableModel, name: str) -> Any:
     """A field of the model, or of one of its fields; None where there is none."""
     field: Any = model
     for part in name.split("."):
-        field = getattr(field, part, None)
+        field = None if field is None else getattr(field, part)
     return field
 
 

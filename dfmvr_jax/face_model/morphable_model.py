@@ -33,7 +33,7 @@ class MorphableModel:
     part_labels: Int[Array, "*batch vertices"]  # 1..9, see PARTS
     skin_mask: Float[Array, "*batch vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
     name: str = dataclasses.field(metadata={"static": True})
-    # of each expression coefficient; of a basis without names ()
+    # one for each expression coefficient, or none at all
     expression_names: tuple[str, ...] = dataclasses.field(default=(), metadata={"static": True})
     expression_prior: Prior | None = None  # None: standard normal
     # draws expressions for synthetic faces; None: from the prior
@@ -41,7 +41,9 @@ class MorphableModel:
     uv: Float[Array, "*batch corners 2"] | None = None  # in the texture; a vertex at a seam has several
     uv_triangles: Int[Array, "*batch triangles 3"] | None = None  # rows of `uv` for each triangle's corners
     photo_weight: Float[Array, "*batch vertices"] | None = None  # in the photo loss, 0 to 1; None: 1
-    mirror: Int[Array, "*batch vertices"] | None = None  # the same place's vertex on the head's other side
+    mirror: Int[Array, "*batch vertices"] | None = (
+        None  # the same place's vertex on the head's other side; on the middle line itself
+    )
 
     @property
     def num_vertices(self) -> int:
