@@ -290,7 +290,7 @@ def test_missing_unknown_and_misshapen_tensors_are_listed(save, weights, monkeyp
 
     code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, tmp_path / "run", "--out", path)
     assert code == 2 and "run has no reconstruction network" in err
-    assert f"a training with parse.checkpoint {tmp_path / 'run'} makes one" in err
+    assert f"a training with --parse.checkpoint {tmp_path / 'run'} makes one" in err
 
 
 def test_tensors_are_listed_as_the_file_calls_them(save, weights, monkeypatch, capsys, tmp_path):
@@ -334,14 +334,6 @@ def test_a_folder_is_no_file_to_export_to(monkeypatch, capsys, tmp_path, program
     assert code == 2 and f"{tmp_path}: is a folder" in err and err.count("\n") == 1
 
 
-def test_without_torch_the_reason_is_one_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    code, _, err = run_program(
-        monkeypatch, capsys, import_torch.main, tmp_path / "x.pth", "--out", tmp_path / "run"
-    )
-    assert code == 2 and "pip install 'dfmvr_jax[torch]'" in err
-
-
 def test_half_precision_and_old_files_are_read(torch, tmp_path):
     torch.save(
         {"net": {"module.a": torch.ones(3).half(), "n": torch.tensor(4)}},
@@ -358,7 +350,7 @@ def test_half_precision_and_old_files_are_read(torch, tmp_path):
 @pytest.mark.parametrize(
     ("tensors", "flags", "message"),
     [
-        ({"uuunet.conv1_0.conv.0.weight": np.zeros((24, 4, 3, 3))}, [], "--network.width 24: expected 8, 16"),
+        ({"uuunet.conv1_0.conv.0.weight": np.zeros((24, 4, 3, 3))}, [], ": network.width 24: expected 8, 16"),
         ({"uuunet.conv1_0.conv.0.weight": np.zeros(())}, [], "misshapen (uuunet.conv1_0.conv.0.weight has"),
         (
             {"rednet_fc.conv2_id.weight": np.zeros(3)},

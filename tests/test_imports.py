@@ -1,12 +1,14 @@
 """Who imports whom: no circles, nothing climbs back, and importing changes nothing."""
 
 import ast
+import dataclasses
 import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -14,6 +16,10 @@ import pytest
 
 import dfmvr_jax.render
 import render
+from dfmvr_jax.commands.train import TrainFlags
+from dfmvr_jax.config import settings
+from dfmvr_jax.datasets.prepare import PrepareFlags
+from dfmvr_jax.errors import SETTING
 
 ROOT = Path(__file__).parents[1]
 LINKED = ("render", "datasets")  # folders at the top, and packages within dfmvr_jax by links
@@ -139,14 +145,38 @@ def test_what_is_installed_without_links_does_not_take_the_datasets_of_others_fo
 
 
 def test_only_programs_know_of_flags():
-    """What others say names settings, as config.json does; a `WrongSetting` is printed with its flag."""
+    """What others say marks settings, `<loss.photo>`; `command_line.run` says their flags."""
     programs = ("prepare", "show", "export", "preparation", "contact_sheet", "subject_files")
     programs = {"dfmvr_jax.command_line", *(f"dfmvr_jax.datasets.{name}" for name in programs)}
     of_others = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
     for module, path in MODULES.items():
         if room_of(module) not in ("dfmvr_jax.commands", "dfmvr_jax.programs") and module not in programs:
             for line in path.read_text().splitlines():
-                assert not re.search("[ \"'`(]--[a-z]", line) or of_others.search(line), (module, line)
+                assert not re.search("[ \"'`(]--[a-z{]", line) or of_others.search(line), (module, line)
+
+
+MARKED = {*settings(), *TrainFlags._fields, *(field.name for field in dataclasses.fields(PrepareFlags))}
+MARKED = MARKED - {"config", "directory"} | {"data.directory"}
+
+
+def said_in(path: Path) -> Iterator[str]:
+    """The texts of several words in a file, and pieces of such, but for docstrings."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and node not in docstrings and " " in str(node.value):
+            yield str(node.value)
+
+
+def test_settings_in_messages_are_marked_and_are_flags():
+    names = "|".join(re.escape(name) for name in MARKED if re.search("[._]", name))
+    others = ("dfmvr_jax.commands", "dfmvr_jax.programs", "dfmvr_jax.render")  # say flags, and arguments
+    found = []
+    for module, path in MODULES.items():
+        for text in said_in(path) if room_of(module) not in others else ():
+            found += SETTING.findall(text)
+            assert not re.search(rf"(?<![<\w.-])({names})(?![\w.>(])", text), (module, text)
+    assert len(found) > 15 and set(found) <= MARKED
 
 
 IMPORT_ALL = """

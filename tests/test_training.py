@@ -571,7 +571,9 @@ def test_workdir_of_another_config_is_refused(tmp_path, toy_model):
     going_on = dataclasses.replace(Config(), log_every=7)  # changes nothing learnt
     open_workdir(tmp_path / "run", going_on, toy_model)
     for name, value in {"learning_rate": 0.5, "optimizer": "lion"}.items():
-        with pytest.raises(InputError, match=f"{name} is {getattr(Config(), name)!r} there, {value!r} here"):
+        with pytest.raises(
+            InputError, match=f"<{name}> is {getattr(Config(), name)!r} there, {value!r} here"
+        ):
             open_workdir(tmp_path / "run", changed(Config(), {name: value}), toy_model)
     with pytest.raises(InputError, match=r"face model 'toy' \(441 vertices.*not of 'toy' \(144 vertices"):
         open_workdir(tmp_path / "run", going_on, toy_face_model(side=12))
@@ -610,7 +612,7 @@ def test_missing_config_names_the_folder(tmp_path):
 def test_differing_fields_names_nested_ones():
     other = dataclasses.replace(Config(), loss=LossConfig(photo=9.0))
     found = differing_fields(flat_fields(other), flat_fields(Config()))
-    assert found == {"loss.photo": "loss.photo is 4.0 there, 9.0 here"}
+    assert found == {"loss.photo": "is 4.0 there, 9.0 here"}
 
 
 def test_schedule_is_constant_then_cosine():

@@ -21,7 +21,7 @@ PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
 NETWORK_FOLDER = "df_mvr"  # in the workdir: the reconstruction network's checkpoints
 MISSING = {  # what to say where one of them is missing
     NETWORK_FOLDER: "{workdir} has no reconstruction network: let its training come to it; where only a "
-    "parse net was trained or imported, a training with parse.checkpoint {workdir} makes one",
+    "parse net was trained or imported, a training with <parse.checkpoint> {workdir} makes one",
     PARSE_FOLDER: "{workdir} has no parse net: let its training come to it, or import one too",
 }
 

@@ -57,6 +57,6 @@ class SkippedUpdates:
         if self._in_a_row >= self._most:
             raise InputError(
                 f"{problem}; these were {self._in_a_row} in a row: look at the examples, or begin another "
-                f"workdir with a lower {self._rate_setting}"
+                f"workdir with a lower <{self._rate_setting}>"
             )
         print(f"warning: update skipped: {problem}", file=sys.stderr)
