@@ -13,6 +13,7 @@ from dfmvr_jax.config import changed
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.datasets.pipeline import check_photo_size, check_views, load_split
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.closest_points import import_open3d
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
@@ -38,8 +39,9 @@ def evaluate(
 ) -> None:
     """Evaluate the best checkpoint of a run; the arguments are those of `dfmvr-evaluate`.
 
-    Raises `InputError` for a run, a data set or a folder that cannot be used, before anything is evaluated.
+    Raises `InputError` where a run, a data set, a folder or Open3D cannot be used, before it begins.
     """
+    import_open3d()  # an error now, where it is missing
     out = out or workdir / "evaluation"
     trained = load_run(workdir, face_model)
     given = {"name": data_name, "directory": data_directory}
