@@ -1,6 +1,7 @@
 """PyTorch files to workdirs and back, and the StableHLO file: the commands, and every kind of bad file."""
 
 import argparse
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -17,6 +18,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.prediction import load_run
+from dfmvr_jax.programs.export_torch import check_exportable
 from dfmvr_jax.torch_weights.description import read_description
 from dfmvr_jax.torch_weights.files import read_tensors
 from dfmvr_jax.torch_weights.names import DF_MVR, from_torch
@@ -175,6 +177,13 @@ def test_a_variant_without_released_names_is_not_exported(monkeypatch, capsys, t
     )
     assert code == 2 and f"no network with {name} {value}" in err and err.count("\n") == 1
     assert not (tmp_path / "x.pth").exists()
+
+
+def test_a_run_of_a_face_model_without_albedo_is_not_exported(toy_model):
+    check_exportable(SMALL, toy_model)
+    without = dataclasses.replace(toy_model, albedo_basis=toy_model.albedo_basis[..., :0])
+    with pytest.raises(InputError, match="predicts albedo, of which the face model toy has no modes"):
+        check_exportable(SMALL, without)
 
 
 def test_the_stablehlo_file_computes_what_the_run_does(monkeypatch, capsys, tmp_path):
