@@ -42,7 +42,7 @@ def export_torch(workdir: Path, out: Path, camera_distance: float | None, face_m
 
 
 def check_exportable(config: Config, model: MorphableModel) -> None:
-    """Raise `InputError` for a variant of the network, or a face model, that the released code does not have."""
+    """Raise `InputError` for a network or a face model that the released code does not have."""
     released = NetworkConfig()
     for name in ("fusion", "fused_features", "backbone", "face_mask"):
         found = getattr(config.network, name)
@@ -53,6 +53,6 @@ def check_exportable(config: Config, model: MorphableModel) -> None:
     for kind, modes in zip(("identity", "expression", "albedo"), model.dimensions):
         if not modes:
             raise InputError(
-                f"the released PyTorch code predicts {kind}, of which the face model {model.name} has no modes: "
-                "this run cannot be exported"
+                f"the released PyTorch code predicts {kind}, of which the face model {model.name} has no "
+                "modes: this run cannot be exported"
             )
