@@ -33,7 +33,7 @@ from benchmarks.results import write_results
 from benchmarks.throughput import processor
 from dfmvr_jax.command_line import run
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_writable, whole_file
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "torch", "nvdiffrast")
 
@@ -160,8 +160,7 @@ def main() -> None:
     parser.add_argument("--parts", nargs="+", default=names, choices=names, help="leave out the others")
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes, on any device")
     arguments = parser.parse_args()
-    with whole_files(arguments.folder):
-        pass  # an error now, where it cannot be written to
+    check_writable(arguments.folder)
     began = time.monotonic()
     machine = describe_machine()
     if machine["platform"] != "gpu" and not arguments.tiny:
@@ -298,8 +297,8 @@ def write_table(path: Path, found: dict) -> None:
             lines.append(f"| {name} | {case} | {by} | {'' if ms is None else f'{ms:.3f}'} | {more} |")
         if outcome["state"] != "done":
             lines.append(f"| {name} | **{summary(outcome).replace('|', ' ')}** | | | |")
-    with whole_files(path.parent) as folder:
-        (folder / path.name).write_text("\n".join(lines) + "\n")
+    with whole_file(path) as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

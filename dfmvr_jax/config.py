@@ -130,8 +130,7 @@ class Config:
     antialias: bool = False  # smooth outlines of the rendered face: photo and mask losses move them too
     # of each batch, seen by photo and mask losses; less is faster on a CPU
     rendered_share: float = setting(1.0, above=0, share=True)
-    # for both networks; each wants learning rates of its own, and a run that goes on keeps it: its state is in
-    # the checkpoints
+    # for both networks; each wants learning rates of its own; a run keeps it: its state is in the checkpoints
     optimizer: Literal["adam", "adamw", "lion", "sgd"] = "adam"
     learning_rate: float = setting(1e-4, above=0)  # at the start
     final_learning_rate: float = setting(0.0, at_least=0)  # at the end of the cosine

@@ -22,7 +22,7 @@ from dfmvr_jax.face_camera import face_camera, for_each_view
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_rendering import Face, landmark_pixels, place_face, render_coefficients
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_writable, whole_files
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.prediction import Run, load_run
@@ -50,8 +50,7 @@ def evaluate(
     check_photo_size(subjects, trained.config)
     check_views(subjects)
     true_model = load_face_model(subjects.metadata["face_model"])
-    with whole_files(out):
-        pass  # the folder can be written to
+    check_writable(out)
     place = functools.partial(jax.jit(place_face), trained.model)
 
     results: list[SubjectResult] = []

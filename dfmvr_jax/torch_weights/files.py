@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 
 # entries of a checkpoint that may hold the tensors, tried in this order
 NESTED = ("state_dict", "net", "model", "model_state_dict", "network")
@@ -56,11 +56,10 @@ def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
     """Save arrays as a PyTorch state dict. Raises `InputError` where the file cannot be written."""
     import torch
 
-    with whole_files(path.parent) as folder:
+    with whole_file(path) as unfinished:
         try:
             torch.save(
-                {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()},
-                folder / path.name,
+                {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}, unfinished
             )
         except RuntimeError as error:  # that is how torch says that the disk is full
             raise OSError(str(error).splitlines()[0]) from error
