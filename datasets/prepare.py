@@ -43,7 +43,15 @@ def main() -> None:
     check_flags(flags)
     from dfmvr_jax.datasets.preparation import prepare
 
-    prepare(**vars(flags))
+    prepare(
+        flags.name,
+        flags.directory,
+        settings=flags,
+        source=flags.source,
+        split_list=flags.split_list,
+        parse_net=flags.parse_net,
+        processes=flags.processes,
+    )
 
 
 def check_flags(flags: PrepareFlags) -> None:

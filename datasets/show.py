@@ -1,4 +1,4 @@
-"""Draw a contact sheet of a data set, to see whether it was prepared right.
+"""Draw samples of a data set on a sheet, to see whether it was prepared right.
 
     python -m dfmvr_jax.datasets.show pixel_face/full --out sheet.png
 
@@ -29,7 +29,7 @@ def main() -> None:
     flags = parse_command(ShowFlags, __doc__, aliases={"--directory": "--data.directory"})
     if flags.subjects < 1:
         raise InputError(f"--subjects {flags.subjects}: expected 1 or more")
-    from dfmvr_jax.datasets.contact_sheet import show
+    from dfmvr_jax.datasets.sheet import show
 
     show(**vars(flags))
 

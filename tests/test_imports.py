@@ -146,7 +146,7 @@ def test_what_is_installed_without_links_does_not_take_the_datasets_of_others_fo
 
 def test_only_programs_know_of_flags():
     """What others say marks settings, `<loss.photo>`; `command_line.run` says their flags."""
-    programs = ("prepare", "show", "export", "preparation", "contact_sheet", "subject_files")
+    programs = ("prepare", "show", "export", "preparation", "sheet", "subject_files")
     programs = {"dfmvr_jax.command_line", *(f"dfmvr_jax.datasets.{name}" for name in programs)}
     of_others = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
     for module, path in MODULES.items():
