@@ -52,10 +52,10 @@ class Part(NamedTuple):
 
     name: str
     module: str
-    seconds: int  # of eight minutes
+    seconds: int  # its share, where all have eight minutes
     flags: str
     tiny: str | None  # the flags of --tiny; None: it takes minutes all the same, and is skipped
-    cells: Callable[[dict], Cells]  # of a row of its results
+    cells: Callable[[dict], Cells]  # what the table says of a row of results
     needs: tuple[str, ...] = ()  # modules without which it is skipped
 
 
@@ -153,9 +153,7 @@ PARTS = (
 def main() -> None:
     names = [part.name for part in PARTS]
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "folder", type=Path, nargs="?", default=os.environ.get("OUT", "runs/on_gpu"), help="for the results"
-    )
+    parser.add_argument("folder", type=Path, nargs="?", default="runs/on_gpu", help="for the results")
     parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together")
     parser.add_argument("--parts", nargs="+", default=names, choices=names, help="leave out the others")
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes, on any device")
