@@ -19,7 +19,8 @@ from dfmvr_jax.config import DataConfig
 class ExportSubjectFlags:
     name: Annotated[str, POSITIONAL]  # data set and variant, e.g. synthetic/small
     out: Path  # folder to write
-    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)  # of data sets
+    # where prepared data sets are
+    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)
     split: str = "test"  # train, validation or test
     index: int = 0  # which subject
 

@@ -19,7 +19,8 @@ from dfmvr_jax.errors import InputError
 class ShowFlags:
     name: Annotated[str, POSITIONAL]  # data set and variant, e.g. synthetic/small
     out: Path = Path("sheet.png")  # picture to write
-    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)  # of data sets
+    # where prepared data sets are
+    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)
     split: str = "train"  # train, validation or test
     subjects: int = 8  # how many
 

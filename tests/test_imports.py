@@ -148,11 +148,11 @@ def test_only_programs_know_of_flags():
     """What others say marks settings, `<loss.photo>`; `command_line.run` says their flags."""
     programs = ("prepare", "show", "export", "preparation", "sheet", "subject_files")
     programs = {"dfmvr_jax.command_line", *(f"dfmvr_jax.datasets.{name}" for name in programs)}
-    of_others = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
+    others_flags = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
     for module, path in MODULES.items():
         if room_of(module) not in ("dfmvr_jax.commands", "dfmvr_jax.programs") and module not in programs:
             for line in path.read_text().splitlines():
-                assert not re.search("[ \"'`(]--[a-z{]", line) or of_others.search(line), (module, line)
+                assert not re.search("[ \"'`(]--[a-z{]", line) or others_flags.search(line), (module, line)
 
 
 MARKED = {*settings(), *TrainFlags._fields, *(field.name for field in dataclasses.fields(PrepareFlags))}

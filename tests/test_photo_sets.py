@@ -154,7 +154,7 @@ def test_pixel_face(prepared, subjects, model):
         for index in range(len(examples)):
             by_subject.setdefault(examples[index]["subject"], set()).add(split)
     assert set(by_subject) == {"00100", "00101", "00102"}
-    assert all(len(of_one) == 1 for of_one in by_subject.values())
+    assert all(len(splits) == 1 for splits in by_subject.values())
     assert sum(map(len, splits.values())) == 6  # subject k has k + 1 expressions
 
     shared = WITHOUT_JAW
@@ -508,10 +508,10 @@ def test_few_subjects_still_have_each_split():
 
 
 def test_splits_of_the_folders():
-    of_folders = {"a": "train", "b": "train", "c": "test"}
-    splits = splits_by_subject(split_samples(samples_of("abc", of_folders), 0.2, 0.05, 0, None)[0])
+    folder_splits = {"a": "train", "b": "train", "c": "test"}
+    splits = splits_by_subject(split_samples(samples_of("abc", folder_splits), 0.2, 0.05, 0, None)[0])
     assert splits["c"] == "test" and sorted(splits.values()) == ["test", "train", "validation"]
-    twice = samples_of("abc", of_folders) + [Sample("a", "a/c", (), split="test")]
+    twice = samples_of("abc", folder_splits) + [Sample("a", "a/c", (), split="test")]
     with pytest.raises(
         InputError, match="subject a is in test and in train|subject a is in train and in test"
     ):

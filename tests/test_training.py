@@ -291,8 +291,8 @@ def test_an_update_is_skipped_whatever_is_not_finite(where, value):
     after, metrics = update(*map(replicate, (state, *given.values())))
     assert metrics["skipped"][0] == 1
     jax.tree.map(np.testing.assert_array_equal, unreplicate(after), state._replace(step=1))
-    of_parts = {"loss": "loss", "gradient": "gradient_norm", "batch_stats": "batch_stats_norm"}
-    for name, metric in of_parts.items():
+    per_part = {"loss": "loss", "gradient": "gradient_norm", "batch_stats": "batch_stats_norm"}
+    for name, metric in per_part.items():
         assert np.isfinite(metrics[metric][0]) == (name != where)
 
 
@@ -301,9 +301,9 @@ def test_the_mask_loss_alone_moves_the_network(mask_alone):
     state, metrics = mask_alone.update(
         replicate(mask_alone.state), replicate(mask_alone.frozen), shard(mask_alone.batches[0])
     )
-    of_parts = {f"gradient_norm_{part}" for part in ("tri_unet", "rednet", "heads")}
+    per_part = {f"gradient_norm_{part}" for part in ("tri_unet", "rednet", "heads")}
     norms = {"gradient_norm", "batch_stats_norm"}
-    assert set(metrics) == {"loss", "mask", "skipped"} | norms | of_parts
+    assert set(metrics) == {"loss", "mask", "skipped"} | norms | per_part
     assert metrics["gradient_norm"][0] > 1e-4
     for name, head in unreplicate(state.params)["heads"].items():
         assert (head["kernel"] != mask_alone.state.params["heads"][name]["kernel"]).any(), name
@@ -316,9 +316,9 @@ def test_no_gradient_goes_into_the_frozen_parse_net(training):
     def score(variables, photos):
         return jnp.sum(parse_logits(parse_net, variables, photos) ** 2)
 
-    of_net, of_photos = jax.grad(score, argnums=(0, 1))(training.frozen.parse_variables, photos)
-    assert not any(leaf.any() for leaf in jax.tree.leaves(of_net))
-    assert jnp.isfinite(of_photos).all() and jnp.abs(of_photos).max() > 0
+    net_gradient, photo_gradient = jax.grad(score, argnums=(0, 1))(training.frozen.parse_variables, photos)
+    assert not any(leaf.any() for leaf in jax.tree.leaves(net_gradient))
+    assert jnp.isfinite(photo_gradient).all() and jnp.abs(photo_gradient).max() > 0
 
 
 def test_an_interrupted_run_goes_on_bit_for_bit(training, tmp_path):

@@ -38,7 +38,7 @@ class Tensors(NamedTuple):
 
     path: Path
     by_name: dict[str, np.ndarray]
-    prefix: str = ""  # of their names in the file
+    prefix: str = ""  # their names in the file begin with it
 
     def outputs(self, name: str) -> int | None:
         """Of a convolution's kernel; None where there is no such kernel."""

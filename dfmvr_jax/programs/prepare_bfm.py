@@ -32,7 +32,7 @@ MORPHABLE_MODEL: Layout = {
     "texPC": ("3N", "albedo"),
     "texEV": ("albedo", 1),
 }
-# of BFM_model_front.mat, taken over as they are
+# fields of BFM_model_front.mat that are taken over as they are
 TOPOLOGY = {name: LAYOUT[name] for name in ("tri", "point_buf", "keypoints", "skinmask", "frontmask2_idx")}
 
 

@@ -10,7 +10,7 @@ import optax
 from dfmvr_jax.render.array_types import Array, Float, Int
 
 Packed = dict[str, list[Array]]  # what `pack` gives
-Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of the direction
+Scales = tuple[Float[Array, ""], Float[Array, ""]]  # factors of the gradient and of the direction
 
 
 def _kernels(packed: Packed) -> dict[str, list[bool]]:
