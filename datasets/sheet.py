@@ -5,6 +5,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
+from dfmvr_jax.command_line import as_called
 from dfmvr_jax.config import DataConfig, LossConfig
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.datasets.pipeline import load_split
@@ -20,7 +21,7 @@ def show(name: str, out: Path, directory: Path, split: str, subjects: int) -> No
     with_labels = examples.metadata["labels"] != "none"
     write_picture(out, sheet_of_samples(shown, with_labels))
     if not with_labels:
-        print("it has no part labels; dfmvr-prepare --parse-net RUN would have made some")
+        print(as_called("it has no part labels; dfmvr-prepare --parse-net RUN would have made some"))
     print(f"{out}: {len(shown)} of {len(examples)} samples of {name}, {split}")
 
 

@@ -6,10 +6,12 @@ A mistake of the user's ends in a message and exit code 2, never in a traceback.
 import dataclasses
 import functools
 import os
+import re
 import sys
 import traceback
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from dfmvr_jax.errors import SETTING, InputError, Stopped, one_line
@@ -61,7 +63,9 @@ def parse_command(
     if first and words and not words[0].startswith("-"):
         words = [first, *words]
     words = _as_switches([_without_alias(word, aliases or {}) for word in words], _switches(command))
-    return tyro.cli(command, prog=os.path.basename(sys.argv[0]), description=description, args=words)
+    return tyro.cli(
+        command, prog=os.path.basename(sys.argv[0]), description=as_called(description), args=words
+    )
 
 
 def _without_alias(word: str, aliases: Mapping[str, str]) -> str:
@@ -114,7 +118,7 @@ def run(main: Callable[[], None], extras: Sequence[str] = (), stopped: str = "st
     try:
         main()
     except InputError as error:
-        print(f"error: {with_flags(str(error))}", file=sys.stderr)
+        print(f"error: {with_flags(as_called(str(error)))}", file=sys.stderr)
         code, alone = 2, True
     except Stopped as stop:
         print(stop, file=sys.stderr)
@@ -144,6 +148,20 @@ def run(main: Callable[[], None], extras: Sequence[str] = (), stopped: str = "st
         exit_process(code)
     elif code:
         sys.exit(code)
+
+
+def as_called(text: str) -> str:
+    """The text with our programs, `dfmvr-train`, as this one was called: `python train.py` in a clone."""
+    return re.sub(r"(?<![\w/.-])dfmvr-(train|evaluate|reconstruct|prepare)(?![\w/.-])", _call, text)
+
+
+def _call(program: re.Match) -> str:
+    script, name = Path(sys.argv[0]), program[1]
+    if script.suffix != ".py":  # installed
+        return program[0]
+    if script.absolute().parent.parent == Path(__file__).parent:  # by python -m
+        return f"python -m dfmvr_jax.{'datasets' if name == 'prepare' else 'commands'}.{name}"
+    return "python -m datasets.prepare" if name == "prepare" else f"python {script.with_name(f'{name}.py')}"
 
 
 def with_flags(message: str) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dfmvr_jax.command_line import OPTIONAL, run
+from dfmvr_jax.command_line import OPTIONAL, as_called, run
 from dfmvr_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dfmvr_jax"
 COMMANDS = [
     *(f"dfmvr_jax.commands.{path.stem}" for path in sorted((ROOT / "dfmvr_jax" / "commands").glob("*.py"))),
     *(f"dfmvr_jax.datasets.{name}" for name in ("prepare", "show", "export")),
@@ -145,6 +146,40 @@ def test_another_module_that_is_missing_is_a_bug_and_shown_as_one(name):
 
     with pytest.raises(ModuleNotFoundError):
         run(main, ["cli"])
+
+
+@pytest.mark.parametrize(
+    ("script", "program", "call"),
+    [
+        ("/usr/bin/dfmvr-train", "evaluate", "dfmvr-evaluate"),
+        ("train.py", "evaluate", "python evaluate.py"),
+        ("../clone/train.py", "reconstruct", "python ../clone/reconstruct.py"),
+        ("train.py", "prepare", "python -m datasets.prepare"),
+        ("/dfmvr_jax/datasets/prepare.py", "prepare", "python -m datasets.prepare"),
+        (f"{PACKAGE}/datasets/show.py", "prepare", "python -m dfmvr_jax.datasets.prepare"),
+        (f"{PACKAGE}/commands/train.py", "evaluate", "python -m dfmvr_jax.commands.evaluate"),
+        ("", "train", "dfmvr-train"),
+    ],
+)
+def test_programs_are_named_as_this_one_was_called(monkeypatch, capsys, script, program, call):
+    monkeypatch.setattr(sys, "argv", [script])
+    text = "next: {} --workdir runs/dfmvr-train"
+    assert as_called(text.format(f"dfmvr-{program}")) == text.format(call)
+
+    def main() -> None:
+        raise InputError(f"a: is missing; see dfmvr-{program}, or another")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert capsys.readouterr().err == f"error: a: is missing; see {call}, or another\n"
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "reconstruct"])
+def test_examples_in_a_clone_are_those_of_the_readme(name):
+    told = subprocess.check_output([sys.executable, f"{name}.py", "--help"], cwd=ROOT, text=True)
+    assert (
+        f"Example: python {name}.py --" in told and f"python {name}.py --" in (ROOT / "README.md").read_text()
+    )
 
 
 def test_settings_in_messages_are_printed_as_flags(capsys):

@@ -82,7 +82,13 @@ def test_the_source_distribution_holds_files_instead_of_links(built):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_outside_of_the_clone(environment, tmp_path, command):
-    assert f"usage: {command} " in run(environment / command, "--help", folder=tmp_path)
+    told = run(environment / command, "--help", folder=tmp_path)
+    examples, usage = f" {command} ", f"usage: {command} "
+    assert (
+        usage in told
+        and examples in told.replace(usage, "")
+        and "python " not in told.partition("options")[0]
+    )
 
 
 def test_modules_are_found_in_the_environment(environment, tmp_path):

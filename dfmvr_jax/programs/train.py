@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 
+from dfmvr_jax.command_line import as_called
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import Config, check_config
 from dfmvr_jax.conventions import PARTS, VIEWS
@@ -90,13 +91,13 @@ def train(
         if parse_variables is None:
             parse_variables = train_parse_net(config, train_network, training, validation, model, resnet18)
         if config.epochs == 0:
-            print(f"done; next: dfmvr-train --parse.checkpoint {workdir} ...")
+            print(as_called(f"done; next: dfmvr-train --parse.checkpoint {workdir} ..."))
             return
         train_reconstruction(config, train_network, training, validation, model, parse_variables)
     if training.metadata["landmarks_3d"] == "none":  # nor has it scans
-        print(f"done; next: dfmvr-reconstruct --workdir {workdir} --photos ...")
+        print(as_called(f"done; next: dfmvr-reconstruct --workdir {workdir} --photos ..."))
     else:
-        print(f"done; next: dfmvr-evaluate --workdir {workdir}")
+        print(as_called(f"done; next: dfmvr-evaluate --workdir {workdir}"))
 
 
 # ---------------------------------------------------------------- 1. the face parse net
