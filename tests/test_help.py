@@ -5,11 +5,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dfmvr_jax.command_line import OPTIONAL, as_called, run
+from dfmvr_jax.command_line import OPTIONAL, as_called, parse_command, run
+from dfmvr_jax.commands.reconstruct import ReconstructFlags
+from dfmvr_jax.commands.train import parse_train_flags
 from dfmvr_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
@@ -146,6 +150,22 @@ def test_another_module_that_is_missing_is_a_bug_and_shown_as_one(name):
 
     with pytest.raises(ModuleNotFoundError):
         run(main, ["cli"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("", False), ("--{}", True), ("--{} True", True), ("--{} False", False), ("--no-{}", False)],
+)
+def test_switches_may_be_followed_by_true_or_false(monkeypatch, words, expected):
+    def parse(parser: Callable, name: str, more: str):
+        monkeypatch.setattr(sys, "argv", ["program", *words.format(name).split(), *more.split()])
+        return parser()
+
+    reconstruct = partial(parse_command, ReconstructFlags, "")
+    assert parse(reconstruct, "aligned", "--workdir x --out y").aligned is expected
+    train = partial(parse_train_flags, "")
+    assert parse(train, "profile", "--workdir x").profile is expected
+    assert parse(train, "antialias", "--workdir x").config.antialias is expected
 
 
 @pytest.mark.parametrize(
