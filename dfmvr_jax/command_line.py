@@ -118,7 +118,7 @@ def run(main: Callable[[], None], extras: Sequence[str] = (), stopped: str = "st
     try:
         main()
     except InputError as error:
-        print(f"error: {with_flags(as_called(str(error)))}", file=sys.stderr)
+        print(f"error: {as_printed(error)}", file=sys.stderr)
         code, alone = 2, True
     except Stopped as stop:
         print(stop, file=sys.stderr)
@@ -164,13 +164,13 @@ def _call(program: re.Match) -> str:
     return "python -m datasets.prepare" if name == "prepare" else f"python {script.with_name(f'{name}.py')}"
 
 
-def with_flags(message: str) -> str:
-    """The message with the flags of the settings that it marks: `<data.name>` becomes --data.name."""
-    return SETTING.sub(lambda match: "--" + match[1].replace("_", "-"), message)
+def as_printed(error: InputError) -> str:
+    """The error's text, with flags for the settings that it marks: `<data.name>` becomes --data.name."""
+    return SETTING.sub(lambda match: "--" + match[1].replace("_", "-"), as_called(str(error)))
 
 
 def with_names(message: str) -> str:
-    """The message with plain names of settings, for a program that has no such flags."""
+    """The message with plain names of the settings that it marks, for a program that has no such flags."""
     return SETTING.sub(r"\1", message)
 
 

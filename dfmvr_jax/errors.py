@@ -10,7 +10,7 @@ class InputError(ValueError):
     """Wrong input of the user's: a file, a flag, a folder.
 
     Its text is one line: which file, what was found, what was expected, how to mend it. A setting is
-    marked, by its dotted name: `<loss.landmarks_3d>`; a program says its flag (`command_line.with_flags`).
+    marked, by its dotted name: `<loss.landmarks_3d>`; a program says its flag (`command_line.as_printed`).
     """
 
 
