@@ -4,8 +4,6 @@ import argparse
 import importlib.util
 import os
 
-from dfmvr_jax.errors import InputError
-
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     pass
@@ -24,16 +22,10 @@ def positive(text: str) -> int:
     return number
 
 
-def check_installed(extra: str, *modules: str) -> None:
-    """Raise `InputError` where one of the modules that this extra brings is missing."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    if missing:
-        raise InputError(f"this needs {' and '.join(missing)}: pip install -e '.[{extra}]'")
-
-
 def check_torch() -> None:
-    """Raise `InputError` where PyTorch is not installed."""
-    check_installed("torch", "torch")
+    """Raise `ModuleNotFoundError` where PyTorch is missing: now, not in the midst of it."""
+    if importlib.util.find_spec("torch") is None:
+        raise ModuleNotFoundError("there is no PyTorch", name="torch")
 
 
 def share_the_gpu() -> None:

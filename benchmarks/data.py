@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from benchmarks.arguments import check_installed, make_parser
+from benchmarks.arguments import make_parser
 from benchmarks.network import training_step
 from dfmvr_jax.command_line import run
 from dfmvr_jax.config import DataConfig
@@ -36,7 +36,6 @@ WORKERS = (0, 1, 2)
 
 def main() -> None:
     make_parser(__doc__).parse_args()
-    check_installed("data", "grain", "tensorflow_datasets")
     print(f"{os.cpu_count()} CPU cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as directory:
         for size in (112, 224):

@@ -40,7 +40,7 @@ class Memory(NamedTuple):
     """Of a compiled update, GiB."""
 
     gib: float  # all of it
-    arguments: float  # the networks, Adam's state and the batch
+    arguments: float  # the networks, the optimiser's state and the batch
 
 
 class Largest(NamedTuple):
@@ -112,7 +112,7 @@ def largest_batch(memory: Callable[[int], Memory], limit: float) -> Largest:
     another one, that is compiled as well, and smaller ones until one fits.
     """
     memory = functools.cache(memory)
-    fixed = memory(FIRST).arguments * 4 / 3  # the network, Adam's two moments, and the gradient
+    fixed = memory(FIRST).arguments * 4 / 3  # the network, two moments of the optimiser, and the gradient
     guess = int((limit - fixed) / max(memory(FIRST).gib - fixed, SMALL) * FIRST)
     second = max(1, guess) + (guess == FIRST)
     each = max((memory(second).gib - memory(FIRST).gib) / (second - FIRST), SMALL)

@@ -28,7 +28,7 @@ from dfmvr_jax.networks.parsing import network_inputs, parse_labels, parse_logit
 from dfmvr_jax.presets import load_preset
 from dfmvr_jax.training.meter import peak_memory
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
-from dfmvr_jax.training.optimizer import Optimizer, find_transformation, learning_rate_schedule
+from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard
 from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
@@ -79,7 +79,7 @@ def training_step(config: Config, model: MorphableModel, subjects: int) -> Calla
         initial_variables(folder, config, model) for folder in (NETWORK_FOLDER, PARSE_FOLDER)
     )
     update = make_update(config, model)
-    state = replicate(initial_state(variables, find_transformation(config.optimizer)))
+    state = replicate(initial_state(variables, TRANSFORMATIONS[config.optimizer]))
     frozen = replicate(freeze(config, model, parse_variables))
     batch = shard(make_batch(config, model, subjects))
 
@@ -96,7 +96,7 @@ def make_update(config: Config, model: MorphableModel) -> Callable:
     _, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     schedule = learning_rate_schedule(config.learning_rate, 1000)
-    optimizer = Optimizer(find_transformation(config.optimizer), schedule, config.gradient_clip)
+    optimizer = Optimizer(TRANSFORMATIONS[config.optimizer], schedule, config.gradient_clip)
     update, _ = make_reconstruction_update(config, synced_network, parse_net, optimizer, 1000)
     return update
 

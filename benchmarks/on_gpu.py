@@ -33,7 +33,7 @@ from benchmarks.results import write_results
 from benchmarks.throughput import processor
 from dfmvr_jax.command_line import run
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_writable, whole_file
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "torch", "nvdiffrast")
 
@@ -52,10 +52,10 @@ class Part(NamedTuple):
 
     name: str
     module: str
-    seconds: int  # of eight minutes
+    seconds: int  # its share, where all have eight minutes
     flags: str
     tiny: str | None  # the flags of --tiny; None: it takes minutes all the same, and is skipped
-    cells: Callable[[dict], Cells]  # of a row of its results
+    cells: Callable[[dict], Cells]  # what the table says of a row of results
     needs: tuple[str, ...] = ()  # modules without which it is skipped
 
 
@@ -153,15 +153,12 @@ PARTS = (
 def main() -> None:
     names = [part.name for part in PARTS]
     parser = make_parser(__doc__)
-    parser.add_argument(
-        "folder", type=Path, nargs="?", default=os.environ.get("OUT", "runs/on_gpu"), help="for the results"
-    )
+    parser.add_argument("folder", type=Path, nargs="?", default="runs/on_gpu", help="for the results")
     parser.add_argument("--minutes", type=float, default=8.0, help="for all parts together")
     parser.add_argument("--parts", nargs="+", default=names, choices=names, help="leave out the others")
     parser.add_argument("--tiny", action="store_true", help="the smallest sizes, on any device")
     arguments = parser.parse_args()
-    with whole_files(arguments.folder):
-        pass  # an error now, where it cannot be written to
+    check_writable(arguments.folder)
     began = time.monotonic()
     machine = describe_machine()
     if machine["platform"] != "gpu" and not arguments.tiny:
@@ -298,8 +295,8 @@ def write_table(path: Path, found: dict) -> None:
             lines.append(f"| {name} | {case} | {by} | {'' if ms is None else f'{ms:.3f}'} | {more} |")
         if outcome["state"] != "done":
             lines.append(f"| {name} | **{summary(outcome).replace('|', ' ')}** | | | |")
-    with whole_files(path.parent) as folder:
-        (folder / path.name).write_text("\n".join(lines) + "\n")
+    with whole_file(path) as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -359,7 +359,7 @@ class JaxContender:
         import jax.numpy as jnp
         import optax
 
-        from dfmvr_jax.training.optimizer import Optimizer, find_transformation, pack
+        from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer, pack
 
         jax, network = self._jax, self._network(dtype=jnp.dtype(case.precision))
         photos, labels = map(jnp.asarray, random_photos(case.batch, self._size))
@@ -368,7 +368,7 @@ class JaxContender:
             apply = jax.jit(network.apply, static_argnums=3)
             self._call = lambda: jax.block_until_ready(apply(variables, photos, labels, False))
             return first_calls(self._call)
-        optimizer = Optimizer(find_transformation("adam"), optax.constant_schedule(1e-4), 1.0)
+        optimizer = Optimizer(TRANSFORMATIONS["adam"], optax.constant_schedule(1e-4), 1.0)
 
         @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
         def step(params, stats, moments, photos, labels):

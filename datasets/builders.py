@@ -57,7 +57,9 @@ def write_data_set(
     try:
         Path(directory).mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{directory}: no folder ({error.strerror}); set another data directory") from error
+        raise InputError(
+            f"{directory}: no folder ({error.strerror}); name another <data.directory>"
+        ) from error
     without_needless_warnings()
     tfds.disable_progress_bar()  # the builders show one of their own
     with (
@@ -70,6 +72,6 @@ def write_data_set(
         except (OSError, RuntimeError) as error:  # array_record has no OSError for a full disk
             raise InputError(
                 f"{directory}: the data set could not be written there ({one_line(error)}); "
-                "make room or set another data directory"
+                "make room or name another <data.directory>"
             ) from error
     return builder

@@ -16,17 +16,18 @@ from dfmvr_jax.config import DataConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags:
+class ExportSubjectFlags:
     name: Annotated[str, POSITIONAL]  # data set and variant, e.g. synthetic/small
     out: Path  # folder to write
-    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)  # of data sets
+    # where prepared data sets are
+    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)
     split: str = "test"  # train, validation or test
     index: int = 0  # which subject
 
 
 @program("cli", "data")
 def main() -> None:
-    flags = parse_command(ExportFlags, __doc__, aliases={"--directory": "--data.directory"})
+    flags = parse_command(ExportSubjectFlags, __doc__, aliases={"--directory": "--data.directory"})
     from dfmvr_jax.datasets.subject_files import export_subject
 
     export_subject(**vars(flags))

@@ -97,7 +97,7 @@ class Split:
                 problem = f"{self.path}: example {at}{self._name(at)} cannot be read ({one_line(error)})"
             if not self._skip_damaged:
                 raise DamagedExample(
-                    f"{problem}; prepare the data set again, or, in training, skip it by data.damaged skip"
+                    f"{problem}; prepare the data set again, or, in training, skip it by <data.damaged> skip"
                 )
             if at not in self._reported:
                 self._reported.add(at)
@@ -183,7 +183,7 @@ def check_photo_size(split: Split, config: Config) -> None:
     if size != config.image_size:
         raise InputError(
             f"{split.path}: its photos have {size} pixels a side, the config wants {config.image_size}: "
-            f"prepare it with image_size {config.image_size}, or train with image_size {size}"
+            f"prepare it with <image_size> {config.image_size}, or train with <image_size> {size}"
         )
 
 
@@ -192,18 +192,18 @@ def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> N
     their_model = split.metadata["landmarks_3d"]
     if not config.loss.landmarks_3d or their_model == config.face_model:
         return
-    without = "train with loss.landmarks_3d 0 (preset v5)"
+    without = "train with <loss.landmarks_3d> 0 (preset v5)"
     if their_model == "none":
         raise InputError(f"{split.path}: has no 3D landmarks: {without}")
     if split.points_3d != len(model.landmarks_3d):
         raise InputError(
             f"{split.path}: has {split.points_3d} 3D landmarks, the face model {config.face_model} has "
-            f"{len(model.landmarks_3d)}: prepare it for that face model, or {without}"
+            f"{len(model.landmarks_3d)}: prepare it for that <face_model>, or {without}"
         )
     if their_model != "every":
         raise InputError(
             f"{split.path}: its 3D landmarks are of the face model {their_model}, the config wants "
-            f"{config.face_model}: train with face_model {their_model}, or {without}"
+            f"{config.face_model}: train with <face_model> {their_model}, or {without}"
         )
     if not np.array_equal(model.landmarks_3d[: len(model.landmarks)], model.landmarks):
         raise InputError(
@@ -217,7 +217,7 @@ def check_labels(split: Split) -> None:
     if split.metadata["labels"] != "exact":
         raise InputError(
             f"{split.path}: has no part labels to train a parse net with: give one that is trained, by "
-            "parse.checkpoint; celebamask_hq and the synthetic sets train one (preset parse-full)"
+            "<parse.checkpoint>; celebamask_hq and the synthetic sets train one (preset parse-full)"
         )
 
 
@@ -226,7 +226,7 @@ def check_views(split: Split) -> None:
     if split.metadata["views"] != len(VIEWS):
         raise InputError(
             f"{split.path}: has single photos, of which the parse net alone learns (preset parse-full, or "
-            "epochs 0); faces are reconstructed from three"
+            "<epochs> 0); faces are reconstructed from three"
         )
 
 

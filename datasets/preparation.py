@@ -1,8 +1,8 @@
 """Prepare a data set and say what came of it: what `datasets.prepare` does."""
 
+import dataclasses
 import shutil
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +11,7 @@ from dfmvr_jax.config import DataConfig
 from dfmvr_jax.datasets.builders import builder_class, data_set_folder, write_data_set
 from dfmvr_jax.datasets.names import BUILDERS, SYNTHETIC, with_variant
 from dfmvr_jax.datasets.photo_sets.builder import REPORT_FILE, Label, PhotoSetConfig, settings_of
+from dfmvr_jax.datasets.photo_sets.settings import PhotoSetSettings
 from dfmvr_jax.datasets.photo_sets.splits import SPLITS, read_split_list
 from dfmvr_jax.datasets.photo_sets.staging import SETTINGS_FILE, Outcome, check_settings
 from dfmvr_jax.datasets.pipeline import prepare_synthetic
@@ -23,8 +24,24 @@ STAGING_FOLDER = "unfinished"
 SHOWN_REASONS = 10  # why samples were left out; all are in the report
 
 
-def prepare(name: str, directory: Path, **how: Any) -> None:
-    """Prepare the data set `name`, with a variant or not, unless it is there; `how`: see `prepare_photo_set`.
+def prepare(
+    name: str,
+    directory: Path,
+    settings: PhotoSetSettings,
+    source: Path | None = None,
+    split_list: Path | None = None,
+    parse_net: Path | None = None,
+    processes: int = 1,
+) -> None:
+    """Prepare the data set `name`, with a variant or not, unless it is there.
+
+    Args:
+      directory: of prepared data sets.
+      settings: how; like all others, of sets of photos only.
+      source: folder with the files of a set of photos.
+      split_list: file that says which subject is in which split.
+      parse_net: run whose parse net labels the photos.
+      processes: that prepare samples.
 
     Raises `InputError` for a data set that nobody knows and for files that cannot be used.
     """
@@ -32,7 +49,8 @@ def prepare(name: str, directory: Path, **how: Any) -> None:
     name = with_variant(name)
     folder = data_set_folder(name, directory)
     if BUILDERS[name.partition("/")[0]] != SYNTHETIC:
-        prepare_photo_set(name, directory, folder, **how)
+        assert source is not None, "a set of photos has a source"
+        prepare_photo_set(name, directory, folder, settings, source, split_list, parse_net, processes)
     elif folder.exists():
         print(f"{folder} is there already; delete it to prepare it again")
     else:
@@ -44,13 +62,14 @@ def prepare_photo_set(
     name: str,
     directory: Path,
     folder: Path,
+    settings: PhotoSetSettings,
     source: Path,
     split_list: Path | None,
     parse_net: Path | None,
-    **settings: Any,
+    processes: int,
 ) -> None:
-    """Prepare a set of photos in `folder`; `settings` are the other ones of `PhotoSetConfig`."""
-    load_face_model(settings["face_model"])  # or say at once that there is none
+    """Prepare a set of photos in `folder`, one of the data sets in `directory`."""
+    load_face_model(settings.face_model)  # or say at once that there is none
     kind, staging = builder_class(name), folder.parent / STAGING_FOLDER
     config = PhotoSetConfig(
         name=name.partition("/")[2],
@@ -58,8 +77,9 @@ def prepare_photo_set(
         source=str(source),
         staging=str(staging),
         split_list=str(split_list) if split_list else None,
-        label=label_by(parse_net, settings["image_size"]) if parse_net else None,
-        **settings,
+        label=label_by(parse_net, settings.image_size) if parse_net else None,
+        processes=processes,
+        **{field.name: getattr(settings, field.name) for field in dataclasses.fields(PhotoSetSettings)},
     )
     if folder.exists():
         keep_records(staging, folder)

@@ -28,12 +28,13 @@ LARGEST_CROP = 1024  # pixels a side
 class PrepareFlags(PhotoSetSettings):
     name: Annotated[str, POSITIONAL]  # data set, or data set/variant, a name that you choose
     source: Path | None = None  # folder with the files of the data set; none for synthetic
-    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)  # of prepared data sets
+    # where prepared data sets are
+    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)
     parse_net: Path | None = None  # run whose parse net labels the photos, to see its labels; None: no labels
     # file of lines `subject split` (train, validation, test), or of the test subjects alone; None: as the
     # folders say, else by chance
     split_list: Path | None = None
-    processes: int = os.cpu_count() or 1  # that prepare samples
+    processes: int = os.cpu_count() or 1  # how many prepare samples, side by side
 
 
 @program("cli", "data", "photos", stopped="stopped; the same command goes on")
@@ -43,7 +44,15 @@ def main() -> None:
     check_flags(flags)
     from dfmvr_jax.datasets.preparation import prepare
 
-    prepare(**vars(flags))
+    prepare(
+        flags.name,
+        flags.directory,
+        settings=flags,
+        source=flags.source,
+        split_list=flags.split_list,
+        parse_net=flags.parse_net,
+        processes=flags.processes,
+    )
 
 
 def check_flags(flags: PrepareFlags) -> None:

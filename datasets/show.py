@@ -1,4 +1,4 @@
-"""Draw a contact sheet of a data set, to see whether it was prepared right.
+"""Draw samples of a data set on a sheet, to see whether it was prepared right.
 
     python -m dfmvr_jax.datasets.show pixel_face/full --out sheet.png
 
@@ -19,7 +19,8 @@ from dfmvr_jax.errors import InputError
 class ShowFlags:
     name: Annotated[str, POSITIONAL]  # data set and variant, e.g. synthetic/small
     out: Path = Path("sheet.png")  # picture to write
-    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)  # of data sets
+    # where prepared data sets are
+    directory: Annotated[Path, flag("data.directory")] = Path(DataConfig.directory)
     split: str = "train"  # train, validation or test
     subjects: int = 8  # how many
 
@@ -29,7 +30,7 @@ def main() -> None:
     flags = parse_command(ShowFlags, __doc__, aliases={"--directory": "--data.directory"})
     if flags.subjects < 1:
         raise InputError(f"--subjects {flags.subjects}: expected 1 or more")
-    from dfmvr_jax.datasets.contact_sheet import show
+    from dfmvr_jax.datasets.sheet import show
 
     show(**vars(flags))
 

@@ -3,7 +3,13 @@
 from pathlib import Path
 
 if not Path(__path__[0], "render").is_dir():  # a clone without links to ../render and ../datasets
-    __path__.append(str(Path(__path__[0]).parent))
+    clone = Path(__path__[0]).parent
+    if not (clone / "render" / "render_mesh.py").is_file():
+        raise ImportError(
+            f"{__path__[0]}: the packages render and datasets are missing: this was installed from a clone "
+            "without links; install with pip install -e, or clone again with git's core.symlinks true"
+        )
+    __path__.append(str(clone))
 
 __all__ = ["Reconstruction", "reconstruct"]
 

@@ -6,24 +6,37 @@ A mistake of the user's ends in a message and exit code 2, never in a traceback.
 import dataclasses
 import functools
 import os
+import re
 import sys
 import traceback
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from dfmvr_jax.errors import InputError, Stopped, WrongSetting, one_line
+from dfmvr_jax.errors import SETTING, InputError, Stopped, one_line
 
 try:
     import tyro
 except ModuleNotFoundError:  # `parse_command` asks for it; what has another command line can do without
     tyro = None  # type: ignore[assignment]
 
-# what the extras of pyproject.toml bring, as imports call it
+# what the extras of pyproject.toml bring, as imports call it, and the first extra that does
 OPTIONAL = {
-    *("tyro", "rich", "PIL", "trimesh", "tensorboardX", "flatbuffers"),  # cli
-    *("tensorflow_datasets", "importlib_resources", "array_record", "grain"),  # data
-    *("open3d", "ai_edge_litert", "platformdirs", "torch"),  # evaluation, photos, torch
+    "tyro": "cli",
+    "rich": "cli",
+    "PIL": "cli",
+    "trimesh": "cli",
+    "tensorboardX": "cli",
+    "flatbuffers": "cli",
+    "tensorflow_datasets": "data",
+    "importlib_resources": "data",
+    "array_record": "data",
+    "grain": "data",
+    "open3d": "evaluation",
+    "ai_edge_litert": "photos",
+    "platformdirs": "photos",
+    "torch": "torch",
 }
 
 
@@ -50,7 +63,9 @@ def parse_command(
     if first and words and not words[0].startswith("-"):
         words = [first, *words]
     words = _as_switches([_without_alias(word, aliases or {}) for word in words], _switches(command))
-    return tyro.cli(command, prog=os.path.basename(sys.argv[0]), description=description, args=words)
+    return tyro.cli(
+        command, prog=os.path.basename(sys.argv[0]), description=as_called(description), args=words
+    )
 
 
 def _without_alias(word: str, aliases: Mapping[str, str]) -> str:
@@ -94,16 +109,16 @@ def program(*extras: str, stopped: str = "stopped") -> Callable[[Callable[[], No
     return decorate
 
 
-def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str = "stopped") -> None:
+def run(main: Callable[[], None], extras: Sequence[str] = (), stopped: str = "stopped") -> None:
     """Run a program; an `InputError` becomes one line on stderr and exit code 2, Ctrl-C `stopped`.
 
-    So does a module that is not there; the message names the `extras` that the program needs.
+    So does a module that is not there; the message names its extra and the `extras` that the program needs.
     """
     code, alone = 0, False  # alone: other processes that train with it do not end by themselves
     try:
         main()
     except InputError as error:
-        print(f"error: {_with_flag(error)}", file=sys.stderr)
+        print(f"error: {as_printed(error)}", file=sys.stderr)
         code, alone = 2, True
     except Stopped as stop:
         print(stop, file=sys.stderr)
@@ -116,10 +131,8 @@ def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str
         code, alone = 130, True
     except Exception as error:
         if missing := _missing_module(error):
-            print(
-                f"error: {missing} is not installed: pip install 'dfmvr_jax[{','.join(extras)}]'",
-                file=sys.stderr,
-            )
+            names = ",".join(dict.fromkeys([*extras, OPTIONAL[missing]]))
+            print(f"error: {missing} is not installed: pip install 'dfmvr_jax[{names}]'", file=sys.stderr)
         elif not _is_one_of_several():
             raise
         elif isinstance(error, sys.modules["jax"].errors.JaxRuntimeError):
@@ -137,17 +150,33 @@ def run(main: Callable[[], None], extras: Sequence[str] = ("all",), stopped: str
         sys.exit(code)
 
 
-def _with_flag(error: InputError) -> str:
-    """What the error says, of a setting by its flag."""
-    if not isinstance(error, WrongSetting):
-        return str(error)
-    return f"--{error.name.replace('_', '-')}{str(error).removeprefix(error.name)}"
+def as_called(text: str) -> str:
+    """The text with our programs, `dfmvr-train`, as this one was called: `python train.py` in a clone."""
+    return re.sub(r"(?<![\w/.-])dfmvr-(train|evaluate|reconstruct|prepare)(?![\w/.-])", _call, text)
+
+
+def _call(program: re.Match) -> str:
+    script, name = Path(sys.argv[0]), program[1]
+    if script.suffix != ".py":  # installed
+        return program[0]
+    if script.absolute().parent.parent == Path(__file__).parent:  # by python -m
+        return f"python -m dfmvr_jax.{'datasets' if name == 'prepare' else 'commands'}.{name}"
+    return "python -m datasets.prepare" if name == "prepare" else f"python {script.with_name(f'{name}.py')}"
+
+
+def as_printed(error: InputError) -> str:
+    """The error's text, with flags for the settings that it marks: `<data.name>` becomes --data.name."""
+    return SETTING.sub(lambda match: "--" + match[1].replace("_", "-"), as_called(str(error)))
+
+
+def with_names(message: str) -> str:
+    """The message with plain names of the settings that it marks, for a program that has no such flags."""
+    return SETTING.sub(r"\1", message)
 
 
 def _missing_module(error: Exception) -> str | None:
-    """The module of an extra that an import did not find."""
-    name = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else None
-    return name if name in OPTIONAL else None
+    """The module of an extra that an import did not find. (Where a part of one is missing, that is a bug.)"""
+    return error.name if isinstance(error, ModuleNotFoundError) and error.name in OPTIONAL else None
 
 
 def exit_process(code: int) -> NoReturn:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.conventions import FACE_DISTANCE
-from dfmvr_jax.errors import InputError, WrongSetting
+from dfmvr_jax.errors import InputError
 
 
 def setting(
@@ -130,9 +130,8 @@ class Config:
     antialias: bool = False  # smooth outlines of the rendered face: photo and mask losses move them too
     # of each batch, seen by photo and mask losses; less is faster on a CPU
     rendered_share: float = setting(1.0, above=0, share=True)
-    # of both networks: adam, adamw, lion, sgd or what else dfmvr_jax/training/optimizer.py names; each wants
-    # learning rates of its own, and a run that goes on keeps it: its state is in the checkpoints
-    optimizer: str = "adam"
+    # for both networks; each wants learning rates of its own; a run keeps it: its state is in the checkpoints
+    optimizer: Literal["adam", "adamw", "lion", "sgd"] = "adam"
     learning_rate: float = setting(1e-4, above=0)  # at the start
     final_learning_rate: float = setting(0.0, at_least=0)  # at the end of the cosine
     gradient_clip: float = setting(1.0, above=0)  # largest global norm of the gradient
@@ -155,13 +154,13 @@ ADDED_FIELDS = {"optimizer": "adam"}
 
 
 def check_config(config: Config, devices: int) -> None:
-    """Raise `WrongSetting` for values that would end a run on so many devices."""
+    """Raise `InputError` for values that would end a run on so many devices."""
     values = flat_fields(config)
     width = config.network.width
 
     def check(fits: bool, name: str, expected: str) -> None:
         if not fits:
-            raise WrongSetting(name, values[name], expected)
+            raise InputError(f"<{name}> {values[name]}: expected {expected}")
 
     for name, field in settings().items():
         problem = _problem(values[name], field.metadata)
@@ -182,7 +181,7 @@ def check_config(config: Config, devices: int) -> None:
     check(
         config.parse.num_classes == 10 or given,
         "parse.num_classes",
-        "10: 19 is for a net imported from PyTorch, which parse.checkpoint names",
+        "10: 19 is for a net imported from PyTorch, which <parse.checkpoint> names",
     )
     check(
         config.epochs > 0 or not given,
@@ -261,7 +260,7 @@ def config_from_json(value: Any) -> Config:
 def differing_fields(ours: dict, theirs: dict) -> dict[str, str]:
     """The values of `ours` that `theirs` has not, each with words that say so."""
     return {
-        name: f"{name} is {theirs.get(name)!r} there, {value!r} here"
+        name: f"is {theirs.get(name)!r} there, {value!r} here"
         for name, value in ours.items()
         if value != theirs.get(name)
     }

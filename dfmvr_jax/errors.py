@@ -1,21 +1,17 @@
 """How a program ends before it is done: by what a user can mend, or because it was told to."""
 
+import re
 import signal
+
+SETTING = re.compile(r"<([a-z]\w*(?:\.\w+)*)>")  # as messages mark it
 
 
 class InputError(ValueError):
     """Wrong input of the user's: a file, a flag, a folder.
 
-    Its text is one line: which file, what was found, what was expected, how to mend it.
+    Its text is one line: which file, what was found, what was expected, how to mend it. A setting is
+    marked, by its dotted name: `<loss.landmarks_3d>`; a program says its flag (`command_line.as_printed`).
     """
-
-
-class WrongSetting(InputError):
-    """A setting has a value that it cannot have. A program's message calls the setting by its flag."""
-
-    def __init__(self, name: str, found: object, expected: str):
-        super().__init__(f"{name} {found}: expected {expected}")
-        self.name = name  # dotted, as in `Config`
 
 
 class Stopped(Exception):

@@ -87,7 +87,7 @@ def render_face(
             colors = jnp.concatenate([colors, model.photo_weight[:, None]], axis=1)
         rendered = render_mesh(camera, posed, colors, model.triangles, edges, rasterizer)
         image, coverage, weights = rendered.image[..., :3], rendered.coverage, None
-        if model.photo_weight is not None:  # of a pixel that the face covers in part, its whole weight
+        if model.photo_weight is not None:  # a pixel that the face covers in part has its whole weight
             weights = jax.lax.stop_gradient(rendered.image[..., 3] / jnp.where(coverage > 0, coverage, 1))
         return image, rendered.fragments.mask, coverage, rendered.overflow, weights
 

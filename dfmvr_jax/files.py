@@ -28,6 +28,19 @@ def whole_files(folder: Path) -> Iterator[Path]:
         ) from None
 
 
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """The temporary path of one file to write, which then moves to `path`, as `whole_files` does it."""
+    with whole_files(path.parent) as folder:
+        yield folder / path.name
+
+
+def check_writable(folder: Path) -> None:
+    """Make the folder; raises `InputError` where no files can be written to it."""
+    with whole_files(folder):
+        pass
+
+
 def check_is_file_name(path: Path) -> None:
     """Raise `InputError` where a folder is in the way of a file to write."""
     if path.is_dir():

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 from dfmvr_jax.render.array_types import Array, Bool, Float, Int, UInt8
 
 PART_COLORS = np.array(
@@ -104,5 +104,5 @@ def write_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Save a picture in the format of its name's ending. Raises `InputError` where that fails."""
     if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
         raise InputError(f"{path}: its ending names no picture format; call it {path.stem}.png, for instance")
-    with whole_files(path.parent) as folder:
-        Image.fromarray(picture).save(folder / path.name)
+    with whole_file(path) as unfinished:
+        Image.fromarray(picture).save(unfinished)

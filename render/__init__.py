@@ -44,3 +44,14 @@ __all__ = [
     "spherical_harmonics",
     "visible",
 ]
+
+if __name__ == "render":  # in a clone: the short names stand for the same modules
+    import importlib
+    import pkgutil
+    import sys
+
+    import dfmvr_jax.render
+
+    sys.modules["render"] = dfmvr_jax.render
+    for module in pkgutil.iter_modules(dfmvr_jax.render.__path__):
+        sys.modules[f"render.{module.name}"] = importlib.import_module(f"dfmvr_jax.render.{module.name}")

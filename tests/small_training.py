@@ -16,7 +16,7 @@ from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_rendering import landmark_pixels, render_coefficients
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
-from dfmvr_jax.training.optimizer import Optimizer, find_transformation, learning_rate_schedule
+from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, shard, unreplicate
 from dfmvr_jax.training.update import Frozen, freeze, make_reconstruction_update
 from tests.toy_face import random_coefficients, toy_face_model
@@ -45,10 +45,10 @@ def small_training(config: Config = CONFIG) -> SmallTraining:
     model = toy_face_model()
     _, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
-    transformation = find_transformation(config.optimizer)
-    optimizer = Optimizer(transformation, learning_rate_schedule(config.learning_rate, TOTAL_STEPS), 1.0)
+    schedule = learning_rate_schedule(config.learning_rate, TOTAL_STEPS)
+    optimizer = Optimizer(TRANSFORMATIONS[config.optimizer], schedule, 1.0)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, TOTAL_STEPS)
-    state = initial_state(initial_variables(NETWORK_FOLDER, config, model), transformation)
+    state = initial_state(initial_variables(NETWORK_FOLDER, config, model), optimizer.transformation)
     frozen = freeze(config, model, initial_variables(PARSE_FOLDER, changed(config, {"seed": 1}), model))
     return SmallTraining(
         update,

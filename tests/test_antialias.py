@@ -174,10 +174,10 @@ def test_scaling_and_moving_a_polygon(corners):
     derivative = jax.jit(jax.jacrev(area_and_moment, argnums=(0, 1)))
     found = [derivative(*place) for place in places]
     true_area = corners / 2 * np.sin(2 * np.pi / corners) * 20**2
-    by_scale = np.array([of_scale[0] for of_scale, _ in found])
+    by_scale = np.array([scale_slopes[0] for scale_slopes, _ in found])
     np.testing.assert_allclose(by_scale.mean(), 2 * true_area / 20, rtol=0.02)
     np.testing.assert_allclose(by_scale, 2 * true_area / 20, rtol=0.04)
-    by_shift = np.array([of_shift[1, 0] for _, of_shift in found])  # the moment grows by the area
+    by_shift = np.array([shift_slopes[1, 0] for _, shift_slopes in found])  # the moment grows by the area
     np.testing.assert_allclose(by_shift.mean(), true_area, rtol=0.02)
 
 

@@ -198,7 +198,7 @@ def test_the_parse_net_alone(trained, monkeypatch, capsys, tmp_path):
     assert (tmp_path / "parse" / "parse_net" / "2").is_dir() and not (tmp_path / "parse" / "df_mvr").exists()
     metrics = (tmp_path / "parse" / "logs" / "parse_net").glob("events*")
     assert b"iou_lower_lip" in next(metrics).read_bytes()
-    assert f"dfmvr-train --parse.checkpoint {tmp_path / 'parse'}" in out
+    assert f"next: python train.py --parse.checkpoint {tmp_path / 'parse'}" in out
 
 
 def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(
@@ -304,7 +304,7 @@ def test_misspelt_flags_and_help(monkeypatch, capsys, program):
     code, *_ = run_program(monkeypatch, capsys, program, "--nosuch-flag", "3")
     assert code == 2
     code, out, _ = run_program(monkeypatch, capsys, program, "--help")
-    assert code == 0 and "Example: dfmvr-" in out
+    assert code == 0 and f"Example: python {program.__module__.rpartition('.')[2]}.py --" in out
 
 
 def test_a_false_flag_is_false(monkeypatch, capsys):

@@ -18,7 +18,6 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.conventions import AMBIENT, UNIT_MM
 from dfmvr_jax.datasets import augmentation, show
-from dfmvr_jax.datasets.contact_sheet import contact_sheet
 from dfmvr_jax.datasets.pipeline import (
     DamagedExample,
     Relabelled,
@@ -30,6 +29,7 @@ from dfmvr_jax.datasets.pipeline import (
     training_batches,
     validation_batches,
 )
+from dfmvr_jax.datasets.sheet import sheet_of_samples
 from dfmvr_jax.datasets.synthetic import backgrounds, builder, scenes
 from dfmvr_jax.datasets.synthetic.builder import Subjects, Synthetic, SyntheticConfig
 from dfmvr_jax.errors import InputError
@@ -317,9 +317,9 @@ def test_data_of_another_size_or_face_is_refused(config, model):
     check_photo_size(split, fitting)
     check_landmarks_3d(split, fitting, model)
     check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin", loss=without_3d), model)
-    with pytest.raises(InputError, match=f"{split.path}.*image_size {SIZE}"):
+    with pytest.raises(InputError, match=f"{split.path}.*<image_size> {SIZE}"):
         check_photo_size(split, dataclasses.replace(fitting, image_size=32))
-    with pytest.raises(InputError, match=f"{split.path}.*face_model builtin-coarse.*loss.landmarks_3d 0"):
+    with pytest.raises(InputError, match=f"{split.path}.*<face_model> builtin-coarse.*<loss.landmarks_3d> 0"):
         check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin"), model)
 
 
@@ -529,7 +529,7 @@ def test_a_damaged_example_ends_the_run_with_its_name(damaged):
     split = opened()
     assert split[1]["damaged"] == 0
     name = "example 2, train-00002," if kind == "photo" else "example 2"
-    with pytest.raises(DamagedExample, match=f"{split.path}: {name}.*data.damaged skip") as error:
+    with pytest.raises(DamagedExample, match=f"{split.path}: {name}.*<data.damaged> skip") as error:
         split[2]
     assert "\n" not in str(error.value)
 
@@ -644,12 +644,12 @@ def test_augment_draws_blur_and_views_as_often_as_told(photos, monkeypatch):
     assert set(given.sum(axis=1)) == {1, 3}
 
 
-# ---------------------------------------------------------------------- contact sheet
+# ---------------------------------------------------------------------- sheet of samples
 
 
-def test_contact_sheet(config, validation, tmp_path, monkeypatch, capsys):
+def test_sheet_of_samples(config, validation, tmp_path, monkeypatch, capsys):
     example = validation[0]
-    sheet = contact_sheet([example, validation[1]])
+    sheet = sheet_of_samples([example, validation[1]])
     times = 224 // SIZE
     side = times * SIZE
     top = sheet.shape[0] - 2 * side

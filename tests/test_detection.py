@@ -196,16 +196,16 @@ def test_the_camera_of_the_photo_sees_what_the_crop_does(angle):
     expected = transform_points(
         to_photo, np.asarray(project(camera, jnp.asarray(points, jnp.float32)), float)
     )
-    of_photo = photo_camera(camera, to_photo, (1200, 1600))
-    rolled = jnp.asarray(points @ of_photo.roll.T, jnp.float32)
-    np.testing.assert_allclose(project(of_photo.camera, rolled), expected, atol=2e-3)
+    camera_of_photo = photo_camera(camera, to_photo, (1200, 1600))
+    rolled = jnp.asarray(points @ camera_of_photo.roll.T, jnp.float32)
+    np.testing.assert_allclose(project(camera_of_photo.camera, rolled), expected, atol=2e-3)
 
     rotation, translation = (
         Rotation.from_euler("xyz", [0.1, 0.5, -0.2]).as_matrix(),
         np.array([0.1, 0.2, 0.3]),
     )
     vertices_mm = 100 * (points - translation) @ rotation
-    matrix = projection_matrix(of_photo, rotation, translation)
+    matrix = projection_matrix(camera_of_photo, rotation, translation)
     pixels = np.column_stack([vertices_mm, np.ones(20)]) @ matrix.T
     np.testing.assert_allclose(pixels[:, :2] / pixels[:, 2:], expected, atol=2e-3)
 

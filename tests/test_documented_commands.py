@@ -158,7 +158,10 @@ NOT_RUN = {
     "pip install '.[all]'": INSTALLS,
     **{f"dfmvr-{name}": NAMES for name in ("train", "evaluate", "reconstruct", "prepare")},
     "python -m dfmvr_jax.datasets.show": NAMES,
-    "python -m datasets.prepare": "stands for the command with its flags",
+    **{
+        f"python {name}": "stands for the command with its flags"
+        for name in ("train.py", "-m datasets.prepare", "-m datasets.show")
+    },
     "pip install -e '.[all,torch]'": INSTALLS,
     "pip install -e '.[torch]'": INSTALLS,
     "pip install 'dfmvr_jax[cli]'": INSTALLS,

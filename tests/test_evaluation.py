@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import sys
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -33,6 +34,7 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import to_uint8
+from dfmvr_jax.programs.evaluate import evaluate
 from dfmvr_jax.render.camera import project
 
 
@@ -100,6 +102,10 @@ def test_a_missing_open3d_tells_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "open3d", None)
     with pytest.raises(InputError, match=r"pip install 'dfmvr_jax\[evaluation\]'.*apt-get install libusb"):
         closest_points(np.eye(3), np.array([[0, 1, 2]]), np.zeros((1, 3)))
+    with pytest.raises(
+        InputError, match="evaluation needs Open3D"
+    ):  # before the run, which is not there either
+        evaluate(Path("nowhere"), None, None, "test", None, None, 0)
 
 
 def test_errors_of_a_sphere_of_another_radius():

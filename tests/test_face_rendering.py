@@ -89,8 +89,8 @@ def test_batch_of_three_equals_one_by_one(toy_model):
     batch = jax.tree.map(lambda *leaves: jnp.stack(leaves), *subjects)
     faces = jax.vmap(place_face, (None, 0))(toy_model, batch)
     for i, subject in enumerate(subjects):
-        of_batch = jax.tree.map(lambda leaf, i=i: leaf[i], faces)
-        for a, b in zip(of_batch, place_face(toy_model, subject)):
+        from_batch = jax.tree.map(lambda leaf, i=i: leaf[i], faces)
+        for a, b in zip(from_batch, place_face(toy_model, subject)):
             np.testing.assert_allclose(a, b, atol=1e-5)
 
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_writable, whole_file, whole_files
 from dfmvr_jax.pictures import write_picture
 
 
@@ -30,10 +30,20 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     assert (tmp_path / "a.txt").read_text() == "old"
 
 
+def test_one_file_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "new" / "a.txt"
+    with whole_file(path) as unfinished:
+        unfinished.write_text("new")
+        assert not path.exists() and unfinished.name == path.name
+    assert path.read_text() == "new" and [*path.parent.iterdir()] == [path]
+
+
 def test_a_file_in_the_folders_place_is_kept(tmp_path):
     (tmp_path / "file").write_text("mine")
-    with pytest.raises(InputError, match="file: cannot be written to"), whole_files(tmp_path / "file"):
-        pass
+    with pytest.raises(InputError, match="file: cannot be written to"):
+        check_writable(tmp_path / "file")
+    check_writable(tmp_path / "folder")
+    assert not list((tmp_path / "folder").iterdir())
     assert (tmp_path / "file").read_text() == "mine"
 
 

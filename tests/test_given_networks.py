@@ -72,15 +72,15 @@ def test_another_camera_sees_the_same_pictures(source, model, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"network.width": 16}, "its network is another one .*: give --network.width 8, not 16"),
-        ({"network.backbone": "resnet50"}, "give --network.backbone rednet50, not resnet50"),
+        ({"network.width": 16}, "its network is another one .*: give <network.width> 8, not 16"),
+        ({"network.backbone": "resnet50"}, "give <network.backbone> rednet50, not resnet50"),
         (
             {"parse.enlarge": 3},
-            "its parse net is another one .*: give --parse.enlarge 1, not 3",
+            "its parse net is another one .*: give <parse.enlarge> 1, not 3",
         ),
         (
             {"parse.width": 16, "parse.num_classes": 19},
-            "give --parse.width 8 --parse.num-classes 10, not 16, 19",
+            "give <parse.width> 8 <parse.num_classes> 10, not 16, 19",
         ),
     ],
 )
@@ -119,7 +119,7 @@ def test_the_parse_net_starts_from_imagenet_weights(torch, model, tmp_path):
     np.testing.assert_array_equal(kernel, theirs)
     jax.tree.map(np.testing.assert_array_equal, started["params"]["head"], fresh["params"]["head"])
 
-    with pytest.raises(InputError, match="resnet18.pth: .*misshapen.*parse.width 64"):
+    with pytest.raises(InputError, match="resnet18.pth: .*misshapen.*<parse.width> 64"):
         read_given_networks(changed(config, {"parse.width": 8}), tmp_path / "run", model)
     (tmp_path / "run" / PARSE_FOLDER / "3.orbax-checkpoint-tmp").mkdir(parents=True)
     assert read_given_networks(config, tmp_path / "run", model).resnet18  # killed before it had a checkpoint

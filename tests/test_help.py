@@ -5,13 +5,19 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from dfmvr_jax.command_line import OPTIONAL
+from dfmvr_jax.command_line import OPTIONAL, as_called, parse_command, run
+from dfmvr_jax.commands.reconstruct import ReconstructFlags
+from dfmvr_jax.commands.train import parse_train_flags
+from dfmvr_jax.errors import InputError
 
 ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "dfmvr_jax"
 COMMANDS = [
     *(f"dfmvr_jax.commands.{path.stem}" for path in sorted((ROOT / "dfmvr_jax" / "commands").glob("*.py"))),
     *(f"dfmvr_jax.datasets.{name}" for name in ("prepare", "show", "export")),
@@ -101,6 +107,8 @@ def test_without_the_command_line_its_extra_is_named():
         ("dfmvr_jax.datasets.show synthetic/smoke", "grain", "cli,data"),
         ("dfmvr_jax.datasets.export synthetic/smoke --out {tmp}/x", "trimesh", "cli,data"),
         ("dfmvr_jax.commands.fetch", "platformdirs", "cli,photos"),
+        ("dfmvr_jax.commands.import_torch {tmp}/x.pth --out {tmp}/x", "torch", "cli,torch"),
+        ("dfmvr_jax.commands.export_stablehlo --workdir {tmp}/x --out {tmp}/x/y", "flatbuffers", "cli"),
     ],
 )
 def test_what_is_missing_is_named_with_the_extras_of_the_program(tmp_path, command, missing, extras):
@@ -113,11 +121,98 @@ def test_what_is_missing_is_named_with_the_extras_of_the_program(tmp_path, comma
 def test_all_modules_of_the_extras_are_known():
     others = {"pillow": "PIL", "open3d-cpu": "open3d", "ai-edge-litert": "ai_edge_litert"}
     extras = ("cli", "data", "evaluation", "photos", "torch")
-    names = {re.match(r"[\w-]+", wanted)[0] for extra in extras for wanted in EXTRAS[extra]}
-    assert {others.get(name, name).replace("-", "_") for name in names} == OPTIONAL
+    first = {}
+    for extra in extras:
+        for wanted in EXTRAS[extra]:
+            name = re.match(r"[\w-]+", wanted)[0]
+            first.setdefault(others.get(name, name).replace("-", "_"), extra)
+    assert first == OPTIONAL
+
+
+def test_what_another_module_than_usual_needs_is_named_with_its_extra(capsys):
+    def main() -> None:
+        raise ModuleNotFoundError(name="torch")
+
+    for extras, named in (
+        ((), "torch"),
+        (("cli", "data"), "cli,data,torch"),
+        (("cli", "torch"), "cli,torch"),
+    ):
+        with pytest.raises(SystemExit):
+            run(main, extras)
+        assert capsys.readouterr().err == f"error: torch is not installed: pip install 'dfmvr_jax[{named}]'\n"
+
+
+@pytest.mark.parametrize("name", ["grain.no_such_part", "no_such_module", None])
+def test_another_module_that_is_missing_is_a_bug_and_shown_as_one(name):
+    def main() -> None:
+        raise ModuleNotFoundError(name=name)
+
+    with pytest.raises(ModuleNotFoundError):
+        run(main, ["cli"])
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("", False), ("--{}", True), ("--{} True", True), ("--{} False", False), ("--no-{}", False)],
+)
+def test_switches_may_be_followed_by_true_or_false(monkeypatch, words, expected):
+    def parse(parser: Callable, name: str, more: str):
+        monkeypatch.setattr(sys, "argv", ["program", *words.format(name).split(), *more.split()])
+        return parser()
+
+    reconstruct = partial(parse_command, ReconstructFlags, "")
+    assert parse(reconstruct, "aligned", "--workdir x --out y").aligned is expected
+    train = partial(parse_train_flags, "")
+    assert parse(train, "profile", "--workdir x").profile is expected
+    assert parse(train, "antialias", "--workdir x").config.antialias is expected
+
+
+@pytest.mark.parametrize(
+    ("script", "program", "call"),
+    [
+        ("/usr/bin/dfmvr-train", "evaluate", "dfmvr-evaluate"),
+        ("train.py", "evaluate", "python evaluate.py"),
+        ("../clone/train.py", "reconstruct", "python ../clone/reconstruct.py"),
+        ("train.py", "prepare", "python -m datasets.prepare"),
+        ("/dfmvr_jax/datasets/prepare.py", "prepare", "python -m datasets.prepare"),
+        (f"{PACKAGE}/datasets/show.py", "prepare", "python -m dfmvr_jax.datasets.prepare"),
+        (f"{PACKAGE}/commands/train.py", "evaluate", "python -m dfmvr_jax.commands.evaluate"),
+        ("", "train", "dfmvr-train"),
+    ],
+)
+def test_programs_are_named_as_this_one_was_called(monkeypatch, capsys, script, program, call):
+    monkeypatch.setattr(sys, "argv", [script])
+    text = "next: {} --workdir runs/dfmvr-train"
+    assert as_called(text.format(f"dfmvr-{program}")) == text.format(call)
+
+    def main() -> None:
+        raise InputError(f"a: is missing; see dfmvr-{program}, or another")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    assert capsys.readouterr().err == f"error: a: is missing; see {call}, or another\n"
+
+
+@pytest.mark.parametrize("name", ["train", "evaluate", "reconstruct"])
+def test_examples_in_a_clone_are_those_of_the_readme(name):
+    told = subprocess.check_output([sys.executable, f"{name}.py", "--help"], cwd=ROOT, text=True)
+    assert (
+        f"Example: python {name}.py --" in told and f"python {name}.py --" in (ROOT / "README.md").read_text()
+    )
+
+
+def test_settings_in_messages_are_printed_as_flags(capsys):
+    def main() -> None:
+        raise InputError("a: train with <loss.landmarks_3d> 0 or <num_processes> 2, not <class 'int'>")
+
+    with pytest.raises(SystemExit):
+        run(main)
+    expected = "error: a: train with --loss.landmarks-3d 0 or --num-processes 2, not <class 'int'>\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_the_package_and_the_renderer_need_no_extra():
-    blocked = (OPTIONAL - {"rich"}) | {"jaxtyping", "beartype", "pytest"}  # flax itself wants rich
+    blocked = ({*OPTIONAL} - {"rich"}) | {"jaxtyping", "beartype", "pytest"}  # flax itself wants rich
     use = CALL + "import dfmvr_jax.render, dfmvr_jax.prediction"
     subprocess.run([sys.executable, "-c", use, json.dumps([sorted(blocked), {}])], cwd=ROOT, check=True)

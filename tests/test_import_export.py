@@ -1,6 +1,7 @@
 """PyTorch files to workdirs and back, and the StableHLO file: the commands, and every kind of bad file."""
 
 import argparse
+import dataclasses
 import os
 import pickle
 import subprocess
@@ -17,6 +18,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.prediction import load_run
+from dfmvr_jax.programs.export_torch import check_exportable
 from dfmvr_jax.torch_weights.description import read_description
 from dfmvr_jax.torch_weights.files import read_tensors
 from dfmvr_jax.torch_weights.names import DF_MVR, from_torch
@@ -177,6 +179,13 @@ def test_a_variant_without_released_names_is_not_exported(monkeypatch, capsys, t
     assert not (tmp_path / "x.pth").exists()
 
 
+def test_a_run_of_a_face_model_without_albedo_is_not_exported(toy_model):
+    check_exportable(SMALL, toy_model)
+    without = dataclasses.replace(toy_model, albedo_basis=toy_model.albedo_basis[..., :0])
+    with pytest.raises(InputError, match="predicts albedo, of which the face model toy has no modes"):
+        check_exportable(SMALL, without)
+
+
 def test_the_stablehlo_file_computes_what_the_run_does(monkeypatch, capsys, tmp_path):
     run = small_run(tmp_path / "run")
     path = tmp_path / "x.stablehlo"
@@ -290,7 +299,7 @@ def test_missing_unknown_and_misshapen_tensors_are_listed(save, weights, monkeyp
 
     code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, tmp_path / "run", "--out", path)
     assert code == 2 and "run has no reconstruction network" in err
-    assert f"a training with parse.checkpoint {tmp_path / 'run'} makes one" in err
+    assert f"a training with --parse.checkpoint {tmp_path / 'run'} makes one" in err
 
 
 def test_tensors_are_listed_as_the_file_calls_them(save, weights, monkeypatch, capsys, tmp_path):
@@ -334,14 +343,6 @@ def test_a_folder_is_no_file_to_export_to(monkeypatch, capsys, tmp_path, program
     assert code == 2 and f"{tmp_path}: is a folder" in err and err.count("\n") == 1
 
 
-def test_without_torch_the_reason_is_one_line(monkeypatch, capsys, tmp_path):
-    monkeypatch.setitem(sys.modules, "torch", None)
-    code, _, err = run_program(
-        monkeypatch, capsys, import_torch.main, tmp_path / "x.pth", "--out", tmp_path / "run"
-    )
-    assert code == 2 and "pip install 'dfmvr_jax[torch]'" in err
-
-
 def test_half_precision_and_old_files_are_read(torch, tmp_path):
     torch.save(
         {"net": {"module.a": torch.ones(3).half(), "n": torch.tensor(4)}},
@@ -358,7 +359,7 @@ def test_half_precision_and_old_files_are_read(torch, tmp_path):
 @pytest.mark.parametrize(
     ("tensors", "flags", "message"),
     [
-        ({"uuunet.conv1_0.conv.0.weight": np.zeros((24, 4, 3, 3))}, [], "--network.width 24: expected 8, 16"),
+        ({"uuunet.conv1_0.conv.0.weight": np.zeros((24, 4, 3, 3))}, [], ": network.width 24: expected 8, 16"),
         ({"uuunet.conv1_0.conv.0.weight": np.zeros(())}, [], "misshapen (uuunet.conv1_0.conv.0.weight has"),
         (
             {"rednet_fc.conv2_id.weight": np.zeros(3)},

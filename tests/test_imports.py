@@ -1,11 +1,14 @@
 """Who imports whom: no circles, nothing climbs back, and importing changes nothing."""
 
 import ast
+import dataclasses
+import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -13,6 +16,10 @@ import pytest
 
 import dfmvr_jax.render
 import render
+from dfmvr_jax.commands.train import TrainFlags
+from dfmvr_jax.config import settings
+from dfmvr_jax.datasets.prepare import PrepareFlags
+from dfmvr_jax.errors import SETTING
 
 ROOT = Path(__file__).parents[1]
 LINKED = ("render", "datasets")  # folders at the top, and packages within dfmvr_jax by links
@@ -92,32 +99,84 @@ def test_all_files_import_by_the_installed_names():
         assert not {name.split(".")[0] for name in named_in_imports(path)} & {*LINKED}, path
 
 
-def test_the_short_name_in_a_clone_hands_on_the_same_objects():
-    assert render.__file__ == str(ROOT / "render" / "__init__.py")
-    assert all(getattr(render, name) is getattr(dfmvr_jax.render, name) for name in dfmvr_jax.render.__all__)
+def test_the_short_name_in_a_clone_is_the_same_package():
+    """Whatever is imported first, so in processes of their own."""
+    assert render is dfmvr_jax.render
+    names = sorted(path.stem for path in (ROOT / "render").glob("[a-z]*.py"))
+    assert len(names) > 10
+    compare = "import importlib as i\n" + "\n".join(
+        f"assert i.import_module('render.{name}') is i.import_module('dfmvr_jax.render.{name}')"
+        for name in names
+    )
+    for first in ("import render.camera", "from render.antialias_by_pixel import antialias_by_pixel"):
+        subprocess.run([sys.executable, "-c", f"{first}\n{compare}"], cwd=ROOT, check=True)
+    module = importlib.import_module("render.camera")
+    assert module.Camera is dfmvr_jax.render.Camera
 
 
-def test_a_clone_without_links_is_one_package_too(tmp_path):
-    """As git makes it on Windows: in the links' places lie text files."""
+@pytest.fixture
+def without_links(tmp_path) -> Path:
+    """A clone as git makes it on Windows: in the links' places lie text files."""
     for folder in ("dfmvr_jax", *LINKED):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns(*LINKED, "assets"))
     for name in LINKED:
         (tmp_path / "dfmvr_jax" / name).write_text(f"../{name}")
+    return tmp_path
+
+
+def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"PYTHONPATH": str(folder)}
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_a_clone_without_links_is_one_package_too(without_links):
     show = "import dfmvr_jax.datasets as d, dfmvr_jax.render as r; print(d.__file__, r.__file__)"
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    told = subprocess.check_output([sys.executable, "-c", show], cwd=tmp_path, env=environment, text=True)
-    assert told.split() == [str(tmp_path / name / "__init__.py") for name in ("datasets", "render")]
+    told = run_python(without_links, "-c", show).stdout
+    assert told.split() == [str(without_links / name / "__init__.py") for name in ("datasets", "render")]
+    assert "usage: prepare.py " in run_python(without_links, "-m", "datasets.prepare", "--help").stdout
+
+
+def test_what_is_installed_without_links_does_not_take_the_datasets_of_others_for_ours(without_links):
+    shutil.rmtree(without_links / "render")
+    for line in ("import dfmvr_jax", "import dfmvr_jax.datasets"):
+        told = run_python(without_links, "-c", line).stderr.splitlines()[-1]
+        assert told.startswith("ImportError: ") and "the packages render and datasets are missing" in told
 
 
 def test_only_programs_know_of_flags():
-    """What others say names settings, as config.json does; a `WrongSetting` is printed with its flag."""
-    programs = ("prepare", "show", "export", "preparation", "contact_sheet", "subject_files")
+    """What others say marks settings, `<loss.photo>`; `command_line.run` says their flags."""
+    programs = ("prepare", "show", "export", "preparation", "sheet", "subject_files")
     programs = {"dfmvr_jax.command_line", *(f"dfmvr_jax.datasets.{name}" for name in programs)}
-    of_others = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
+    others_flags = re.compile("pip (install|download) |tensorboard |dfmvr-|nvdiffrast")
     for module, path in MODULES.items():
         if room_of(module) not in ("dfmvr_jax.commands", "dfmvr_jax.programs") and module not in programs:
             for line in path.read_text().splitlines():
-                assert not re.search("[ \"'`(]--[a-z]", line) or of_others.search(line), (module, line)
+                assert not re.search("[ \"'`(]--[a-z{]", line) or others_flags.search(line), (module, line)
+
+
+MARKED = {*settings(), *TrainFlags._fields, *(field.name for field in dataclasses.fields(PrepareFlags))}
+MARKED = MARKED - {"config", "directory"} | {"data.directory"}
+
+
+def said_in(path: Path) -> Iterator[str]:
+    """The texts of several words in a file, and pieces of such, but for docstrings."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    docstrings = {node.value for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Constant) and node not in docstrings and " " in str(node.value):
+            yield str(node.value)
+
+
+def test_settings_in_messages_are_marked_and_are_flags():
+    names = "|".join(re.escape(name) for name in MARKED if re.search("[._]", name))
+    others = ("dfmvr_jax.commands", "dfmvr_jax.programs", "dfmvr_jax.render")  # say flags, and arguments
+    found = []
+    for module, path in MODULES.items():
+        for text in said_in(path) if room_of(module) not in others else ():
+            found += SETTING.findall(text)
+            assert not re.search(rf"(?<![<\w.-])({names})(?![\w.>(])", text), (module, text)
+    assert len(found) > 15 and set(found) <= MARKED
 
 
 IMPORT_ALL = """

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -14,14 +15,15 @@ import pytest
 from tests.repository_copy import ROOT, copy_repository
 
 COMMANDS = ("dfmvr-train", "dfmvr-evaluate", "dfmvr-reconstruct", "dfmvr-prepare")
+EDITABLE = ("--no-deps", "--no-build-isolation", "--editable")
 BUILD = "import sys, setuptools.build_meta as backend; print(getattr(backend, sys.argv[1])(sys.argv[2]))"
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> dict[str, Path]:
-    """The wheel and the source distribution of a clone."""
+    """The wheel and the source distribution of a clone, and the clone."""
     clone = copy_repository(tmp_path_factory.mktemp("built") / "clone")
-    files = {}
+    files = {"clone": clone}
     for kind in ("wheel", "sdist"):
         told = subprocess.check_output(
             [sys.executable, "-c", BUILD, f"build_{kind}", clone.parent], cwd=clone, text=True
@@ -82,7 +84,8 @@ def test_the_source_distribution_holds_files_instead_of_links(built):
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_outside_of_the_clone(environment, tmp_path, command):
-    assert f"usage: {command} " in run(environment / command, "--help", folder=tmp_path)
+    told = run(environment / command, "--help", folder=tmp_path)
+    assert f"usage: {command} " in told and re.search(f"^ *(Example: )?{command} ", told, re.M)
 
 
 def test_modules_are_found_in_the_environment(environment, tmp_path):
@@ -91,9 +94,27 @@ def test_modules_are_found_in_the_environment(environment, tmp_path):
         assert Path(file).is_relative_to(environment.parent)
 
 
+def test_an_editable_installation_brings_one_name_too(built, tmp_path):
+    """Beside a stand-in for Hugging Face's `datasets`; with the real one below."""
+    environment = make_environment(tmp_path / "venv")
+    (site_packages,) = (tmp_path / "venv").glob("lib/python*/site-packages")
+    (site_packages / "datasets").mkdir()
+    (site_packages / "datasets" / "__init__.py").write_text("")
+    pip(environment, "install", *EDITABLE, built["clone"])
+    show = "import datasets as d, dfmvr_jax.datasets as o; print(d.__file__, o.__file__)"
+    theirs, ours = run(environment / "python", "-c", show, folder=tmp_path).split()
+    assert Path(theirs).is_relative_to(site_packages)
+    assert Path(ours).is_relative_to(built["clone"] / "dfmvr_jax")
+    missing = [environment / "python", "-c", "import render"]
+    done = subprocess.run(missing, cwd=tmp_path, env={}, capture_output=True, text=True)
+    assert "No module named 'render'" in done.stderr
+
+
 @pytest.mark.full
-def test_beside_the_datasets_of_hugging_face(built, tmp_path):
+@pytest.mark.parametrize("kind", ["wheel", "editable"])
+def test_beside_the_datasets_of_hugging_face(built, tmp_path, kind):
     """In both orders of installation, and after ours is gone."""
+    ours = [*EDITABLE, built["clone"]] if kind == "editable" else ["--no-deps", built["wheel"]]
     environment = make_environment(tmp_path / "venv")
     use_theirs = "import datasets; print(datasets.Dataset.from_dict({'a': [1, 2]})[1])"
     use_ours = "from dfmvr_jax.datasets.pipeline import load_split; import dfmvr_jax.render"
@@ -106,13 +127,13 @@ def test_beside_the_datasets_of_hugging_face(built, tmp_path):
         pip(environment, "install", "datasets")
     except AssertionError as error:
         pytest.skip(f"needs PyPI: {error}")
-    pip(environment, "install", "--no-deps", built["wheel"])
+    pip(environment, "install", *ours)
     check(use_theirs, use_ours)
     pip(environment, "uninstall", "--yes", "dfmvr_jax")
     check(use_theirs)
 
     pip(environment, "uninstall", "--yes", "datasets")
-    pip(environment, "install", "--no-deps", built["wheel"])
+    pip(environment, "install", *ours)
     pip(environment, "install", "datasets")
     check(use_theirs, use_ours)
     pip(environment, "uninstall", "--yes", "dfmvr_jax")

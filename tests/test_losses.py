@@ -257,9 +257,9 @@ def test_hard_pixels_are_the_doubtful_ones_and_at_least_a_share(least_share):
     certainty = np.where(rng.random((3, 8, 9)) < 0.2, 0.0, 6.0)
     logits = rng.normal(size=(3, 8, 9, 10)) + certainty[..., None] * (labels[..., None] == np.arange(10))
     probability = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    of_label = np.sort(np.take_along_axis(probability, labels[..., None], -1).ravel())
-    hard = of_label[: max(int((of_label < 0.7).sum()), round(least_share * labels.size))]
-    assert 0.05 * labels.size < (of_label < 0.7).sum() < 0.4 * labels.size
+    label_probability = np.sort(np.take_along_axis(probability, labels[..., None], -1).ravel())
+    hard = label_probability[: max(int((label_probability < 0.7).sum()), round(least_share * labels.size))]
+    assert 0.05 * labels.size < (label_probability < 0.7).sum() < 0.4 * labels.size
     loss = losses.hard_pixel_cross_entropy(jnp.asarray(logits), jnp.asarray(labels), least_share)
     np.testing.assert_allclose(loss, -np.log(hard).mean(), rtol=1e-5)
     gradient = jax.grad(losses.hard_pixel_cross_entropy)(

@@ -453,6 +453,12 @@ def test_paper_variant_fuses_to_width_channels(inputs):
         TriUNet(8, fused_features="half").init(jax.random.key(0), views, False)
 
 
+@pytest.mark.parametrize("fusion", ["shared-unet", "cnn"])
+def test_other_fusions_have_one_kind_of_features(inputs, fusion):
+    with pytest.raises(ValueError, match="'released' but for Tri-UNet, found 'paper'"):
+        variable_shapes(DFMVR(**SMALL, fusion=fusion, fused_features="paper"), *inputs)
+
+
 def test_bfloat16_stays_near_float32(inputs, trained, predict):
     network = DFMVR(**SMALL, dtype=jnp.bfloat16)
     coefficients = jax.jit(lambda v: network.apply(v, *inputs, train=False))(trained)

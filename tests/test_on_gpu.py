@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import gpu_render, on_gpu
 from benchmarks.memory import FIRST, Memory, largest_batch
+from dfmvr_jax.errors import InputError
 from tests.run_program import run_program
 
 ROOT = Path(__file__).parents[1]
@@ -101,21 +102,36 @@ def is_alive(pid: int) -> bool:
 
 def test_all_parts_well_or_skipped_is_success(stand_ins, monkeypatch, capsys, tmp_path):
     stand_ins(stand_in("one", "measures", 30), stand_in("two", "measures", 30, ("no_such_module",)))
-    monkeypatch.setenv("OUT", str(tmp_path / "out"))
+    monkeypatch.chdir(tmp_path)
     assert run_program(monkeypatch, capsys, on_gpu.main, "--tiny")[0] == 0
-    assert (tmp_path / "out" / "results.md").is_file()
+    assert (tmp_path / "runs" / "on_gpu" / "results.md").is_file()
 
 
 def test_full_sizes_are_not_for_a_cpu(monkeypatch, capsys, tmp_path):
-    code, _, err = run_program(monkeypatch, capsys, on_gpu.main, tmp_path / "out")
-    assert code == 2 and "JAX computes on the cpu here" in err and err.count("\n") == 1
+    with pytest.raises(InputError, match="JAX computes on the cpu here"):
+        run_program(monkeypatch, capsys, on_gpu.main, tmp_path / "out")
 
 
 # ---------------------------------------------------------------- what it runs
 
 
-def test_the_parts_take_eight_minutes_together():
-    assert sum(part.seconds for part in on_gpu.PARTS) == 480
+@pytest.mark.parametrize(("minutes", "limits"), [((), (80, 320, 480)), (("--minutes", 2), (20, 80, 120))])
+def test_each_part_has_its_share_of_the_minutes_and_what_those_before_left(
+    stand_ins, monkeypatch, capsys, tmp_path, minutes, limits
+):
+    stand_ins(
+        stand_in("one", "measures", 10), stand_in("two", "measures", 30), stand_in("three", "measures", 20)
+    )
+    given = []
+
+    def measure_at_once(part: on_gpu.Part, tiny: bool, seconds: float) -> dict:
+        given.append(seconds)
+        return {"state": "done", "why": "", "seconds": 0.0, "rows": []}
+
+    monkeypatch.setattr(on_gpu, "describe_machine", lambda: MACHINE)
+    monkeypatch.setattr(on_gpu, "measure", measure_at_once)
+    assert run_program(monkeypatch, capsys, on_gpu.main, tmp_path / "x", "--tiny", *minutes)[0] == 0
+    assert given == pytest.approx(limits, abs=2)
 
 
 def test_the_table_says_what_was_measured_of_memory_and_nvdiffrast():

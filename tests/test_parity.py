@@ -171,10 +171,10 @@ def test_19_classes_fold_into_the_ten_parts(shared_dir):
 
 
 def test_to_torch_gives_back_every_tensor(weights):
-    of_network, of_parse_net = reconstruction_part(weights), parse_part(weights)
+    network_tensors, parse_tensors = reconstruction_part(weights), parse_part(weights)
     for theirs, modules, shapes in (
-        (of_network, DF_MVR, network_shapes()),
-        (of_parse_net, BISENET, parse_net_shapes()),
+        (network_tensors, DF_MVR, network_shapes()),
+        (parse_tensors, BISENET, parse_net_shapes()),
     ):
         again = with_unused(to_torch(from_torch(theirs, modules, shapes), modules))
         assert again.keys() == theirs.keys()

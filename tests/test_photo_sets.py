@@ -154,7 +154,7 @@ def test_pixel_face(prepared, subjects, model):
         for index in range(len(examples)):
             by_subject.setdefault(examples[index]["subject"], set()).add(split)
     assert set(by_subject) == {"00100", "00101", "00102"}
-    assert all(len(of_one) == 1 for of_one in by_subject.values())
+    assert all(len(splits) == 1 for splits in by_subject.values())
     assert sum(map(len, splits.values())) == 6  # subject k has k + 1 expressions
 
     shared = WITHOUT_JAW
@@ -318,7 +318,7 @@ def test_what_will_not_do_is_left_out_with_its_reason(prepared, subjects, tmp_pa
     code, printed, _ = run_program(monkeypatch, capsys, prepare.main, *command[1:])
     assert code == 0 and "is there already" in printed
     code, _, error = run_program(monkeypatch, capsys, prepare.main, *command[1:], "--seed", 1)
-    assert code == 2 and "other settings (seed is 0 there, 1 here)" in error
+    assert code == 2 and "other settings (--seed is 0 there, 1 here)" in error
 
 
 def test_nothing_that_will_do(tmp_path, monkeypatch, capsys, face_mesh):
@@ -352,7 +352,7 @@ def test_stopped_preparation_goes_on(prepared, tmp_path, monkeypatch, capsys):
     assert len(times) == 2
 
     code, _, error = run_program(monkeypatch, capsys, prepare.main, *command, "--seed", 1)
-    assert code == 2 and "other settings (seed is 0 there, 1 here)" in error and "\n" not in error.strip()
+    assert code == 2 and "other settings (--seed is 0 there, 1 here)" in error and "\n" not in error.strip()
     next(iter(times)).write_bytes(b"")  # as after a power failure: is made again
     again = []
     monkeypatch.setattr(staging, "_stage_one", lambda job: again.append(job[2].exists()) or make(job))
@@ -454,13 +454,13 @@ def test_training_takes_only_what_it_can_use(prepared, model):
     config = Config(image_size=CROP, face_model="another")
     check_landmarks_3d(pixel_face, config, model)
     check_views(pixel_face)
-    with pytest.raises(InputError, match="no part labels.*parse.checkpoint"):
+    with pytest.raises(InputError, match="no part labels.*<parse.checkpoint>"):
         check_labels(pixel_face)
     other_order = dataclasses.replace(model, landmarks_3d=model.landmarks_3d[::-1])
-    with pytest.raises(InputError, match="are iBUG's.*loss.landmarks_3d 0"):
+    with pytest.raises(InputError, match="are iBUG's.*<loss.landmarks_3d> 0"):
         check_landmarks_3d(pixel_face, config, other_order)
     multi_pie = prepared("multi_pie")[1]["train"]
-    with pytest.raises(InputError, match="no 3D landmarks.*loss.landmarks_3d 0"):
+    with pytest.raises(InputError, match="no 3D landmarks.*<loss.landmarks_3d> 0"):
         check_landmarks_3d(multi_pie, config, model)
     check_landmarks_3d(multi_pie, dataclasses.replace(config, loss=LossConfig(landmarks_3d=0.0)), model)
     celebamask = prepared("celebamask_hq")[1]["train"]
@@ -508,10 +508,10 @@ def test_few_subjects_still_have_each_split():
 
 
 def test_splits_of_the_folders():
-    of_folders = {"a": "train", "b": "train", "c": "test"}
-    splits = splits_by_subject(split_samples(samples_of("abc", of_folders), 0.2, 0.05, 0, None)[0])
+    folder_splits = {"a": "train", "b": "train", "c": "test"}
+    splits = splits_by_subject(split_samples(samples_of("abc", folder_splits), 0.2, 0.05, 0, None)[0])
     assert splits["c"] == "test" and sorted(splits.values()) == ["test", "train", "validation"]
-    twice = samples_of("abc", of_folders) + [Sample("a", "a/c", (), split="test")]
+    twice = samples_of("abc", folder_splits) + [Sample("a", "a/c", (), split="test")]
     with pytest.raises(
         InputError, match="subject a is in test and in train|subject a is in train and in test"
     ):
@@ -569,7 +569,7 @@ def test_subjects_of_pixel_face(tmp_path):
 
     write_pixel_face_folders(tmp_path / "c", "train/s1/e1/x", "train/s2/e1/x")
     config = PhotoSetConfig(name="x", source=str(tmp_path / "c"))
-    with pytest.raises(InputError, match="e1 is the name of folders in s1 and in s2.*subject_folder 3"):
+    with pytest.raises(InputError, match="e1 is the name of folders in s1 and in s2.*<subject_folder> 3"):
         PixelFace.find_samples(config)
     samples = PixelFace.find_samples(PhotoSetConfig(name="x", source=str(tmp_path / "c"), subject_folder=3))
     assert [sample.subject for sample in samples] == ["s1", "s2"]

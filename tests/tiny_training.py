@@ -25,7 +25,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.training import checkpoints
 from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.loop import Monitoring, Task, average, train_network
-from dfmvr_jax.training.optimizer import Optimizer, find_transformation
+from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer
 from dfmvr_jax.training.processes import join_processes, share
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state
 from dfmvr_jax.training.update import apply_gradient
@@ -75,9 +75,7 @@ def tiny_task(
 
     An update takes at least `seconds`, a validation `validation_seconds`.
     """
-    update, validate = tiny_update(
-        Optimizer(find_transformation(optimizer), optax.constant_schedule(1e-2), 1e9)
-    )
+    update, validate = tiny_update(Optimizer(TRANSFORMATIONS[optimizer], optax.constant_schedule(1e-2), 1e9))
 
     def told(state, batch):
         state, metrics = update(state, batch)
@@ -107,7 +105,7 @@ def tiny_state(optimizer: str = CONFIG.optimizer) -> TrainState:
         "params": {"layer": {"w": jnp.zeros((SIZE, 1))}},
         "batch_stats": {"mean": jnp.zeros(SIZE)},
     }
-    return initial_state(variables, find_transformation(optimizer))
+    return initial_state(variables, TRANSFORMATIONS[optimizer])
 
 
 def main() -> None:

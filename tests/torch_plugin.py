@@ -26,10 +26,10 @@ def rasterize_fwd_cuda(state, positions, triangles, resolution, ranges, peeling_
     return torch.stack(images), None
 
 
-def rasterize_grad(positions, triangles, raster, of_raster):
+def rasterize_grad(positions, triangles, raster, grad_raster):
     check(positions, triangles, raster)
     positions = positions.clone().requires_grad_()
-    total = torch.sum(barycentrics(positions, triangles, raster)[..., :2] * of_raster[..., :2])
+    total = torch.sum(barycentrics(positions, triangles, raster)[..., :2] * grad_raster[..., :2])
     return torch.autograd.grad(total, positions)[0]
 
 
@@ -44,10 +44,10 @@ def interpolated(attributes, raster, triangles):
     return torch.sum(weights[..., None] * corners(attributes, triangles, raster), -2)
 
 
-def interpolate_grad(attributes, raster, triangles, of_image):
+def interpolate_grad(attributes, raster, triangles, grad_image):
     check(attributes, raster, triangles)
     attributes, raster = attributes.clone().requires_grad_(), raster.clone().requires_grad_()
-    total = torch.sum(interpolated(attributes, raster, triangles) * of_image)
+    total = torch.sum(interpolated(attributes, raster, triangles) * grad_image)
     return torch.autograd.grad(total, (attributes, raster))
 
 
@@ -66,10 +66,10 @@ def antialias_fwd(color, raster, positions, triangles, topology):
     return torch.stack(images), torch.zeros(4)
 
 
-def antialias_grad(color, raster, positions, triangles, of_out, work):
+def antialias_grad(color, raster, positions, triangles, grad_out, work):
     """Twice the gradient with respect to the image, and its sum for each position: to be recognised by."""
     assert work.shape == (4,)
-    return 2 * of_out, torch.sum(of_out, (1, 2, 3))[:, None, None].expand_as(positions)
+    return 2 * grad_out, torch.sum(grad_out, (1, 2, 3))[:, None, None].expand_as(positions)
 
 
 def barycentrics(positions, triangles, raster):

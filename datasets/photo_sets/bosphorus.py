@@ -19,7 +19,7 @@ from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
 from dfmvr_jax.datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
 from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
-from dfmvr_jax.errors import InputError, WrongSetting
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import OUTER_EYE_CORNERS, REGISTRATION
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
@@ -36,7 +36,8 @@ class Bosphorus(PhotoSet):
     def find_samples(config: PhotoSetConfig) -> list[Sample]:
         source = Path(config.source)
         if config.left_yaw not in LEFT_YAWS:
-            raise WrongSetting("left_yaw", config.left_yaw, f"one of {', '.join(map(str, LEFT_YAWS))}")
+            expected = ", ".join(map(str, LEFT_YAWS))
+            raise InputError(f"<left_yaw> {config.left_yaw}: expected one of {expected}")
         samples = []
         for front in (path for _, files in walk(source) for path in files):
             if match := FRONT_PHOTO.fullmatch(front.name):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
 from dfmvr_jax.datasets.photo_sets.samples import Sample, walk
-from dfmvr_jax.errors import InputError, WrongSetting
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 
 FRONT = "051"
@@ -29,7 +29,7 @@ class MultiPie(PhotoSet):
         unknown = set(config.angles) - set(SIDES)
         if unknown or not config.angles:
             given = " ".join(map(str, config.angles))
-            raise WrongSetting("angles", given, f"some of {', '.join(map(str, SIDES))}")
+            raise InputError(f"<angles> {given}: expected some of {', '.join(map(str, SIDES))}")
         shots = defaultdict(dict)
         for path in (path for _, files in walk(source) for path in files):
             if match := PHOTO.fullmatch(path.name):

@@ -82,7 +82,7 @@ def subject_of(folder: tuple[str, ...], level: int) -> str:
     if len(folder) < level:
         raise InputError(
             f"{'/'.join(folder) or '.'}: has not enough folders above it; the source must be the folder with "
-            "all subjects (and subject_folder says how many folders above 0, 1, 2 they are)"
+            "all subjects (and <subject_folder> says how many folders above 0, 1, 2 they are)"
         )
     return folder[-level]
 
@@ -98,7 +98,7 @@ def check_subjects(folders: Sequence[tuple[str, ...]], level: int) -> None:
         if places.setdefault(subject, place) != place:
             raise InputError(
                 f"{subject} is the name of folders in {'/'.join(places[subject])} and in {'/'.join(place)}: "
-                f"is it an expression's? Say where subjects are by subject_folder {level + 1}"
+                f"is it an expression's? Say where subjects are by <subject_folder> {level + 1}"
             )
 
 

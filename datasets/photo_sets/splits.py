@@ -36,7 +36,7 @@ def split_samples(
             if sample.split and sample.split != folder_splits[sample.subject]:
                 raise InputError(
                     f"subject {sample.subject} is in {sample.split} and in {folder_splits[sample.subject]}: "
-                    "a person must be in one split only; say which by a list of subjects"
+                    "a person must be in one split only; say which by a <split_list>"
                 )
         splits = folder_splits
     else:

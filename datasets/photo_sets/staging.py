@@ -51,7 +51,7 @@ def stage(
         except BrokenProcessPool:
             raise InputError(
                 f"one of the {processes} processes was killed, probably for want of memory: the same command "
-                "goes on; give it fewer processes"
+                "goes on; give it fewer <processes>"
             ) from None
 
 
@@ -72,7 +72,10 @@ def check_settings(folder: Path, settings: dict) -> None:
         found = json.loads((folder / SETTINGS_FILE).read_text())
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: does not say how it was prepared ({error}); delete it") from None
-    changed = differing_fields(settings, found).values()
+    changed = [
+        f"{name if name == 'version' else f'<{name}>'} {words}"  # of the builder, which no flag says
+        for name, words in differing_fields(settings, found).items()
+    ]
     if changed:
         raise InputError(
             f"{folder}: was prepared, or begun, with other settings ({'; '.join(changed)}): give the same, "

@@ -19,9 +19,9 @@ class EvaluateFlags:
     workdir: Path  # folder of the run
     # data set, such as synthetic/small; None: that of the training
     data_name: Annotated[str | None, flag("data.name")] = None
-    # of prepared data sets; None: the one that the training used
+    # where prepared data sets are; None: where the training had them
     data_directory: Annotated[str | None, flag("data.directory")] = None
-    split: str = "test"  # of the data set
+    split: str = "test"  # train, validation or test
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
     out: Path | None = None  # folder for the report, replaced if there; None: evaluation/ in the workdir
     pictures: int = 6  # subjects to draw in error_maps.png

@@ -18,7 +18,7 @@ from dfmvr_jax.files import check_is_file_name
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags:
+class ExportStablehloFlags:
     workdir: Path  # folder of the run
     out: Path  # file to write; one that is there is replaced
     face_model: str | None = None  # where the run's face model is; None: where it was in the training
@@ -26,7 +26,7 @@ class ExportFlags:
 
 @program("cli")
 def main() -> None:
-    flags = parse_command(ExportFlags, __doc__, first="--workdir")
+    flags = parse_command(ExportStablehloFlags, __doc__, first="--workdir")
     check_is_file_name(flags.out)
     from dfmvr_jax.programs.export_stablehlo import export_stablehlo
 

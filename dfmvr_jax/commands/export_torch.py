@@ -15,7 +15,7 @@ from dfmvr_jax.files import check_is_file_name
 
 
 @dataclasses.dataclass(frozen=True)
-class ExportFlags:
+class ExportTorchFlags:
     workdir: Path  # folder of the run
     out: Path  # .pth file to write; one that is there is replaced
     # of the PyTorch code's camera (released: 1), model units: faces move so that it sees the same pictures;
@@ -26,7 +26,7 @@ class ExportFlags:
 
 @program("cli", "torch")
 def main() -> None:
-    flags = parse_command(ExportFlags, __doc__, first="--workdir")
+    flags = parse_command(ExportTorchFlags, __doc__, first="--workdir")
     check_is_file_name(flags.out)
     from dfmvr_jax.programs.export_torch import export_torch
 

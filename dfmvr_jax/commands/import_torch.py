@@ -1,4 +1,4 @@
-"""Turn PyTorch checkpoints into a workdir that dfmvr-evaluate, dfmvr-reconstruct and dfmvr-train take.
+"""Turn PyTorch checkpoints into the workdir of a run, to evaluate, to reconstruct with, or to train from.
 
 Example:
     python -m dfmvr_jax.commands.import_torch df_mvr.pth --out runs/released --face-model BFM_model_front.mat

@@ -15,14 +15,14 @@ from dfmvr_jax.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
-class PrepareFlags:
+class PrepareBfmFlags:
     source: Path  # folder with the owners' files
     out: Path = Path("BFM_model_front.mat")  # file to write
 
 
 @program("cli")
 def main() -> None:
-    flags = parse_command(PrepareFlags, __doc__)
+    flags = parse_command(PrepareBfmFlags, __doc__)
     if flags.out.suffix != ".mat":
         raise InputError(f"--out {flags.out}: call it something.mat, as --face-model wants it")
     from dfmvr_jax.programs.prepare_bfm import prepare_bfm

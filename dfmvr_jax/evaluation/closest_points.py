@@ -26,7 +26,7 @@ def closest_points(
     Open3D computes in float32, here around the queries' mean: the error is about 1e-7 of the mesh's size.
     Raises `InputError` where Open3D is missing.
     """
-    open3d = _import_open3d()
+    open3d = import_open3d()
     tensor = open3d.core.Tensor
     centre = queries.mean(axis=0)
     scene = open3d.t.geometry.RaycastingScene()
@@ -36,7 +36,8 @@ def closest_points(
     return ClosestPoints(found["points"].numpy().astype(np.float64) + centre, normals)
 
 
-def _import_open3d() -> ModuleType:
+def import_open3d() -> ModuleType:
+    """Open3D. Raises `InputError` where it, or a library of the system that it needs, is missing."""
     try:
         import open3d
     except (ImportError, OSError) as error:

@@ -65,7 +65,7 @@ class DFMVR(nn.Module):
     width: int = 64  # channels of the first level, all others scale with it: 8, 16 or a multiple of 32
     stage_sizes: tuple[int, ...] = (3, 4, 6, 3)  # bottlenecks of RedNet's stages
     fusion: str = "tri-unet"  # one of `FUSIONS`
-    fused_features: str = "released"  # or "paper", see `TriUNet`
+    fused_features: str = "released"  # or "paper", which `TriUNet` alone has
     backbone: str = "rednet50"  # one of `BACKBONES`
     face_mask: bool = True  # whether the network sees the labels (v4: no)
     initial_yaw: tuple[float, float, float] = (-math.pi / 6, 0.0, math.pi / 6)  # of the views, radians
@@ -83,8 +83,7 @@ class DFMVR(nn.Module):
         views = 2 * photos - 1
         if self.face_mask:
             views = jnp.concatenate([views, labels[..., None].astype(photos.dtype)], axis=-1)
-        options = {"fused_features": self.fused_features} if self.fusion == "tri-unet" else {}
-        fused = FUSIONS[self.fusion](self.width, **options, **settings)(views, train)
+        fused = FUSIONS[self.fusion](self.width, self.fused_features, **settings)(views, train)
         features = BACKBONES[self.backbone](self.width, self.stage_sizes, **settings)(fused, train)
         heads = CoefficientHeads(self.dimensions, self.initial_yaw, self.initial_depth, name="heads")
         return heads(features.astype(jnp.float32))

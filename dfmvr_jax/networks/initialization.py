@@ -22,7 +22,7 @@ class HeNormal:
     It returns a `Drawn`, of which a module gets the kernel.
     """
 
-    channel_scales: tuple[float, ...] = ()  # of the first input channels; those of the others are 1
+    channel_scales: tuple[float, ...] = ()  # factors of the first input channels; the others' are 1
 
     def __call__(self, key: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Any:
         return Drawn(self._scaled(jax.random.normal(key, shape, dtype)), self)

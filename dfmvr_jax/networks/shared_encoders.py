@@ -26,16 +26,23 @@ def _each_view(
     return jnp.concatenate([features[:, i] for i in range(count)], axis=-1)
 
 
+def _check_kind(fused_features: str) -> None:
+    if fused_features != "released":
+        raise ValueError(f"fused_features must be 'released' but for Tri-UNet, found {fused_features!r}")
+
+
 class SharedUNet(nn.Module):
     """v2: one U-Net with attention gates, whose width features of each view meet at the end only."""
 
     width: int = 64  # channels of the first level
+    fused_features: str = "released"  # the only kind, see `TriUNet`
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
     remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
+        _check_kind(self.fused_features)
         unet = TriUNet(self.width, "paper", ("any",), self.axis_name, self.dtype, self.remat, name="unet")
 
         def features(images: Array) -> Array:
@@ -50,12 +57,14 @@ class SharedCNN(nn.Module):
     """v1: four 3x3 convolutions at full resolution; the width features of each view meet at the end only."""
 
     width: int = 64  # channels of every convolution
+    fused_features: str = "released"  # the only kind, see `TriUNet`
     axis_name: str | None = None  # pmap axis of the batch norms
     dtype: Any = jnp.float32  # of computations; parameters are float32
     remat: Remat = "none"  # what the gradient computes again
 
     @nn.compact
     def __call__(self, views: Float[Array, "b views h w c"], train: bool) -> Float[Array, "b h w fused"]:
+        _check_kind(self.fused_features)
         double_conv = as_block(DoubleConv, self.remat)
         first, second = (
             double_conv(self.width, self.axis_name, self.dtype, kernel, name=f"level_{level}")

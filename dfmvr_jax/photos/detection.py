@@ -14,15 +14,15 @@ Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in
 
 
 def load_detector(name: DetectorName) -> Detector:
-    """Raises `InputError` where the detector's package or networks are missing; it says how to get them."""
-    if name == "mediapipe":
-        try:
-            from dfmvr_jax.photos.face_mesh import face_mesh_detector
-            from dfmvr_jax.photos.face_mesh_files import face_mesh_folder
+    """The detector of that name; what it needs is imported here.
 
-            return face_mesh_detector(face_mesh_folder())
-        except ModuleNotFoundError as error:
-            raise InputError(f"{error.name} is not installed: pip install 'dfmvr_jax[photos]'") from None
+    Raises `InputError` where its networks are missing, or a package that no extra brings: how to get them.
+    """
+    if name == "mediapipe":
+        from dfmvr_jax.photos.face_mesh import face_mesh_detector
+        from dfmvr_jax.photos.face_mesh_files import face_mesh_folder
+
+        return face_mesh_detector(face_mesh_folder())
     from dfmvr_jax.photos.face_alignment_network import face_alignment_detector
 
     return face_alignment_detector(in_3d=name == "face-alignment-3d")

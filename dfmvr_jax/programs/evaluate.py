@@ -13,6 +13,7 @@ from dfmvr_jax.config import changed
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.datasets.pipeline import check_photo_size, check_views, load_split
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.closest_points import import_open3d
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report
@@ -21,7 +22,7 @@ from dfmvr_jax.face_camera import face_camera, for_each_view
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_rendering import Face, landmark_pixels, place_face, render_coefficients
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import check_writable, whole_files
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.pictures import enlarge, overlay, tile, to_uint8
 from dfmvr_jax.prediction import Run, load_run
@@ -38,8 +39,9 @@ def evaluate(
 ) -> None:
     """Evaluate the best checkpoint of a run; the arguments are those of `dfmvr-evaluate`.
 
-    Raises `InputError` for a run, a data set or a folder that cannot be used, before anything is evaluated.
+    Raises `InputError` where a run, a data set, a folder or Open3D cannot be used, before it begins.
     """
+    import_open3d()  # an error now, where it is missing
     out = out or workdir / "evaluation"
     trained = load_run(workdir, face_model)
     given = {"name": data_name, "directory": data_directory}
@@ -48,8 +50,7 @@ def evaluate(
     check_photo_size(subjects, trained.config)
     check_views(subjects)
     true_model = load_face_model(subjects.metadata["face_model"])
-    with whole_files(out):
-        pass  # the folder can be written to
+    check_writable(out)
     place = functools.partial(jax.jit(place_face), trained.model)
 
     results: list[SubjectResult] = []

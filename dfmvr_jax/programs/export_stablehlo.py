@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+import flatbuffers  # noqa: F401  JAX writes with it
 import jax
 import jax.export
 import jax.numpy as jnp
 
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import face_shape
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 from dfmvr_jax.prediction import Run, load_run
 from dfmvr_jax.render.array_types import Array, Bool, Float
 
@@ -17,13 +17,9 @@ PLATFORMS = ("cpu", "cuda")  # that the file runs on
 
 def export_stablehlo(workdir: Path, out: Path, face_model: str | None) -> None:
     """Export the best checkpoint of a run. Raises `InputError` where it cannot be read or written."""
-    exported = export(load_run(workdir, face_model))
-    try:
-        program = exported.serialize()
-    except ImportError as error:
-        raise InputError(f"{out}: cannot be written without flatbuffers: pip install flatbuffers") from error
-    with whole_files(out.parent) as folder:
-        (folder / out.name).write_bytes(program)
+    program = export(load_run(workdir, face_model)).serialize()
+    with whole_file(out) as unfinished:
+        unfinished.write_bytes(program)
     print(f"{' and '.join(PLATFORMS)}: {out}")
 
 

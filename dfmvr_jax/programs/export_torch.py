@@ -6,6 +6,7 @@ import jax
 
 from dfmvr_jax.config import Config, NetworkConfig, changed
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.prediction import open_run
 from dfmvr_jax.torch_weights.description import write_description
 from dfmvr_jax.torch_weights.files import write_tensors
@@ -17,7 +18,7 @@ from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, bes
 def export_torch(workdir: Path, out: Path, camera_distance: float | None, face_model: str | None) -> None:
     """Export the best checkpoints of a run. Raises `InputError` where they cannot be read or written."""
     config, model = open_run(workdir, face_model)
-    check_exportable(config)
+    check_exportable(config, model)
     distance = config.camera_distance if camera_distance is None else camera_distance
     tensors, prefix = {}, ""
     if (workdir / NETWORK_FOLDER).exists():
@@ -40,12 +41,18 @@ def export_torch(workdir: Path, out: Path, camera_distance: float | None, face_m
         )
 
 
-def check_exportable(config: Config) -> None:
-    """Raise `InputError` for a variant of the network that the released code does not have."""
+def check_exportable(config: Config, model: MorphableModel) -> None:
+    """Raise `InputError` for a network or a face model that the released code does not have."""
     released = NetworkConfig()
     for name in ("fusion", "fused_features", "backbone", "face_mask"):
         found = getattr(config.network, name)
         if found != getattr(released, name):
             raise InputError(
                 f"the released PyTorch code has no network with {name} {found}: this run cannot be exported"
+            )
+    for kind, modes in zip(("identity", "expression", "albedo"), model.dimensions):
+        if not modes:
+            raise InputError(
+                f"the released PyTorch code predicts {kind}, of which the face model {model.name} has no "
+                "modes: this run cannot be exported"
             )

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr_jax.command_line import with_names
 from dfmvr_jax.config import Config, changed, check_config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
@@ -37,7 +38,7 @@ class Tensors(NamedTuple):
 
     path: Path
     by_name: dict[str, np.ndarray]
-    prefix: str = ""  # of their names in the file
+    prefix: str = ""  # their names in the file begin with it
 
     def outputs(self, name: str) -> int | None:
         """Of a convolution's kernel; None where there is no such kernel."""
@@ -135,7 +136,10 @@ def config_of(
         trained_on = {"parse.checkpoint": str(out), "parse.resnet18": None, "epochs": 1}
         check_config(changed(config, trained_on), devices=1)
     except InputError as error:
-        raise InputError(f"{', '.join(map(str, exported))}: {error}") from None
+        message = str(error)
+        if not message.startswith("<image_size>"):  # the others are no flags here: the file says them
+            message = with_names(message)
+        raise InputError(f"{', '.join(map(str, exported))}: {message}") from None
     return config
 
 

@@ -7,7 +7,7 @@ from scipy.io import savemat
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.bfm import LAYOUT, Layout, indices, load_bfm, read_mat
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 from dfmvr_jax.render.array_types import Float
 
 IDENTITY_MODES, EXPRESSION_MODES, ALBEDO_MODES = 80, 64, 80
@@ -32,16 +32,16 @@ MORPHABLE_MODEL: Layout = {
     "texPC": ("3N", "albedo"),
     "texEV": ("albedo", 1),
 }
-# of BFM_model_front.mat, taken over as they are
+# fields of BFM_model_front.mat that are taken over as they are
 TOPOLOGY = {name: LAYOUT[name] for name in ("tri", "point_buf", "keypoints", "skinmask", "frontmask2_idx")}
 
 
 def prepare_bfm(source: Path, out: Path) -> None:
     """Write the front crop. Raises `InputError` where the owners' files are missing or cannot be used."""
     arrays = front_crop(source)
-    with whole_files(out.parent) as folder:
-        savemat(folder / out.name, arrays)
-        model = load_bfm(folder / out.name)
+    with whole_file(out) as unfinished:
+        savemat(unfinished, arrays)
+        model = load_bfm(unfinished)
     print(f"{model.num_vertices} vertices, {len(model.triangles)} triangles, {model.dimensions}: {out}")
 
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dfmvr_jax.command_line import as_printed
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.detector_names import DetectorName
@@ -41,7 +42,7 @@ def reconstruct_people(
             if len(people) == 1:
                 raise
             failed += 1
-            print(f"error: {error}", file=sys.stderr)
+            print(f"error: {as_printed(error)}", file=sys.stderr)
     if failed:
         raise InputError(f"{failed} of {len(people)} subjects were left out, see above")
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 
+from dfmvr_jax.command_line import as_called
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import Config, check_config
 from dfmvr_jax.conventions import PARTS, VIEWS
@@ -34,7 +35,7 @@ from dfmvr_jax.training.lock import locked
 from dfmvr_jax.training.logs import import_wandb
 from dfmvr_jax.training.loop import Monitoring, Task, average
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
-from dfmvr_jax.training.optimizer import Optimizer, find_transformation, learning_rate_schedule
+from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer, learning_rate_schedule
 from dfmvr_jax.training.preview import make_preview
 from dfmvr_jax.training.processes import join_processes, share, writer_does, writer_first
 from dfmvr_jax.training.state import DEVICES, TrainState, initial_state, replicate, unreplicate, variables_of
@@ -65,7 +66,6 @@ def train(
     keep_compiled()
     check_config(config, jax.device_count())
     check_rasterizer(config)
-    find_transformation(config.optimizer)  # or say at once that there is none
     if wandb:
         import_wandb()
     check_workdir(workdir, config)  # written to only when all that is given is found to be right
@@ -91,13 +91,13 @@ def train(
         if parse_variables is None:
             parse_variables = train_parse_net(config, train_network, training, validation, model, resnet18)
         if config.epochs == 0:
-            print(f"done; next: dfmvr-train --parse.checkpoint {workdir} ...")
+            print(as_called(f"done; next: dfmvr-train --parse.checkpoint {workdir} ..."))
             return
         train_reconstruction(config, train_network, training, validation, model, parse_variables)
     if training.metadata["landmarks_3d"] == "none":  # nor has it scans
-        print(f"done; next: dfmvr-reconstruct --workdir {workdir} --photos ...")
+        print(as_called(f"done; next: dfmvr-reconstruct --workdir {workdir} --photos ..."))
     else:
-        print(f"done; next: dfmvr-evaluate --workdir {workdir}")
+        print(as_called(f"done; next: dfmvr-evaluate --workdir {workdir}"))
 
 
 # ---------------------------------------------------------------- 1. the face parse net
@@ -114,9 +114,8 @@ def train_parse_net(
     """Train BiSeNet on the part labels of the data set; returns its best variables."""
     batch_size = config.parse.batch_size
     total_steps = steps_of(config.parse.epochs, training, batch_size)
-    transformation = find_transformation(config.optimizer)
     schedule = learning_rate_schedule(config.parse.learning_rate, total_steps)
-    optimizer = Optimizer(transformation, schedule, config.gradient_clip)
+    optimizer = Optimizer(TRANSFORMATIONS[config.optimizer], schedule, config.gradient_clip)
     _, synced_net = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_parse_update(synced_net, optimizer, config.parse.hard_pixels)
     batches = training_batches(training, config.data, batch_size, config.seed, share())
@@ -141,7 +140,7 @@ def train_parse_net(
     variables = initial_variables(PARSE_FOLDER, config, model)
     if resnet18:
         variables = with_resnet18(variables, resnet18)
-    best = train(task, initial_state(variables, transformation))
+    best = train(task, initial_state(variables, optimizer.transformation))
     metrics = scores(replicate(best))
     parts = ", ".join(f"{part} {metrics[f'iou {part}']:.2f}" for part in PARTS)
     print(f"parse net: mean IoU {metrics['mean_iou']:.3f} on the validation subjects ({parts})")
@@ -168,8 +167,7 @@ def train_reconstruction(
         steps_of(config.constant_epochs, training, config.batch_size),
         config.final_learning_rate,
     )
-    transformation = find_transformation(config.optimizer)
-    optimizer = Optimizer(transformation, schedule, config.gradient_clip)
+    optimizer = Optimizer(TRANSFORMATIONS[config.optimizer], schedule, config.gradient_clip)
     network, parse_net = make_networks(config, model.dimensions)
     synced_network, _ = make_networks(config, model.dimensions, DEVICES)
     update, validate = make_reconstruction_update(config, synced_network, parse_net, optimizer, total_steps)
@@ -202,7 +200,7 @@ def train_reconstruction(
         images_per_batch=len(VIEWS) * config.batch_size,
     )
     variables = initial_variables(NETWORK_FOLDER, config, model)
-    train(task, initial_state(variables, transformation))
+    train(task, initial_state(variables, optimizer.transformation))
 
 
 def steps_of(epochs: int, training: Split, batch_size: int) -> int:

@@ -9,7 +9,7 @@ from dfmvr_jax.config import Config, config_from_json
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import topology
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 
 
 class Description(NamedTuple):
@@ -25,8 +25,8 @@ def write_description(checkpoint: Path, config: Config, model: MorphableModel) -
     """Raises `InputError` where the file cannot be written."""
     path = description_path(checkpoint)
     description = {"config": dataclasses.asdict(config), "face_model": topology(model)}
-    with whole_files(path.parent) as folder:
-        (folder / path.name).write_text(json.dumps(description, indent=2) + "\n")
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(description, indent=2) + "\n")
 
 
 def read_description(checkpoint: Path) -> Description | None:

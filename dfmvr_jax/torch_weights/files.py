@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 
 # entries of a checkpoint that may hold the tensors, tried in this order
 NESTED = ("state_dict", "net", "model", "model_state_dict", "network")
@@ -18,10 +18,10 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     """All tensors of a `.pth` file by name, without `module.` and out of a nested `state_dict`.
 
     Only tensors and plain containers are read: a file whose pickle holds anything else is refused, whatever
-    it would do. Raises `InputError` for that, for a file that is missing, damaged or of another kind, and
-    where torch is not installed.
+    it would do. Raises `InputError` for that, and for a file that is missing, damaged or of another kind.
     """
-    torch = _torch(path)
+    import torch
+
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; expected a PyTorch checkpoint")
     try:
@@ -54,12 +54,12 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
 
 def write_tensors(path: Path, tensors: dict[str, np.ndarray]) -> None:
     """Save arrays as a PyTorch state dict. Raises `InputError` where the file cannot be written."""
-    torch = _torch(path)
-    with whole_files(path.parent) as folder:
+    import torch
+
+    with whole_file(path) as unfinished:
         try:
             torch.save(
-                {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()},
-                folder / path.name,
+                {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}, unfinished
             )
         except RuntimeError as error:  # that is how torch says that the disk is full
             raise OSError(str(error).splitlines()[0]) from error
@@ -73,13 +73,3 @@ def _find_tensors(content, kind: type) -> dict:
         if tensors:
             return tensors
     return {name: x for name, x in content.items() if isinstance(name, str) and isinstance(x, kind)}
-
-
-def _torch(path: Path):
-    try:
-        import torch
-    except ImportError:
-        raise InputError(
-            f"{path}: PyTorch files need torch, which is not installed: pip install 'dfmvr_jax[torch]'"
-        ) from None
-    return torch

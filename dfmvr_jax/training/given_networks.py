@@ -44,7 +44,7 @@ def read_given_networks(config: Config, workdir: Path, model: MorphableModel) ->
     elif config.parse.num_classes != len(PARTS):
         raise InputError(
             f"{config.init_from} has no parse net, and one of {config.parse.num_classes} classes cannot be "
-            "trained here: name one as parse.checkpoint"
+            "trained here: name one as <parse.checkpoint>"
         )
     elif config.parse.resnet18 and not _has_checkpoint(workdir / PARSE_FOLDER):
         resnet18 = _read_resnet18(config, Path(config.parse.resnet18), model)
@@ -108,7 +108,7 @@ def _read_resnet18(config: Config, path: Path, model: MorphableModel) -> dict:
         return from_torch(tensors, RESNET18, ours)
     except WrongTensors as error:
         raise InputError(
-            f"{path}: {error}; parse.resnet18 wants torchvision's ResNet-18 and parse.width 64"
+            f"{path}: {error}; <parse.resnet18> wants torchvision's ResNet-18 and <parse.width> 64"
         ) from None
 
 
@@ -122,8 +122,8 @@ def _check_equal(
     names = [field.name for field in dataclasses.fields(ours) if field.metadata.get("architecture")]
     different = [name for name in names if getattr(ours, name) != getattr(theirs, name)]
     if different:
-        flags = (f"--{group}.{name.replace('_', '-')} {getattr(theirs, name)}" for name in different)
+        wanted = " ".join(f"<{group}.{name}> {getattr(theirs, name)}" for name in different)
         raise InputError(
             f"{source}: its {'parse net' if group == 'parse' else group} is another one than the config's: "
-            f"give {' '.join(flags)}, not {', '.join(str(getattr(ours, name)) for name in different)}"
+            f"give {wanted}, not {', '.join(str(getattr(ours, name)) for name in different)}"
         )

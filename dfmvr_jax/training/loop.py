@@ -187,7 +187,7 @@ def _validate_and_save(
     if not finite:
         raise InputError(
             f"{task.name}: the loss is {scores['loss']} at step {step}, so it is not saved: "
-            f"begin another workdir with a lower {task.rate_setting}"
+            f"begin another workdir with a lower <{task.rate_setting}>"
         )
 
 

@@ -14,14 +14,14 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.initialization import init_variables, variable_shapes
 from dfmvr_jax.training.checkpoints import Checkpoints
-from dfmvr_jax.training.optimizer import find_transformation
+from dfmvr_jax.training.optimizer import TRANSFORMATIONS
 from dfmvr_jax.training.state import TrainState, initial_state, variables_of
 
 PARSE_FOLDER = "parse_net"  # in the workdir: the parse net's checkpoints
 NETWORK_FOLDER = "df_mvr"  # in the workdir: the reconstruction network's checkpoints
 MISSING = {  # what to say where one of them is missing
     NETWORK_FOLDER: "{workdir} has no reconstruction network: let its training come to it; where only a "
-    "parse net was trained or imported, a training with parse.checkpoint {workdir} makes one",
+    "parse net was trained or imported, a training with <parse.checkpoint> {workdir} makes one",
     PARSE_FOLDER: "{workdir} has no parse net: let its training come to it, or import one too",
 }
 
@@ -40,7 +40,7 @@ def shapes_of_variables(folder: str, config: Config, model: MorphableModel) -> d
 
 def shapes_of_state(folder: str, config: Config, model: MorphableModel) -> TrainState:
     """Shapes of what the checkpoints in this folder of a workdir hold."""
-    transformation = find_transformation(config.optimizer)
+    transformation = TRANSFORMATIONS[config.optimizer]
     variables = shapes_of_variables(folder, config, model)
     return jax.eval_shape(partial(initial_state, transformation=transformation), variables)
 
@@ -78,6 +78,6 @@ def best_state(folder: Path, config: Config, model: MorphableModel) -> TrainStat
 def save_variables(folder: Path, variables: dict, config: Config) -> None:
     """Make `folder` the checkpoints of a network that was trained elsewhere: one, of step 0."""
     checkpoints = Checkpoints(folder, keep=1)
-    state = initial_state(variables, find_transformation(config.optimizer))
+    state = initial_state(variables, TRANSFORMATIONS[config.optimizer])
     checkpoints.save(state, config, loss=math.inf)  # whatever is trained is better
     checkpoints.close()

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_files
+from dfmvr_jax.files import whole_file
 from dfmvr_jax.training.state import replicated_number
 
 FOLDER = "not_finite"  # in the workdir
@@ -46,8 +46,7 @@ class SkippedUpdates:
         self.count += 1
         self._in_a_row += 1
         examples = ", ".join(map(str, np.asarray(batch.get("index", [])).tolist())) or "unknown"
-        with whole_files(self._file.parent) as folder:
-            path = folder / self._file.name
+        with whole_file(self._file) as path:
             np.savez(path, step=step, **batch, **values)  # type: ignore[arg-type]  # none is `allow_pickle`
         problem = (
             f"{self._task}, step {step}: the loss is {values['loss']:.3g}, the gradient's norm "
@@ -57,6 +56,6 @@ class SkippedUpdates:
         if self._in_a_row >= self._most:
             raise InputError(
                 f"{problem}; these were {self._in_a_row} in a row: look at the examples, or begin another "
-                f"workdir with a lower {self._rate_setting}"
+                f"workdir with a lower <{self._rate_setting}>"
             )
         print(f"warning: update skipped: {problem}", file=sys.stderr)

@@ -7,11 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.render.array_types import Array, Float, Int
 
 Packed = dict[str, list[Array]]  # what `pack` gives
-Scales = tuple[Float[Array, ""], Float[Array, ""]]  # of the gradient, and of the direction
+Scales = tuple[Float[Array, ""], Float[Array, ""]]  # factors of the gradient and of the direction
 
 
 def _kernels(packed: Packed) -> dict[str, list[bool]]:
@@ -20,20 +19,14 @@ def _kernels(packed: Packed) -> dict[str, list[bool]]:
 
 
 # What a run's `optimizer` names: how the clipped gradient becomes the direction that is subtracted, times the
-# learning rate, from the parameters. All vectors of a part of the network are one array here (`pack`).
+# learning rate, from the parameters. It sees packed arrays (`pack`), all vectors of a part of the network as
+# one: elementwise ones will do, and what goes by `ndim`, but none that takes a norm of each array.
 TRANSFORMATIONS = {
     "adam": optax.scale_by_adam(),
     "adamw": optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(0.01, mask=_kernels)),
     "lion": optax.scale_by_lion(),
     "sgd": optax.trace(decay=0.9),  # with momentum
 }
-
-
-def find_transformation(name: str) -> optax.GradientTransformation:
-    """The entry of `TRANSFORMATIONS`; raises `InputError` where there is none."""
-    if name not in TRANSFORMATIONS:
-        raise InputError(f"optimizer {name}: expected one of {', '.join(TRANSFORMATIONS)}")
-    return TRANSFORMATIONS[name]
 
 
 class Optimizer(NamedTuple):

@@ -16,7 +16,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from dfmvr_jax.errors import InputError, WrongSetting, one_line
+from dfmvr_jax.errors import InputError, one_line
 
 JOIN_SECONDS = 300  # to wait for the others at the start
 SHUTDOWN_SECONDS = 60  # to wait for them at the end
@@ -46,13 +46,13 @@ def join_processes(
             return
         devices = devices_under_slurm(os.environ)
     elif coordinator is None or processes is None or process is None:
-        raise InputError("of coordinator, num_processes and process_id give all three, or none")
+        raise InputError("of <coordinator>, <num_processes> and <process_id> give all three, or none")
     elif not 0 <= process < processes:
         expected = f"a number from 0 to {processes - 1}, as there are {processes}"
-        raise WrongSetting("process_id", process, expected)
+        raise InputError(f"<process_id> {process}: expected {expected}")
     elif not coordinator.rpartition(":")[0] or not coordinator.rpartition(":")[2].isdigit():
         expected = "address:port of process 0, as in node1:12345"
-        raise WrongSetting("coordinator", coordinator, expected)
+        raise InputError(f"<coordinator> {coordinator}: expected {expected}")
     elif process:
         _reach(coordinator, seconds)
     jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from us
@@ -63,7 +63,7 @@ def join_processes(
     except Exception as error:
         raise InputError(
             f"the processes did not find each other ({one_line(error)}): start all of them, with one "
-            "coordinator that they can reach, each with a process_id of its own"
+            "<coordinator> that they can reach, each with a <process_id> of its own"
         ) from None
     if not is_writer():
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  one process speaks for all

@@ -19,7 +19,11 @@ def check_workdir(workdir: Path, config: Config) -> None:
         return
     different = differing_fields(flat_fields(config), flat_fields(read_config(path)))
     fields = settings()
-    words = [words for name, words in different.items() if not fields[name].metadata.get("may_change")]
+    words = [
+        f"<{name}> {words}"
+        for name, words in different.items()
+        if not fields[name].metadata.get("may_change")
+    ]
     if words:
         raise InputError(
             f"{path} is of a run with other settings ({'; '.join(words)}): "

@@ -1,10 +1,11 @@
-"""A contact sheet of a data set: what `datasets.show` draws."""
+"""A sheet of a data set's samples: what `datasets.show` draws."""
 
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
+from dfmvr_jax.command_line import as_called
 from dfmvr_jax.config import DataConfig, LossConfig
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.datasets.pipeline import load_split
@@ -18,13 +19,13 @@ def show(name: str, out: Path, directory: Path, split: str, subjects: int) -> No
     examples = load_split(DataConfig(name=name, directory=str(directory)), split)
     shown = [examples[index] for index in range(min(subjects, len(examples)))]
     with_labels = examples.metadata["labels"] != "none"
-    write_picture(out, contact_sheet(shown, with_labels))
+    write_picture(out, sheet_of_samples(shown, with_labels))
     if not with_labels:
-        print("it has no part labels; dfmvr-prepare --parse-net RUN would have made some")
+        print(as_called("it has no part labels; dfmvr-prepare --parse-net RUN would have made some"))
     print(f"{out}: {len(shown)} of {len(examples)} samples of {name}, {split}")
 
 
-def contact_sheet(examples: list[dict], with_labels: bool = True) -> UInt8[np.ndarray, "height width 3"]:
+def sheet_of_samples(examples: list[dict], with_labels: bool = True) -> UInt8[np.ndarray, "height width 3"]:
     """One row an example: photos, photos with landmarks, part labels, weight maps, each of all views."""
     rows = []
     for example in examples:
