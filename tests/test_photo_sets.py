@@ -673,7 +673,7 @@ if __name__ == "__main__":
         folder.mkdir()
         command = [sys.executable, script, folder, victim]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
-        assert (done.returncode, "fewer --processes" in done.stdout) == (
+        assert (done.returncode, "fewer <processes>" in done.stdout) == (
             (-9, False) if victim == "parent" else (0, True)
         )
         pids = [int(path.stem) for path in folder.glob("*.pid")]

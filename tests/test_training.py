@@ -373,6 +373,7 @@ def test_a_disk_that_fills_up_ends_the_log(tmp_path):
         for step in range(1, 100):
             logs.scalars({"train/loss": 1.0}, step)
             logs.flush()
+    logs.close()
 
 
 def test_logs_hold_what_was_written(tmp_path):
@@ -416,6 +417,7 @@ def test_wandb_gets_the_same_numbers_and_goes_on_in_its_run(tmp_path, monkeypatc
         logs.scalars("train", {"loss": 0.5, "unknown": math.nan}, first)
         logs.picture("drawn", np.zeros((4, 6, 3), np.uint8), first)
         logs.flush()
+        logs.close()
     parse_net, before, after = (run["id"] for run in wandb.runs)
     assert parse_net != before == after
     assert all(run["project"] == "faces" and run["resume"] == "allow" for run in wandb.runs)

@@ -61,10 +61,8 @@ def open_logs(workdir: Path, task: str, first_step: int, wandb: str | None, conf
     What a killed run logged from `first_step` on is replaced in TensorBoard, and there twice at W&B.
     Raises `InputError` where the disk refuses or W&B is not there.
     """
-    sinks: list[Sink] = [TensorBoard(workdir / "logs" / task, first_step)]
-    if wandb:
-        sinks.append(WeightsAndBiases(wandb, workdir, task, config))
-    return Logs(sinks)
+    sinks: list[Sink] = [WeightsAndBiases(wandb, workdir, task, config)] if wandb else []
+    return Logs([*sinks, TensorBoard(workdir / "logs" / task, first_step)])  # last: its file is open then
 
 
 class TensorBoard:
