@@ -24,11 +24,11 @@ from dfmvr_jax.networks.from_config import make_networks
 from dfmvr_jax.networks.parsing import network_inputs
 from dfmvr_jax.presets import SMALL
 from dfmvr_jax.training.network_folders import NETWORK_FOLDER, PARSE_FOLDER, initial_variables
-from dfmvr_jax.training.optimizer import Optimizer, find_transformation, learning_rate_schedule
+from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer, learning_rate_schedule
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard, unreplicate, variables_of
 from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
-TRAINING, HELD_OUT, STEPS, WARMUP = 240, 32, 80, 10
+TRAINING, HELD_OUT, STEPS, WARMUP = 320, 32, 120, 10
 # the smallest network; the parse net's labels are the true ones, so there is none to train
 CONFIG = changed(
     Config(),
@@ -91,7 +91,7 @@ def test_a_short_training_beats_the_mean_face(model, people):
     network, parse_net = make_networks(CONFIG, model.dimensions)
     synced_network, _ = make_networks(CONFIG, model.dimensions, DEVICES)
     schedule = learning_rate_schedule(CONFIG.learning_rate, STEPS, WARMUP)
-    optimizer = Optimizer(find_transformation(CONFIG.optimizer), schedule, CONFIG.gradient_clip)
+    optimizer = Optimizer(TRANSFORMATIONS[CONFIG.optimizer], schedule, CONFIG.gradient_clip)
     update, _ = make_reconstruction_update(CONFIG, synced_network, parse_net, optimizer, STEPS)
     variables = initial_variables(NETWORK_FOLDER, CONFIG, model)
     state = replicate(initial_state(variables, optimizer.transformation))
@@ -115,7 +115,7 @@ def test_a_short_training_beats_the_mean_face(model, people):
     assert 5 < mean_face < 9
     share = error_mm(predicted, truth) / mean_face
     print(f"{share:.3f} of the mean face's error")
-    assert share < 0.8  # 0.66 on 2026-11-28
+    assert share < 0.8  # 0.58 on 2026-11-28
 
 
 @pytest.mark.full
