@@ -206,7 +206,7 @@ def test_2d_landmarks_count_in_pixels_of_224(toy_model, parser, target):
         cameras = face_cameras(3, size)
         truth, face = (place_face(toy_model, c) for c in (random_coefficients(toy_model, seed=1), point))
         seen = target._replace(landmarks=landmark_pixels(toy_model, cameras, truth.posed))
-        terms = losses.face_losses(LossConfig(), toy_model, cameras, point, face, seen)
+        terms = losses.face_losses(toy_model, cameras, point, face, seen)
         return terms["landmarks_2d"]
 
     assert float(term(32)) == pytest.approx(float(term(64)), rel=1e-4)
