@@ -333,7 +333,7 @@ def test_unknown_names_are_listed(config):
 def test_directory_that_is_a_file(tmp_path):
     file = tmp_path / "data"
     file.write_text("")
-    with pytest.raises(InputError, match=f"{file}.*data directory"):
+    with pytest.raises(InputError, match=f"{file}: no folder.*<data.directory>"):
         load_split(DataConfig(name="synthetic/tiny", directory=str(file)), "train")
 
 

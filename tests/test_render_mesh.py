@@ -158,11 +158,11 @@ def test_map_images_elsewhere_is_vmap(monkeypatch):
 def test_shapes_that_do_not_fit_are_named():
     vertices, triangles = map(jnp.asarray, bumpy_ellipsoid(4))
     draw = inspect.unwrap(render_mesh)
-    with pytest.raises(ValueError, match=r"colors has shape \(3, 3\), not \[16, c\]"):
+    with pytest.raises(ValueError, match=r"attributes has shape \(3, 3\), not \[16, c\]"):
         draw(face_camera(8), vertices, vertices[:3], triangles)
     with pytest.raises(ValueError, match=r"vertices has shape \(1, 16, 3\), not \[n, 3\]; for a batch use"):
         draw(face_camera(8), vertices[None], vertices[None], triangles)
-    with pytest.raises(ValueError, match=r"colors has shape \(16,\), not \[16, c\]$"):
+    with pytest.raises(ValueError, match=r"attributes has shape \(16,\), not \[16, c\]$"):
         draw(face_camera(8), vertices, vertices[:, 0], triangles)
     with pytest.raises(ValueError, match="vertices is a list, not an array"):
         draw(face_camera(8), vertices.tolist(), vertices, triangles)
