@@ -40,6 +40,8 @@ class NetworkConfig:
     fused_features: Literal["released", "paper"] = setting("released", architecture=True)
     # regression from the fused features (v6, v3)
     backbone: Literal["rednet50", "resnet50"] = setting("rednet50", architecture=True)
+    # bottlenecks in each of the backbone's four stages; 3 4 6 3 makes 50 layers, 1 1 1 1 makes 14
+    stage_sizes: tuple[int, int, int, int] = setting((3, 4, 6, 3), architecture=True)
     # part labels as a fourth channel of the photos; v4 goes without
     face_mask: bool = setting(True, architecture=True)
     # head pose of the left, front and right view before training
@@ -151,6 +153,7 @@ Settings = TypeVar("Settings", Config, NetworkConfig, ParseConfig, LossConfig, D
 RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "albedo")}
 # what runs did that were begun before there were these fields
 ADDED_FIELDS = {"optimizer": "adam"}
+ADDED_NETWORK_FIELDS = {"stage_sizes": [3, 4, 6, 3]}
 
 
 def check_config(config: Config, devices: int) -> None:
@@ -176,6 +179,7 @@ def check_config(config: Config, devices: int) -> None:
         "network.width",
         "8, 16 or a multiple of 32",
     )
+    check(min(config.network.stage_sizes) >= 1, "network.stage_sizes", "four numbers of 1 or more")
     check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
     given = bool(config.parse.checkpoint or config.init_from)
     check(
@@ -251,9 +255,12 @@ def read_config(path: Path) -> Config:
 
 def config_from_json(value: Any) -> Config:
     """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError` or `TypeError`."""
-    if isinstance(value, dict) and isinstance(loss := value.get("loss"), dict):
-        renamed = {RENAMED_LOSSES.get(name, name): weight for name, weight in loss.items()}
-        value = ADDED_FIELDS | value | {"loss": renamed}
+    if isinstance(value, dict):
+        value = ADDED_FIELDS | value
+        if isinstance(loss := value.get("loss"), dict):
+            value["loss"] = {RENAMED_LOSSES.get(name, name): weight for name, weight in loss.items()}
+        if isinstance(network := value.get("network"), dict):
+            value["network"] = ADDED_NETWORK_FIELDS | network
     return _from_json(Config, value)
 
 

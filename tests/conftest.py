@@ -4,9 +4,14 @@ import os
 import tempfile
 from pathlib import Path
 
-import jax
 import psutil
 import pytest
+
+# Most of the time goes into compiling programs that then run for a second: compile them quickly, here and in
+# the processes that tests start; what runs for long takes the fixture `full_optimization`.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+
+import jax  # noqa: E402
 
 SHARED = Path(os.environ.get("DFMVR_SHARED", Path(__file__).parents[2] / "shared"))
 MEMORY = 3 * 2**30  # of a test process, above which it gives back what it no longer needs
@@ -31,11 +36,12 @@ def memory_is_given_back():
 
 
 @pytest.fixture(scope="module")
-def quick_compilation():
-    """Training steps compile in two thirds of the time; for modules that take few steps of many kinds."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
+def full_optimization():
+    """Programs run at their usual speed, and take as long as usual to compile."""
+    before = jax.config.jax_disable_most_optimizations
     jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")

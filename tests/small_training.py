@@ -23,7 +23,7 @@ from tests.toy_face import random_coefficients, toy_face_model
 
 CONFIG = Config(
     image_size=32,
-    network=NetworkConfig(width=8),
+    network=NetworkConfig(width=8, stage_sizes=(1, 1, 1, 1)),
     parse=ParseConfig(width=8),
     batch_size=4,
     learning_rate=1e-3,

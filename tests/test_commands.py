@@ -24,8 +24,6 @@ from tests import miniature_sets
 from tests.few_subjects import prepare_few
 from tests.run_program import run_program
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 FLAGS = (
     *("--preset", "small", "--data.name", "synthetic/few", "--image-size", "32", "--epochs", "1"),
     *("--parse.epochs", "1", "--batch-size", "2", "--parse.batch-size", "2", "--parse.width", "8"),

@@ -25,7 +25,11 @@ FLAGS = (
     *("--rendered-share", 1, "--learning-rate", 1e-5, "--parse.learning-rate", 1e-5),
     *("--batch-size", 8, "--parse.batch-size", 8, "--picture-every", 3, "--checkpoint-every", 3),
 )
-QUICK = ("--preset", "smoke+v1+v3", "--parse.epochs", 1, "--epochs", 1)  # the smallest network
+# the smallest network
+QUICK = (
+    *("--preset", "smoke+v1+v3", "--network.stage-sizes", 1, 1, 1, 1),
+    *("--parse.epochs", 1, "--epochs", 1),
+)
 SUBJECTS = 16, 8, 4
 STEPS = 8
 SECONDS = 1500  # for a run

@@ -21,8 +21,6 @@ from dfmvr_jax.training.state import variables_of
 from dfmvr_jax.training.workdir import open_workdir
 from tests.small_run import SMALL, small_run, variables_in
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture(scope="module")
 def model():

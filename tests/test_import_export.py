@@ -28,8 +28,6 @@ from tests.parity_weights import parse_part, reconstruction_part, released_weigh
 from tests.run_program import run_program
 from tests.small_run import SMALL, small_run, variables_in
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 
 @pytest.fixture(scope="module")
 def weights(shared_dir) -> dict[str, np.ndarray]:
@@ -167,7 +165,9 @@ def test_narrow_exports_load_in_pytorch(torch, twin_of_file, monkeypatch, capsys
         assert torch.isfinite(twin(views, views, views)["id"]).all()
 
 
-@pytest.mark.parametrize("changes", [{"fusion": "cnn"}, {"fused_features": "paper"}], ids=str)
+@pytest.mark.parametrize(
+    "changes", [{"fusion": "cnn"}, {"fused_features": "paper"}, {"stage_sizes": (1, 1, 1, 1)}], ids=str
+)
 def test_a_variant_without_released_names_is_not_exported(monkeypatch, capsys, tmp_path, changes):
     ((name, value),) = changes.items()
     config = changed(SMALL, {f"network.{name}": value})

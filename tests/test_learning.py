@@ -28,6 +28,8 @@ from dfmvr_jax.training.optimizer import TRANSFORMATIONS, Optimizer, learning_ra
 from dfmvr_jax.training.state import DEVICES, initial_state, replicate, shard, unreplicate, variables_of
 from dfmvr_jax.training.update import freeze, make_reconstruction_update
 
+pytestmark = pytest.mark.usefixtures("full_optimization")
+
 TRAINING, HELD_OUT, STEPS, WARMUP = 320, 32, 120, 10
 # the smallest network; the parse net's labels are the true ones, so there is none to train
 CONFIG = changed(

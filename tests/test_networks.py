@@ -412,7 +412,7 @@ def test_rematerialization_changes_no_result(remat, variant):
     photos, labels = uniform(1, 3, 32, 32, 3) / 2 + 0.5, jnp.ones((1, 3, 32, 32), jnp.int32)
     plain, saving = (DFMVR(**SMALL, **variant, remat=policy) for policy in ("none", remat))
     variables = init_variables(plain, 0, photos, labels)
-    shapes = [jax.tree.structure(init_variables(net, 0, photos, labels)) for net in (plain, saving)]
+    shapes = [jax.tree.structure(variable_shapes(net, photos, labels)) for net in (plain, saving)]
     assert shapes[0] == shapes[1]
     heads = jax.tree.map(lambda leaf: 0.1 * jnp.ones_like(leaf), variables["params"]["heads"])
     params = variables["params"] | {"heads": heads}

@@ -1,5 +1,6 @@
 import contextlib
 import dataclasses
+import json
 import math
 import os
 import resource
@@ -26,6 +27,7 @@ from dfmvr_jax.config import (
     differing_fields,
     flat_fields,
     read_config,
+    write_config,
 )
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.networks.df_mvr import DFMVR
@@ -58,8 +60,6 @@ from tests.small_training import CONFIG, TOTAL_STEPS, one_step, small_training
 from tests.tensorboard_events import events_in
 from tests.tiny_training import tiny_task
 from tests.toy_face import toy_face_model
-
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(scope="module")
@@ -528,6 +528,14 @@ def test_a_run_goes_on_with_the_flag_that_a_damaged_example_needs(tmp_path):
     skipping = changed(Config(), {"data.damaged": "skip"})
     open_workdir(tmp_path, skipping, toy_face_model())
     assert read_config(tmp_path / "config.json") == skipping
+
+
+def test_a_config_from_before_a_setting_is_read(tmp_path):
+    write_config(tmp_path / "config.json", Config())
+    stored = json.loads((tmp_path / "config.json").read_text())
+    del stored["optimizer"], stored["network"]["stage_sizes"]
+    (tmp_path / "config.json").write_text(json.dumps(stored))
+    assert read_config(tmp_path / "config.json") == Config()
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):

@@ -13,11 +13,10 @@ from dfmvr_jax.presets import PRESETS, load_preset
 from dfmvr_jax.training.state import replicate, shard, unreplicate
 from tests.small_training import CONFIG, small_training
 
-pytestmark = pytest.mark.usefixtures("quick_compilation")
-
 TINY = {
     "image_size": CONFIG.image_size,
     "network.width": CONFIG.network.width,
+    "network.stage_sizes": CONFIG.network.stage_sizes,
     "parse.width": CONFIG.parse.width,
     "batch_size": CONFIG.batch_size,
     "learning_rate": CONFIG.learning_rate,

@@ -22,6 +22,7 @@ def make_networks(
         width=config.network.width,
         fusion=config.network.fusion,
         backbone=config.network.backbone,
+        stage_sizes=config.network.stage_sizes,
         face_mask=config.network.face_mask,
         fused_features=config.network.fused_features,
         initial_yaw=tuple(np.radians(config.network.initial_yaw_degrees)),

@@ -44,7 +44,7 @@ def export_torch(workdir: Path, out: Path, camera_distance: float | None, face_m
 def check_exportable(config: Config, model: MorphableModel) -> None:
     """Raise `InputError` for a network or a face model that the released code does not have."""
     released = NetworkConfig()
-    for name in ("fusion", "fused_features", "backbone", "face_mask"):
+    for name in ("fusion", "fused_features", "backbone", "stage_sizes", "face_mask"):
         found = getattr(config.network, name)
         if found != getattr(released, name):
             raise InputError(
