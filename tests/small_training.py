@@ -23,7 +23,8 @@ from tests.toy_face import random_coefficients, toy_face_model
 
 CONFIG = Config(
     image_size=32,
-    network=NetworkConfig(width=8, stage_sizes=(1, 1, 1, 1)),
+    # the network that compiles most quickly; those of the paper are in tests/test_variants.py
+    network=NetworkConfig(width=8, fusion="cnn", backbone="resnet50", stage_sizes=(1, 1, 1, 1)),
     parse=ParseConfig(width=8),
     batch_size=4,
     learning_rate=1e-3,

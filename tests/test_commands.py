@@ -25,7 +25,8 @@ from tests.few_subjects import prepare_few
 from tests.run_program import run_program
 
 FLAGS = (
-    *("--preset", "small", "--data.name", "synthetic/few", "--image-size", "32", "--epochs", "1"),
+    *("--preset", "small+v1+v3", "--network.stage-sizes", "1", "1", "1", "1"),
+    *("--data.name", "synthetic/few", "--image-size", "32", "--epochs", "1"),
     *("--parse.epochs", "1", "--batch-size", "2", "--parse.batch-size", "2", "--parse.width", "8"),
     *("--learning-rate", "1e-5"),
 )

@@ -531,7 +531,7 @@ def test_a_run_goes_on_with_the_flag_that_a_damaged_example_needs(tmp_path):
 
 
 def test_a_config_from_before_a_setting_is_read(tmp_path):
-    write_config(tmp_path / "config.json", Config())
+    write_config(Config(), tmp_path / "config.json")
     stored = json.loads((tmp_path / "config.json").read_text())
     del stored["optimizer"], stored["network"]["stage_sizes"]
     (tmp_path / "config.json").write_text(json.dumps(stored))
