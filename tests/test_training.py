@@ -301,7 +301,7 @@ def test_the_mask_loss_alone_moves_the_network(mask_alone):
     state, metrics = mask_alone.update(
         replicate(mask_alone.state), replicate(mask_alone.frozen), shard(mask_alone.batches[0])
     )
-    per_part = {f"gradient_norm_{part}" for part in ("tri_unet", "rednet", "heads")}
+    per_part = {f"gradient_norm_{part}" for part in ("cnn", "resnet", "heads")}
     norms = {"gradient_norm", "batch_stats_norm"}
     assert set(metrics) == {"loss", "mask", "skipped"} | norms | per_part
     assert metrics["gradient_norm"][0] > 1e-4
