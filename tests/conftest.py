@@ -38,7 +38,7 @@ def memory_is_given_back():
 @pytest.fixture(scope="module")
 def full_optimization():
     """Programs run at their usual speed, and take as long as usual to compile."""
-    before = jax.config.jax_disable_most_optimizations
+    before = jax.config.values["jax_disable_most_optimizations"]
     jax.config.update("jax_disable_most_optimizations", False)
     yield
     jax.config.update("jax_disable_most_optimizations", before)

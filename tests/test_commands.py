@@ -25,11 +25,12 @@ from tests.few_subjects import prepare_few
 from tests.run_program import run_program
 
 FLAGS = (
-    *("--preset", "small+v1+v3", "--network.stage-sizes", "1", "1", "1", "1"),
     *("--data.name", "synthetic/few", "--image-size", "32", "--epochs", "1"),
     *("--parse.epochs", "1", "--batch-size", "2", "--parse.batch-size", "2", "--parse.width", "8"),
     *("--learning-rate", "1e-5"),
 )
+SMALLEST = ("--preset", "small+v1+v3", "--network.stage-sizes", "1", "1", "1", "1")
+RELEASED = ("--preset", "small")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +44,7 @@ def trained(tmp_path_factory):
             "argv",
             [
                 "train.py",
+                *SMALLEST,
                 *FLAGS,
                 "--workdir",
                 str(folder / "run"),
@@ -200,6 +202,7 @@ def test_the_parse_net_alone(trained, monkeypatch, capsys, tmp_path):
     assert f"next: python train.py --parse.checkpoint {tmp_path / 'parse'}" in out
 
 
+@pytest.mark.full
 def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(
     torch, trained, monkeypatch, capsys, tmp_path
 ):
@@ -212,12 +215,23 @@ def test_an_imported_run_reconstructs_evaluates_and_starts_a_training(
     parse_flags = ("--parse.width", 64, "--parse.num-classes", 19, "--parse.enlarge", 1)
     one_photo = ("--front", tmp_path / "front.png", "--out", tmp_path / "out", "--aligned")
     for program, *arguments in (
-        (export_torch.main, trained / "run", "--out", tmp_path / "x.pth"),
+        (train.main, *RELEASED, *FLAGS, *data, "--workdir", tmp_path / "trained"),
+        (export_torch.main, tmp_path / "trained", "--out", tmp_path / "x.pth"),
         (import_torch.main, tmp_path / "x.pth", parse_net, "--out", imported),
         (evaluate.main, "--workdir", imported, "--pictures", 0),
         (export_main, "synthetic/few", "--directory", trained / "data", "--out", tmp_path),
         (reconstruct.main, "--checkpoint", imported, *one_photo),
-        (train.main, *FLAGS, *data, *parse_flags, "--init-from", imported, "--workdir", tmp_path / "run"),
+        (
+            train.main,
+            *RELEASED,
+            *FLAGS,
+            *data,
+            *parse_flags,
+            "--init-from",
+            imported,
+            "--workdir",
+            tmp_path / "run",
+        ),
     ):
         code, out, err = run_program(monkeypatch, capsys, program, *arguments)
         assert code == 0, (program, err)
