@@ -29,6 +29,7 @@ OPTIONAL = {
     "trimesh": "cli",
     "tensorboardX": "cli",
     "flatbuffers": "cli",
+    "fast_simplification": "cli",
     "tensorflow_datasets": "data",
     "importlib_resources": "data",
     "array_record": "data",

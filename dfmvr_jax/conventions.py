@@ -17,3 +17,7 @@ PARTS = (
     "upper lip",
     "lower lip",
 )
+# of the head: those of the face, and what lies around or within them
+HEAD_PARTS = (*PARTS, "ears", "neck", "scalp", "teeth")
+# what the parse net, which knows the face alone, takes each part of the head for
+PARSED_AS = (*range(len(PARTS)), 0, 0, 0, PARTS.index("mouth"))

@@ -22,6 +22,10 @@ PART_COLORS = np.array(
         [255, 255, 255],  # mouth
         [230, 60, 80],  # upper lip
         [140, 20, 50],  # lower lip
+        [110, 190, 90],  # ears
+        [120, 170, 170],  # neck
+        [110, 110, 110],  # scalp
+        [235, 235, 200],  # teeth
     ],
     np.uint8,
 )
@@ -69,14 +73,17 @@ def draw_landmarks(
 
 
 def color_labels(labels: Int[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
-    """Part labels 0..9 in the colours of `PART_COLORS`."""
+    """Part labels 0..13 in the colours of `PART_COLORS`."""
     return PART_COLORS[labels]
 
 
 def tile(
-    rows: Sequence[Sequence[np.ndarray]], row_names: Sequence[str] = (), column_names: Sequence[str] = ()
+    rows: Sequence[Sequence[np.ndarray]],
+    row_names: Sequence[str] = (),
+    column_names: Sequence[str] = (),
+    captions: Sequence[Sequence[str]] = (),
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """A grid of pictures on white, with names above the columns and on the left of the rows.
+    """A grid of pictures on white, with names above the columns, left of the rows, and in each picture.
 
     Pictures may differ in size: a column is as wide as its widest, a row as high as its highest.
     """
@@ -97,6 +104,9 @@ def tile(
         draw.text((x + width / 2, top / 2), name, "black", font, anchor="mm")
     for name, y, height in zip(row_names, ys, heights):
         draw.text((text_size / 2, y + height / 2), name, "black", font, anchor="lm")
+    for texts, y in zip(captions, ys):
+        for caption, x, width in zip(texts, xs, widths):
+            draw.text((x + width / 2, y + text_size / 4), caption, "black", font, anchor="ma")
     return np.asarray(sheet)
 
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance
 
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, DataConfig, LossConfig
-from dfmvr_jax.conventions import AMBIENT, UNIT_MM
+from dfmvr_jax.conventions import AMBIENT, PARSED_AS, UNIT_MM
 from dfmvr_jax.datasets import augmentation, show
 from dfmvr_jax.datasets.pipeline import (
     DamagedExample,
@@ -162,7 +162,7 @@ def test_labels_are_those_of_the_nearest_vertex_of_the_visible_triangle(validati
         if len(hits):
             hit = hits[np.argmax(inverse_depth[hits])]
             corner = np.argmax(weights[hit] / depth[triangles[hit]])
-            expected = int(model.part_labels[triangles[hit, corner]])
+            expected = PARSED_AS[int(model.part_labels[triangles[hit, corner]])]
         assert example["labels"][view, row, column] == expected
         parts_seen.add(expected)
     assert len(parts_seen) > 4
@@ -195,7 +195,8 @@ def test_photo_shows_the_face_and_the_background_around_it(model):
     assert abs(photos / 255 - faces)[coverage == 0].mean() > 0.05
     assert ((coverage > 0) & (coverage < 1)).mean() > 0.01  # soft outlines
     labels = np.asarray(scene.labels)
-    assert (labels[coverage == 1] > 0).mean() > 0.99 and (labels[coverage == 0] == 0).all()
+    assert (labels[coverage == 1] > 0).mean() > 0.5  # ears, neck and scalp are background
+    assert (labels[coverage == 0] == 0).all()
 
 
 def test_no_subject_twice_and_every_split_its_own(config):

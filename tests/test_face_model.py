@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from dfmvr_jax.conventions import PARTS
+from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_albedo, face_shape, load_face_model, vertex_normals
@@ -53,7 +53,7 @@ def unit(name: str) -> jax.Array:
 
 def test_shapes_and_ids(model):
     n, f = model.num_vertices, len(model.triangles)
-    low, high = {"builtin": (35_000, 42_000), "builtin-coarse": (8_000, 11_000)}[model.name]
+    low, high = {"builtin": (40_000, 46_000), "builtin-coarse": (11_000, 14_000)}[model.name]
     assert low < n < high
     assert model.dimensions == (80, 64, 80)
     assert len(EXPRESSION_UNITS) == len(UNIT_SIZES) == len(set(EXPRESSION_UNITS)) == 64
@@ -61,6 +61,7 @@ def test_shapes_and_ids(model):
         assert getattr(model, name).dtype == dtype
     for field in dataclasses.fields(model):
         value = getattr(model, field.name)
+        assert value is not None or field.name == "expression_prior"
         if isinstance(value, jax.Array):
             assert np.isfinite(value).all(), field.name
     assert model.triangles.min() == 0 and model.triangles.max() == n - 1  # every vertex is used
@@ -93,20 +94,29 @@ def test_both_densities_have_the_same_points_and_bases(coarse):
         a = face_shape(fine, *coefficients)[fine.landmarks_3d]
         b = face_shape(coarse, *coefficients)[coarse.landmarks_3d]
         np.testing.assert_allclose(a, b, atol=1e-4)  # 0.01 mm
-    for part in range(1, 10):
+    for part in range(1, len(HEAD_PARTS)):
         positions = [np.asarray(m.mean_shape[m.part_labels == part]).mean(axis=0) for m in (fine, coarse)]
-        np.testing.assert_allclose(*positions, atol=0.05)  # 5 mm: the densities differ over a part
+        # the densities differ over a part, most of all on the scalp
+        np.testing.assert_allclose(*positions, atol=0.05 if 1 < part < HEAD_PARTS.index("ears") else 0.1)
 
 
 def test_origin_and_size(model):
-    """The face is where the usual crop expects it: as for BFM, the mean of the mean shape is the origin."""
+    """The face is where the usual crop expects it: as for BFM, the mean of the face is the origin."""
     mean = np.asarray(model.mean_shape)
-    np.testing.assert_allclose(mean.mean(axis=0), 0, atol=0.06)
+    face = mean[np.asarray(model.part_labels) < HEAD_PARTS.index("ears")]
+    np.testing.assert_allclose(face.mean(axis=0), 0, atol=0.1)
     low, high = mean.min(axis=0), mean.max(axis=0)
-    assert -0.95 < low[0] < -0.65 and 0.65 < high[0] < 0.95
-    assert -1.1 < low[1] < -0.7 and 0.9 < high[1] < 1.1
+    assert -1.0 < low[0] < -0.8 and 0.8 < high[0] < 1.0  # ear to ear
+    assert -1.7 < low[1] < -1.3 and 1.3 < high[1] < 1.6  # collar and crown
     eyes = [mean[np.asarray(model.part_labels) == part].mean(axis=0) for part in (4, 5)]
-    assert 0.58 < eyes[0][0] - eyes[1][0] < 0.68  # 58 to 68 mm between the eyes
+    assert 0.60 < eyes[0][0] - eyes[1][0] < 0.68  # 60 to 68 mm between the eyes
+
+
+def test_the_head_is_as_large_as_real_ones(model):
+    """Means of ICT-FaceKit's heads, whose coefficients are scanned people's (docs/head_models.md), mm."""
+    points = 100 * np.asarray(model.mean_shape)[np.asarray(model.landmarks)]
+    for (a, b), real in (((36, 45), 89.2), ((39, 42), 36.8), ((48, 54), 50.7), ((27, 8), 113.3)):
+        assert np.linalg.norm(points[a] - points[b]) == pytest.approx(real, rel=0.04)
 
 
 def test_landmarks_are_where_their_names_say(model):
@@ -159,11 +169,11 @@ def test_normals_point_outwards(model):
 
 
 def test_the_mean_face_is_symmetric(coarse):
-    mean = np.asarray(coarse.mean_shape)[np.asarray(coarse.part_labels) == 1]
+    mean = np.asarray(coarse.mean_shape)
     inner = mean[np.abs(mean[:, 0]) < 0.55]  # away from the rim, whose cut follows the triangles
     distance = cKDTree(mean).query(inner * [-1, 1, 1])[0]
     assert distance.max() < 0.02
-    assert np.median(distance) < 1e-4
+    assert np.median(distance) < 2e-4
 
 
 def test_the_mean_mouth_is_closed(model):
@@ -177,7 +187,7 @@ def test_the_mean_mouth_is_closed(model):
 
 def test_parts_and_skin_mask(model):
     labels, skin = np.asarray(model.part_labels), np.asarray(model.skin_mask)
-    assert set(labels) == set(range(1, len(PARTS)))
+    assert set(labels) == set(range(1, len(HEAD_PARTS)))
     mean = np.asarray(model.mean_shape)
     centre = {part: mean[labels == part].mean(axis=0) for part in range(1, 10)}
     assert centre[2][0] > 0 > centre[3][0] and centre[4][0] > 0 > centre[5][0]  # subject's left is +x
@@ -214,7 +224,7 @@ def test_coefficient_one_is_one_standard_deviation(coarse):
         variance = np.diag(gram)
         correlation = gram / np.sqrt(np.outer(variance, variance))
         off_diagonal = np.abs(correlation - np.diag(np.diag(correlation)))
-        assert np.median(off_diagonal) < 0.03
+        assert np.median(off_diagonal) < 0.035
         assert variance[0] > 2 * variance[4] > 2 * variance[40]
     rms = 100 * np.sqrt(np.mean(np.sum(np.asarray(coarse.identity_basis) ** 2, axis=(1, 2))))
     assert 3 < rms < 6  # mm from the mean to a random subject
@@ -329,7 +339,7 @@ def test_degenerate_triangles_have_no_normal_and_a_finite_gradient(toy_model):
 def test_models_are_pytrees(coarse):
     """A jitted function takes a model as an argument; its name and unit are static."""
     leaves, structure = jax.tree.flatten(coarse)
-    assert len(leaves) == 11
+    assert len(leaves) == 15
     assert jax.tree.unflatten(structure, leaves).name == "builtin-coarse"
 
 
@@ -411,7 +421,7 @@ def test_clip_cuts_along_the_line():
     corner = (rows * side + columns)[:-1, :-1].reshape(-1)
     quads = np.stack([corner, corner + 1, corner + side + 1, corner + side], -1)
     triangles = triangulate(quads, grid)
-    matrix, kept = clip(triangles, grid[:, 0] + 0.5 * grid[:, 1] - 3.3)
+    matrix, kept, source = clip(triangles, grid[:, 0] + 0.5 * grid[:, 1] - 3.3)
     points = matrix @ grid
     value = points[:, 0] + 0.5 * points[:, 1] - 3.3
     assert value.min() > -0.06  # half an edge times the snapping of vertices near the line
@@ -451,19 +461,53 @@ def test_rigid_part_keeps_rigid_motions_and_drops_stretch():
     np.testing.assert_allclose(rigid_part(points, moved), expected, atol=1e-9)
 
 
-def test_rigid_alignment_undoes_motion_but_not_size():
+def test_rigid_motions_are_taken_out_of_sliders():
     import scipy.sparse as sp
 
-    from dfmvr_jax.face_model.makehuman.identity import align_rigidly
-    from dfmvr_jax.geometry import rotation_matrix
+    from dfmvr_jax.face_model.makehuman.sliders import rigid_motions, without_rigid_motions
 
     rng = np.random.default_rng(0)
-    shape = rng.normal(size=(30, 3))
-    shape -= shape.mean(axis=0)
-    turned = [shape @ np.asarray(rotation_matrix(jnp.asarray(rng.normal(0, 0.3, 3)))).T + 5 for _ in range(6)]
-    aligned = align_rigidly(np.stack([*turned, 1.1 * shape]), sp.identity(30, format="csr"))
-    np.testing.assert_allclose(aligned[:6] - aligned[0], 0, atol=1e-4)
-    np.testing.assert_allclose(aligned[6], 1.1 * aligned[0], atol=1e-4)
+    points, bulge = rng.normal(size=(2, 30, 3))
+    turn = np.cross([0.1, -0.2, 0.3], points) + [1.0, 2.0, 3.0]
+    left = without_rigid_motions(
+        np.stack([turn, bulge, turn + bulge]), points, sp.identity(30, format="csr"), np.ones(30)
+    )
+    np.testing.assert_allclose(left[0], 0, atol=1e-9)
+    np.testing.assert_allclose(left[1], left[2], atol=1e-9)
+    assert np.abs(np.tensordot(rigid_motions(points), left[1], 2)).max() < 1e-9  # nothing rigid is left
+
+
+def test_heads_made_with_sliders_are_measured():
+    """The other head is the built-in one, reshaped by two sliders: its mean and its modes are found again."""
+    from dfmvr_jax.face_model.ict_facekit import PIECES, FaceKit
+    from dfmvr_jax.face_model.makehuman.real_heads import Surface, measure_real_heads
+
+    head = load_face_model("builtin-coarse")
+    base, triangles = np.asarray(head.mean_shape, float), np.asarray(head.triangles)
+    within = [HEAD_PARTS.index(part) for part in ("left eye", "right eye", "mouth", "teeth")]
+    skin = ~np.isin(head.part_labels, within)
+    sliders = np.moveaxis(np.asarray(head.identity_basis, float)[..., [0, 2, 4]], -1, 0)
+    flip, mirror = np.array([-1, 1, 1]), np.asarray(head.mirror)
+    sliders = (sliders + sliders[:, mirror] * flip) / 2  # the same for left and right
+    marks = np.asarray(head.landmarks)
+    turn = np.array([[np.cos(0.05), 0, np.sin(0.05)], [0, 1, 0], [-np.sin(0.05), 0, np.cos(0.05)]])
+    truth, amounts = np.array([0.5, -0.3, 0.0]), np.array([[1.0, 0.0, 0.0], [0.0, 0.5, 0.0]])
+    kit = FaceKit(
+        neutral=(base + np.tensordot(truth, sliders, 1)) @ turn.T + [0.1, 0.2, 0.3],
+        identity=np.tensordot(amounts, sliders, 1) @ turn.T,
+        expression=np.zeros((0, len(base), 3)),
+        expression_names=(),
+        triangles=triangles,
+        uv=np.zeros((0, 2)),
+        uv_triangles=np.zeros((0, 3), int),
+        landmarks=marks,
+        pieces=np.where(skin, 0, list(PIECES).index("teeth")),
+    )
+    surface = Surface(base, sliders, triangles, skin * 1.0, dict(enumerate(marks)), mirror)
+    found = measure_real_heads(surface, kit, 2)
+    np.testing.assert_allclose(found.mean, truth, atol=0.05)
+    covariance, expected = found.modes @ found.modes.T, amounts.T @ amounts
+    np.testing.assert_allclose(covariance, expected, atol=0.05)
 
 
 def test_ambient_occlusion_of_a_well():

@@ -126,7 +126,7 @@ def test_export_and_import_give_back_the_same_run(torch, monkeypatch, capsys, tm
 
     flags = [path, "--out", tmp_path / "other", "--face-model", "builtin"]  # as many coefficients
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
-    assert code == 2 and "the face model 'builtin-coarse' (10319 vertices" in err and str(path) in err
+    assert code == 2 and "the face model 'builtin-coarse' (12927 vertices" in err and str(path) in err
     assert not (tmp_path / "other").exists()
 
 
@@ -330,7 +330,7 @@ def test_a_run_is_not_read_with_a_face_model_of_another_topology(tmp_path, monke
         monkeypatch, capsys, export_stablehlo.main, run, "--out", out, "--face-model", "builtin"
     )
     assert code == 2 and err.count("\n") == 1
-    assert "the face model 'builtin-coarse' (10319 vertices" in err and "not of 'builtin' (40249" in err
+    assert "the face model 'builtin-coarse' (12927 vertices" in err and "not of 'builtin' (43861" in err
     for damaged in ("{", "[]"):
         (run / "face_model.json").write_text(damaged)
         code, _, err = run_program(monkeypatch, capsys, export_torch.main, run, "--out", out)

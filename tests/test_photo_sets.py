@@ -15,6 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from dfmvr_jax.closest_points import closest_points
 from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.datasets import prepare, show
@@ -30,7 +31,6 @@ from dfmvr_jax.datasets.photo_sets.splits import split_samples
 from dfmvr_jax.datasets.pipeline import check_labels, check_landmarks_3d, check_views, load_split
 from dfmvr_jax.datasets.preparation import STAGING_FOLDER
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.evaluation.closest_points import closest_points
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import move
@@ -214,7 +214,8 @@ def test_bosphorus(prepared, subjects, model):
         image = read_range_image(source / example["subject"] / f"{example['subject']}_N_N_0.bnt")
         pixels = subject.framed_landmarks(front)[[36, 39, 42, 45, 33, 48, 54]]
         looked_up = points_at(image, pixels, subject.framed(front).shape[:2], 5.0)
-        assert np.linalg.norm(looked_up - seven, axis=1).max() < 2.5
+        # corners of eyes lie on the edge of the lids: a pixel beside them, depth is that of the eyeball
+        assert np.linalg.norm(looked_up - seven, axis=1).max() < 5.0
         triangles = points[example["scan_triangles"]]
         normals = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
         assert (normals[:, 2] > 0).all()  # all towards the camera

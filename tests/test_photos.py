@@ -293,8 +293,8 @@ PUBLISHED_CROPS = [
 def test_published_crops_are_in_place_already(reference, points):
     to_photo = fit_crop(np.array(points), reference, CAMERA)
     (centre,) = transform_points(to_photo, np.array([[112.0, 112.0]]))
-    assert 0.95 < np.hypot(*to_photo[:, 0]) < 1.1
-    assert np.linalg.norm(centre - 112) < 8
+    assert 0.9 < np.hypot(*to_photo[:, 0]) < 1.1
+    assert np.linalg.norm(centre - 112) < 10
 
 
 @pytest.mark.parametrize("factor", [8.0, 0.002], ids=["of a larger photo", "from 0 to 1"])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.pictures import PART_COLORS, color_labels, draw_landmarks, overlay, tile, to_uint8
 
 
@@ -37,7 +38,7 @@ def test_landmarks_outside_the_picture_are_not_drawn():
 def test_every_part_has_its_own_color():
     labels = np.arange(10).reshape(2, 5)
     picture = color_labels(labels)
-    assert picture.shape == (2, 5, 3) and len(np.unique(PART_COLORS, axis=0)) == 10
+    assert picture.shape == (2, 5, 3) and len(np.unique(PART_COLORS, axis=0)) == len(HEAD_PARTS)
     np.testing.assert_array_equal(picture[1, 0], PART_COLORS[5])
 
 

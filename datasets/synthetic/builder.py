@@ -30,7 +30,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
 class Synthetic(tfds.core.GeneratorBasedBuilder):
     """Three photos of each subject, part labels, landmarks, coefficients and the true mesh."""
 
-    VERSION = tfds.core.Version("1.2.0")
+    VERSION = tfds.core.Version("2.0.0")
     BUILDER_CONFIGS = [
         SyntheticConfig(name="full", description="224 px, fine face model"),
         SyntheticConfig(

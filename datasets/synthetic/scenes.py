@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.conventions import AMBIENT, VIEWS
+from dfmvr_jax.conventions import AMBIENT, PARSED_AS, VIEWS
 from dfmvr_jax.datasets.synthetic.backgrounds import add_head, sample_background
 from dfmvr_jax.face_camera import face_camera, face_cameras, for_each_view
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, face_shape
@@ -111,7 +111,7 @@ def render_scene(model: MorphableModel, coefficients: Coefficients, image_size: 
         vertices=face.vertices,
         faces=halve(rendering.images),
         coverage=halve(rendering.masks[..., None].astype(jnp.float32))[..., 0],
-        labels=jnp.where(fragments.mask, model.part_labels[vertices], 0),
+        labels=jnp.where(fragments.mask, jnp.array(PARSED_AS)[model.part_labels[vertices]], 0),
         landmarks=landmark_pixels(model, for_each_view(camera, len(VIEWS)), face.posed),
         landmarks_3d=face.vertices[model.landmarks_3d],
     )

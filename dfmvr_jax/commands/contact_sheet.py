@@ -1,6 +1,7 @@
 """Picture of a face model: the mean and random subjects from three sides, and its parts and landmarks.
 
-python -m dfmvr_jax.commands.contact_sheet --out docs/face_model.png
+python -m dfmvr_jax.commands.contact_sheet --out docs/head_models.png
+python -m dfmvr_jax.commands.contact_sheet --out docs/arkit_shapes.png --shapes --columns 8
 """
 
 import dataclasses
@@ -14,6 +15,7 @@ class SheetFlags:
     out: Path  # the picture (.png)
     face_model: str = "builtin"  # name or path, as for `load_face_model`
     subjects: int = 12  # random subjects; half of them with a random expression
+    shapes: bool = False  # each expression of the mean face, with its name, in the place of subjects
     size: int = 224  # side of one view in pixels
     columns: int = 2  # subjects next to each other
     seed: int = 0  # of the random subjects

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from dfmvr_jax.evaluation.closest_points import ClosestPoints, closest_points
+from dfmvr_jax.closest_points import ClosestPoints, closest_points
 from dfmvr_jax.geometry import align_similarity
 from dfmvr_jax.render.array_types import Float, Int
 

@@ -1,4 +1,4 @@
-"""3D morphable face models: the interface, the built-in CC0 model and the BFM loader (docs/face_model.md)."""
+"""3D morphable models: the interface, the built-in CC0 head, readers of others (docs/head_models.md)."""
 
 from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.face_model.loading import load_face_model

@@ -1,7 +1,7 @@
 """Loader of `BFM_model_front.mat`, the usual front crop of the Basel Face Model 2009.
 
 The file is not part of this project: its licence asks every user to obtain it. Layout:
-docs/face_model.md.
+docs/head_models.md.
 """
 
 from pathlib import Path

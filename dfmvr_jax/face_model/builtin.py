@@ -1,4 +1,4 @@
-"""The built-in CC0 face model: one asset, two densities (docs/face_model.md)."""
+"""The built-in CC0 face model: one asset, two densities (docs/head_models.md)."""
 
 from importlib import resources
 
@@ -6,14 +6,16 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 
+from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, sample_units
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 
+FIRST_BEYOND_FACE = HEAD_PARTS.index("ears")
 ASSET = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
 
 
 def load_builtin(density: str) -> MorphableModel:
-    """The built-in model, `density` "fine" (40,249 vertices) or "coarse" (about 10,000).
+    """The built-in model, `density` "fine" (43,861 vertices) or "coarse" (12,927).
 
     80 identity, 64 expression (`expression_units.EXPRESSION_UNITS`) and 80 albedo coefficients; unit dm.
     """
@@ -32,6 +34,8 @@ def load_builtin(density: str) -> MorphableModel:
         part_labels = arrays[f"{density}_parts"].astype(np.int32)
         triangles = arrays[f"{density}_triangles"].astype(np.int32)
         points = arrays[f"{density}_points"].astype(np.int32)
+        uv, uv_triangles = arrays[f"{density}_uv"], arrays[f"{density}_uv_triangles"].astype(np.int32)
+        mirror = arrays[f"{density}_mirror"].astype(np.int32)
     return MorphableModel(
         mean_shape=jnp.asarray(shapes[..., 0]),
         identity_basis=jnp.asarray(shapes[..., 1:81]),
@@ -47,6 +51,10 @@ def load_builtin(density: str) -> MorphableModel:
         name="builtin" if density == "fine" else "builtin-coarse",
         expression_names=EXPRESSION_UNITS,
         expression_sampler=sample_units,
+        uv=jnp.asarray(uv),
+        uv_triangles=jnp.asarray(uv_triangles),
+        photo_weight=jnp.asarray(part_labels < FIRST_BEYOND_FACE, jnp.float32),
+        mirror=jnp.asarray(mirror),
     )
 
 

@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 
-from dfmvr_jax.conventions import PARTS, UNIT_MM
+from dfmvr_jax.conventions import HEAD_PARTS, UNIT_MM
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.bfm import load_bfm
 from dfmvr_jax.face_model.builtin import load_builtin
+from dfmvr_jax.face_model.gnm import load_gnm
+from dfmvr_jax.face_model.ict_facekit import is_facekit
+from dfmvr_jax.face_model.ict_model import load_ict
+from dfmvr_jax.face_model.model_file import is_gnm, read_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import COUNT
 
@@ -29,17 +33,31 @@ class Loader(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def load_face_model(name: str) -> MorphableModel:
-    """A face model: "builtin", "builtin-coarse", a `BFM_model_front.mat` file, or "package.module:function".
+    """A face model by its name.
+
+    That is "builtin", "builtin-coarse", the path of a `BFM_model_front.mat` file, of a clone of ICT-FaceKit,
+    of the file that `prepare_ict` made of it or of `gnm_head.npz`, or "package.module:function".
 
     The last is for models of your own: the function takes nothing and returns a `MorphableModel`
-    (docs/face_model.md, section "Another model"). Loaded once per process. Raises `InputError` for an unknown
-    name and for what is no such model.
+    (docs/head_models.md, section "Another model"). Loaded once per process. Raises `InputError` for an
+    unknown name and for what is no such model.
     """
     for loader in LOADERS:
         if loader.takes(name):
             return loader.load(name)
     *others, last = (loader.names for loader in LOADERS)
     raise InputError(f"face model {name}: expected {', '.join(others)}, or {last}")
+
+
+def load_npz(path: Path) -> MorphableModel:
+    """The model in an .npz file: one that `write_model` wrote, or GNM's; else `InputError`."""
+    if is_gnm(path):
+        return load_gnm(path)
+    model = read_model(path)
+    problem = _first_problem(model)
+    if problem:
+        raise InputError(f"{path}: {problem}")
+    return model
 
 
 def load_own(name: str) -> MorphableModel:
@@ -105,7 +123,7 @@ def _first_problem(model: MorphableModel) -> str:
         "vertex_triangles": triangles + 1,  # the last stands for none
         "landmarks": vertices,
         "landmarks_3d": vertices,
-        "part_labels": len(PARTS),
+        "part_labels": len(HEAD_PARTS),
         "uv_triangles": corners,
         "mirror": vertices,
     }
@@ -149,6 +167,16 @@ LOADERS = (
         "the path of a BFM_model_front.mat file",
         lambda name: Path(name).suffix == ".mat",
         lambda name: load_bfm(Path(name)),
+    ),
+    Loader(
+        "the folder of a clone of ICT-FaceKit",
+        lambda name: is_facekit(Path(name)),
+        lambda name: load_ict(Path(name)),
+    ),
+    Loader(
+        "an .npz file of prepare_ict or GNM",
+        lambda name: Path(name).suffix == ".npz",
+        lambda name: load_npz(Path(name)),
     ),
     Loader("package.module:function of a model of your own", lambda name: ":" in name, load_own),
 )

@@ -30,7 +30,7 @@ class MorphableModel:
     vertex_triangles: Int[Array, "*batch vertices ring"]  # one-ring, padded with the triangle count
     landmarks: Int[Array, "*batch 68"]  # vertices of the 68 iBUG points
     landmarks_3d: Int[Array, "*batch points"]  # vertices of the 3D landmark loss, the 68 first
-    part_labels: Int[Array, "*batch vertices"]  # 1..9, see PARTS
+    part_labels: Int[Array, "*batch vertices"]  # 1..13, see HEAD_PARTS
     skin_mask: Float[Array, "*batch vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
     name: str = dataclasses.field(metadata={"static": True})
     # one for each expression coefficient, or none at all

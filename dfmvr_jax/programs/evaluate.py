@@ -8,12 +8,12 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from dfmvr_jax.closest_points import import_open3d
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import changed
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.datasets.pipeline import check_photo_size, check_views, load_split
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.evaluation.closest_points import import_open3d
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
 from dfmvr_jax.evaluation.report import FaceErrors, SubjectResult, print_report, write_report

@@ -18,8 +18,10 @@ from dfmvr_jax.face_model.makehuman.head_mesh import (
     PUPIL_ANGLE,
     RIGHT_EYE,
     SKIN,
+    TONGUE,
     UPPER_TEETH,
     FaceMesh,
+    outline_value,
 )
 
 # Skin colours from dark to light in CIELAB. Lightness and yellowness follow the Monk skin tone scale (its
@@ -40,6 +42,22 @@ JAW_CENTRE_Z = 1.0
 # height y of the biting edges at these z
 EDGE_Z = (0.97, 1.1, 1.3, 1.47)
 UPPER_EDGE, LOWER_EDGE = (6.72, 6.69, 6.66, 6.60), (6.71, 6.68, 6.64, 6.59)
+# height y of the hairline by the angle around the head, 0 in front, 180 behind
+HAIRLINE_AXIS_Z = 0.2  # dm, of the upright axis that the angle is around
+HAIRLINE = np.array(
+    [
+        [0, 7.98],
+        [20, 7.99],
+        [32, 7.88],
+        [42, 7.62],
+        [55, 7.52],
+        [66, 7.38],
+        [76, 7.12],
+        [84, 7.12],
+        [92, 7.36],
+    ]
+    + [[104, 7.1], [116, 6.78], [130, 6.62], [150, 6.55], [180, 6.50]]
+)
 IRIS_COLOURS = np.array([[0.17, 0.09, 0.05], [0.30, 0.19, 0.10], [0.38, 0.36, 0.26], [0.36, 0.45, 0.50]])
 
 
@@ -64,6 +82,8 @@ class Regions:
     nose: np.ndarray
     chin: np.ndarray
     forehead: np.ndarray
+    ears: np.ndarray
+    scalp: np.ndarray  # where hair grows
     beard: np.ndarray
     moustache: np.ndarray
     freckles: np.ndarray
@@ -93,10 +113,12 @@ def regions(
     lips: np.ndarray,
     lid_edges: list[np.ndarray],
     lid_rim: np.ndarray,
+    ears: np.ndarray,
     occlusion: np.ndarray,
 ) -> Regions:
     """The fields of a mesh from its positions `rest` [n, 3] on the base mesh, the lip mask [n], the closed
-    lines [k, 3] along both lid edges, what lies within these [n], and the ambient occlusion [n]."""
+    lines [k, 3] along both lid edges, what lies within these [n], how far the ears' sliders move a vertex
+    [n], and the ambient occlusion [n]."""
     rng = np.random.default_rng(7)
     x, y = np.abs(rest[:, 0]), rest[:, 1]
     skin = (mesh.piece == SKIN) * 1.0
@@ -109,6 +131,10 @@ def regions(
     mottle = np.stack(
         [_smooth_noise(rng, rest, 0.025, 0.05, 200), _smooth_noise(rng, rest, 0.08, 0.2, 100)], axis=-1
     )
+    dense = _smoothstep(outline_value(rest), -0.1, 0.05)[:, None]
+    mottle *= np.array([0.0, 0.3]) + dense * np.array(
+        [1.0, 0.7]
+    )  # elsewhere vertices are too far apart for it
     above, distance = _lid_distance(rest, lid_edges)
     soft = _smoothstep(lips, 0.25, 0.75) * skin
     beard_line = np.interp(x, [0, 0.2, 0.3, 0.45, 0.6, 0.66, 0.75], [6.52, 6.52, 6.60, 6.56, 6.70, 7.0, 7.3])
@@ -116,6 +142,9 @@ def regions(
     beard = _smoothstep(beard_line + ragged - y, -0.06, 0.12) * skin * (1 - soft)
     moustache = blob(0.10, 6.765, 0.13, 0.042) * _smoothstep(6.845 + 0.2 * ragged - y, 0.0, 0.05) * (1 - soft)
     moustache = np.maximum(moustache, blob(0.285, 6.64, 0.045, 0.08) * (1 - soft))
+    ears = skin * _smoothstep(ears, 0.42, 0.56)
+    scalp = _scalp(rest, mottle) * skin * (1 - ears)
+    beard, moustache = beard * (1 - ears) * (1 - scalp), moustache * (1 - scalp)
     brows = brow_hairs(rest, rng) * skin[:, None]
     for _ in range(2):
         soft, beard = smoother @ soft, smoother @ beard
@@ -137,10 +166,20 @@ def regions(
         nose=blob(0.0, 6.92, 0.11, 0.08),
         chin=blob(0.0, 6.32, 0.14, 0.08),
         forehead=blob(0.0, 7.8, 0.4, 0.15),
+        ears=ears,
+        scalp=scalp,
         beard=beard,
         moustache=moustache,
         freckles=_smoothstep(mottle[:, 0], 1.2, 2.2) * (blob(0.25, 7.02, 0.25, 0.14)),
     )
+
+
+def _scalp(rest: np.ndarray, mottle: np.ndarray) -> np.ndarray:
+    """How much hair grows at each vertex [n]: a soft, ragged hairline around the head."""
+    x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
+    around = np.degrees(np.arctan2(x, z - HAIRLINE_AXIS_Z))
+    line = np.interp(around, *HAIRLINE.T)
+    return _smoothstep(y - line + 0.025 * mottle[:, 1], -0.03, 0.10)
 
 
 def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
@@ -154,22 +193,23 @@ def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
         + rng.normal(0.35, 0.15) * fields.chin
         + rng.normal(0.5, 0.15) * (fields.lids + fields.under_eyes)
         + rng.normal(0, 0.10) * fields.forehead
+        + rng.normal(0.35, 0.15) * fields.ears
         + 0.022 * fields.waves @ rng.normal(size=fields.waves.shape[1])
-        + 0.09 * fields.mottle[:, 1]
-        + 0.07 * fields.mottle[:, 0]
+        + 0.06 * fields.mottle[:, 1]
+        + 0.05 * fields.mottle[:, 0]
     ) * (0.45 + 0.55 * light)
     pigment = (
         rng.normal(0.12, 0.10) * fields.lids
         + rng.normal(0.20, 0.10) * fields.under_eyes
         + rng.normal(0.10, 0.06) * fields.forehead
         + 0.016 * fields.waves @ rng.normal(size=fields.waves.shape[1])
-        + 0.015 * fields.mottle[:, 1]
-        + 0.03 * fields.mottle[:, 0]
+        + 0.010 * fields.mottle[:, 1]
+        + 0.020 * fields.mottle[:, 0]
         + rng.beta(0.5, 3) * fields.freckles * 0.9
     )
     colour = tone * np.exp(blood[:, None] * BLOOD + pigment[:, None] * PIGMENT)
 
-    lip_tint = np.array([0.80, 0.66, 0.73]) + light * np.array([0.06, -0.06, -0.05])
+    lip_tint = np.array([0.82, 0.72, 0.78]) + light * np.array([0.08, -0.04, -0.03])
     lip = tone * (lip_tint + rng.normal(0, 0.035, 3)) * np.exp(0.04 * fields.mottle[:, :1])
     colour = _mix(colour, lip, fields.lips * 0.95)
     colour = _mix(colour, tone * [0.92, 0.66, 0.64], 0.7 * fields.lid_rim)
@@ -180,6 +220,9 @@ def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
     stubble = 0.8 * rng.beta(0.9, 1.7) * (0.75 + 0.22 * fields.mottle[:, 0])
     stubble = stubble * np.maximum(fields.beard, rng.uniform(0.6, 1.0) * fields.moustache)
     colour = _mix(colour, 0.4 * tone + 0.6 * hair + [0, 0.005, 0.015], 0.62 * stubble.clip(0, 1))
+    cropped = rng.choice([0.15, 0.55, 0.9], p=[0.3, 0.35, 0.35]) * rng.uniform(0.8, 1.1)  # bald to short hair
+    strands = (0.88 + 0.10 * fields.mottle[:, 0] + 0.04 * fields.waves[:, 0]).clip(0.5, 1)
+    colour = _mix(colour, 0.15 * tone + 0.85 * hair, (cropped * strands).clip(0, 1) * fields.scalp)
     layers = 2 * rng.beta(3, 3)
     cover = sum(np.clip(1 - abs(layers - k), 0, 1) * fields.brows[:, k] for k in range(3))
     colour = _mix(colour, hair, rng.uniform(0.75, 0.95) * cover)
@@ -196,9 +239,12 @@ def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
 def _paint_mouth(fields: Regions, colour: np.ndarray, rng: np.random.Generator) -> None:
     """Cavity, teeth and gums, darker towards the throat, into `colour` [n, 3]."""
     piece, rest = fields.mesh.piece, fields.rest
-    cavity = piece == CAVITY
+    cavity = np.isin(piece, (CAVITY, TONGUE))
     depth = _smoothstep(rest[cavity, 2], 1.1, 1.55)[:, None]
     colour[cavity] = (0.09, 0.03, 0.03) + depth * np.array([0.36, 0.16, 0.15])
+    tongue = piece == TONGUE
+    depth = _smoothstep(rest[tongue, 2], 0.8, 1.35)[:, None]
+    colour[tongue] = (0.22, 0.09, 0.09) + depth * np.array([0.42, 0.24, 0.23])
     for teeth, edge, up in ((UPPER_TEETH, UPPER_EDGE, 1), (LOWER_TEETH, LOWER_EDGE, -1)):
         mine = piece == teeth
         x, y, z = rest[mine].T

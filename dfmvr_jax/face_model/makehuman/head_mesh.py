@@ -1,31 +1,43 @@
-"""The face mesh in two densities, as constant matrices over the cage vertices of the base mesh.
+"""The head mesh in two densities, as constant matrices over the cage vertices of the base mesh.
 
-    level one  = refine @ cage          one Catmull-Clark step of head, mouth cavity and teeth
-    fine       = fine   @ level one     a second step, moved to the limit surface, cropped
-    coarse     = coarse @ level one     moved to the limit surface, cropped
+    level one  = refine @ cage          one Catmull-Clark step of head, neck, mouth cavity, teeth and tongue
+    fine       = fine   @ level one     a second step in the face; on the limit surface, cut at the collar
+    coarse     = coarse @ level one     level one in face and ears, else the cage; likewise
 
 Eyeballs are not subdivided: each is a polar grid around the gaze axis, which follows its cage affinely.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
 from scipy.interpolate import CubicSpline
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
 from dfmvr_jax.face_model.makehuman.sources import MakeHuman
-from dfmvr_jax.face_model.makehuman.subdivision import catmull_clark, clip, limit_positions, triangulate
+from dfmvr_jax.face_model.makehuman.subdivision import (
+    catmull_clark,
+    clip,
+    limit_positions,
+    subdivide_corners,
+    triangulate_mixed,
+)
 
-SKIN, CAVITY, UPPER_TEETH, LOWER_TEETH, LEFT_EYE, RIGHT_EYE = range(6)  # pieces
+SKIN, CAVITY, UPPER_TEETH, LOWER_TEETH, TONGUE, LEFT_EYE, RIGHT_EYE = range(7)  # pieces
 CHIN_TIP = 5225  # a vertex of the face skin
 CAVITY_QUADS = 398
-THROAT_Z = 1.1  # dm; the mouth cavity ends here with a wall
+# The collar: skin below y = COLLAR_HEIGHT - COLLAR_SLOPE * z is cut off, dm; it is lower in front.
+COLLAR_HEIGHT, COLLAR_SLOPE = 5.84, 0.35
+BODY_WIDTH, BODY_BOTTOM = 1.2, 5.0  # dm; of the body only |x| below and y above these are looked at
 
-# The outline of the face: from a centre inside the head, the largest angle from the forward axis that is
-# kept, by the direction in the frontal plane (0 = to the subject's left, 90 = up), both in degrees.
+# The outline of the face: from a centre inside the head, the largest angle from the forward axis that
+# belongs to it, by the direction in the frontal plane (0 = to the subject's left, 90 = up), both in degrees.
 OUTLINE_CENTRE = np.array([0.0, 7.05, 0.40])
 OUTLINE = {-90: 60, -70: 61, -50: 70, -30: 72, -10: 68, 10: 68, 30: 66, 50: 57, 70: 48, 90: 45}
+BEYOND_OUTLINE = 0.1  # radians; so far around the face its mesh is as dense
+EAR_CENTRE, EAR_RADIUS = np.array([0.80, 7.05, 0.17]), 0.42  # dm; a ball around the left ear
 
 # Rings of an eyeball: degrees from the gaze axis, and how many vertices. The coarse ones are among the fine.
 PUPIL_ANGLE, IRIS_ANGLE = 7.5, 23.0
@@ -38,13 +50,17 @@ COARSE_RINGS += [(60.0, 24), (70.0, 24)]
 
 @dataclasses.dataclass(frozen=True)
 class FaceMesh:
-    """One density of the face."""
+    """One density of the head."""
 
     matrix: sp.csr_matrix  # [vertices, level-one vertices]
     triangles: np.ndarray  # [triangles, 3]
     piece: np.ndarray  # [vertices], SKIN ... RIGHT_EYE
-    uv: np.ndarray  # [vertices, 2]; on an eyeball the polar angles (from the gaze axis, around it)
+    uv: (
+        np.ndarray
+    )  # [vertices, 2] of the base mesh; on an eyeball the polar angles (from its axis, around it)
     shared: np.ndarray  # [vertices] number that the same point has in both densities, -1 where it has none
+    patch: np.ndarray  # [triangles] the patch of the texture, see `HeadQuads`; the eyeballs' are the last two
+    patch_uv: np.ndarray  # [patches, vertices, 2] of the base mesh, where the patch has the vertex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,94 +72,159 @@ class HeadMesh:
     coarse: FaceMesh
 
 
+class HeadQuads(NamedTuple):
+    """The head's part of the base mesh."""
+
+    quads: np.ndarray  # [n, 4] vertices
+    corner_uv: np.ndarray  # [n, 4, 2] of the base mesh
+    piece: np.ndarray  # [n]
+    patch: np.ndarray  # [n] number of a part of the surface without a seam of the texture
+
+    def subdivided(self, quads: np.ndarray) -> "HeadQuads":
+        """The same of four quads in the place of each."""
+        corner_uv = subdivide_corners(self.corner_uv)
+        return HeadQuads(quads, corner_uv, np.repeat(self.piece, 4), np.repeat(self.patch, 4))
+
+
 def head_mesh(data: MakeHuman) -> HeadMesh:
-    """Cut the face out of the base mesh."""
-    quads, corner_uv, piece = face_quads(data)
-    surface, compact = np.unique(quads, return_inverse=True)
-    quads = compact.reshape(-1, 4)
+    """Cut the head out of the base mesh."""
+    head = head_quads(data)
+    surface, compact = np.unique(head.quads, return_inverse=True)
+    head = head._replace(quads=compact.reshape(-1, 4))
     eyes = [np.unique(data.quads[f"helper-{side}-eye"]) for side in "lr"]
     cage = np.concatenate([surface, *eyes])
 
-    one, quads_one = catmull_clark(quads, len(surface))
+    one, quads_one = catmull_clark(head.quads, len(surface))
     two, quads_two = catmull_clark(quads_one, one.shape[0])
+    head_one = head.subdivided(quads_one)
+    head_two = head_one.subdivided(quads_two)
     refine = sp.block_diag([one, sp.identity(len(cage) - len(surface))]).tocsr()
     positions_one = one @ data.vertices[surface]
 
-    densities = []
-    for level, level_quads, matrix in [
-        (1, quads_one, sp.identity(one.shape[0], format="csr")),
-        (2, quads_two, two),
-    ]:
-        matrix = limit_positions(level_quads, matrix.shape[0]) @ matrix
-        uv, vertex_piece = _corner_attributes(level_quads, corner_uv, piece, level, matrix.shape[0])
-        shared = np.where(np.arange(matrix.shape[0]) < one.shape[0], np.arange(matrix.shape[0]), -1)
-        positions = matrix @ positions_one
-        triangles = triangulate(level_quads, positions)
-        value = np.where(vertex_piece == SKIN, _outline_value(positions), 1.0)
-        value = np.where(vertex_piece == CAVITY, positions[:, 2] - THROAT_Z, value)
-        cut, triangles = clip(triangles, value)
-        kept_piece = _nearest(cut, vertex_piece)
-        triangles = np.concatenate([triangles, _throat_wall(triangles, kept_piece, cut @ positions)])
-        eye_columns = one.shape[0] + np.arange(len(eyes[0]) * 2).reshape(2, -1)
-        mesh = _with_eyes(
-            FaceMesh(
-                matrix=cut @ matrix,
-                triangles=triangles,
-                piece=kept_piece,
-                uv=cut @ uv,
-                shared=np.where(cut.max(axis=1).toarray().ravel() == 1, _nearest(cut, shared), -1),
-            ),
+    in_face = np.where(head.piece == SKIN, _near_face(head, data.vertices[surface]), False)
+    to_be_dense = in_face | (head.piece == SKIN) & _near_ears(head, data.vertices[surface])
+    levels = [
+        (head, head_one, to_be_dense, sp.identity(one.shape[0], format="csr"), COARSE_RINGS),
+        (head_one, head_two, np.repeat(in_face, 4), two, FINE_RINGS),
+    ]
+    coarse, fine = (
+        _with_eyes(
+            _density(parents, children, refined, matrix, positions_one),
             [data.vertices[eye] for eye in eyes],
-            eye_columns,
+            one.shape[0] + np.arange(len(eyes[0]) * 2).reshape(2, -1),
             refine.shape[0],
-            COARSE_RINGS if level == 1 else FINE_RINGS,
+            rings,
         )
-        densities.append(mesh)
-    coarse, fine = densities
+        for parents, children, refined, matrix, rings in levels
+    )
     return _prune(HeadMesh(cage, surface, refine, fine, coarse))
 
 
-def face_quads(data: MakeHuman) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Quads [n, 4] of head skin, mouth cavity and teeth, the UVs of their corners [n, 4, 2], pieces [n]."""
+def _density(
+    parents: HeadQuads,
+    children: HeadQuads,
+    refined: np.ndarray,
+    matrix: sp.csr_matrix,
+    positions_one: np.ndarray,
+) -> FaceMesh:
+    """The surface with the children of the `refined` [n] parents, on the limit surface, cut at the collar.
+
+    `matrix` gives the vertices of the children from those of level one, `positions_one`.
+    """
+    matrix = limit_positions(children.quads, matrix.shape[0]) @ matrix
+    positions = matrix @ positions_one
+    triangles, parent = triangulate_mixed(parents.quads, children.quads, refined, positions)
+    uv, piece, patch_uv = _vertex_attributes(children, matrix.shape[0])
+    above_collar = positions[:, 1] - COLLAR_HEIGHT + COLLAR_SLOPE * positions[:, 2]
+    cut, triangles, source = clip(triangles, np.where(piece == SKIN, above_collar, 1.0))
+    level_one = len(positions_one)
+    shared = np.where(np.arange(matrix.shape[0]) < level_one, np.arange(matrix.shape[0]), -1)
+    return FaceMesh(
+        matrix=cut @ matrix,
+        triangles=triangles,
+        piece=_nearest(cut, piece),
+        uv=cut @ uv,
+        shared=np.where(cut.max(axis=1).toarray().ravel() == 1, _nearest(cut, shared), -1),
+        patch=parents.patch[parent[source]],
+        patch_uv=np.stack([cut @ one for one in patch_uv]),
+    )
+
+
+def head_quads(data: MakeHuman) -> HeadQuads:
+    """Skin of head and neck, mouth cavity, teeth and tongue.
+
+    Patches: head and neck, each of the left and of the right half, then one for each other piece.
+    """
     body, body_uv = data.quads["body"], data.uv_quads["body"]
     links = sp.csr_matrix(
         (np.ones(body_uv.size), (np.repeat(body_uv[:, 0], 4), body_uv.ravel())), (len(data.uv),) * 2
     )
     island = connected_components(links, directed=False)[1][body_uv[:, 0]]
-    skin = island[(body == CHIN_TIP).any(axis=1)][0]
+    centre = data.vertices[body].mean(axis=1)
+    right = centre[:, 0] < 0
+    head = island == island[(body == CHIN_TIP).any(axis=1)][0]
     (cavity,) = np.flatnonzero(np.bincount(island) == CAVITY_QUADS)
+    largest = np.bincount(island).argmax()
+    neck = (island == largest) & (np.abs(centre[:, 0]) < BODY_WIDTH) & (centre[:, 1] > BODY_BOTTOM)
     groups = [
-        (body[island == skin], body_uv[island == skin], SKIN),
+        *((body[mine], body_uv[mine], SKIN) for mine in (head & ~right, head & right)),
+        *((body[mine], body_uv[mine], SKIN) for mine in (neck & ~right, neck & right)),
         (body[island == cavity], body_uv[island == cavity], CAVITY),
-        (data.quads["helper-upper-teeth"], data.uv_quads["helper-upper-teeth"], UPPER_TEETH),
-        (data.quads["helper-lower-teeth"], data.uv_quads["helper-lower-teeth"], LOWER_TEETH),
+        *(
+            (data.quads[f"helper-{name}"], data.uv_quads[f"helper-{name}"], piece)
+            for name, piece in (
+                ("upper-teeth", UPPER_TEETH),
+                ("lower-teeth", LOWER_TEETH),
+                ("tongue", TONGUE),
+            )
+        ),
     ]
-    return (
-        np.concatenate([quads for quads, _, _ in groups]),
-        np.concatenate([data.uv[uv] for _, uv, _ in groups]),
-        np.concatenate([np.full(len(quads), piece) for quads, _, piece in groups]),
+    return HeadQuads(
+        quads=np.concatenate([quads for quads, _, _ in groups]),
+        corner_uv=np.concatenate([data.uv[uv] for _, uv, _ in groups]),
+        piece=np.concatenate([np.full(len(quads), piece) for quads, _, piece in groups]),
+        patch=np.concatenate([np.full(len(quads), number) for number, (quads, _, _) in enumerate(groups)]),
     )
 
 
-def _corner_attributes(
-    quads: np.ndarray, corner_uv: np.ndarray, piece: np.ndarray, level: int, num_vertices: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """UV [n, 2] and piece [n] of every vertex after `level` steps; where pieces meet, the skin's count."""
-    for _ in range(level):
-        middle, centre = (corner_uv + np.roll(corner_uv, -1, axis=1)) / 2, corner_uv.mean(axis=1)
-        corner_uv = np.stack(
-            [np.stack([corner_uv[:, k], middle[:, k], centre, middle[:, k - 1]], 1) for k in range(4)], 1
-        ).reshape(-1, 4, 2)
-        piece = np.repeat(piece, 4)
+def _vertex_attributes(head: HeadQuads, num_vertices: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """UV [n, 2] and piece [n] of vertices, the skin's where pieces meet; UVs [patches, n, 2]."""
     uv, vertex_piece = np.zeros((num_vertices, 2)), np.zeros(num_vertices, int)
-    for kind in (LOWER_TEETH, UPPER_TEETH, CAVITY, SKIN):
-        mine = quads[piece == kind]
-        uv[mine.ravel()] = corner_uv[piece == kind].reshape(-1, 2)
+    for kind in (TONGUE, LOWER_TEETH, UPPER_TEETH, CAVITY, SKIN):
+        mine = head.quads[head.piece == kind]
+        uv[mine.ravel()] = head.corner_uv[head.piece == kind].reshape(-1, 2)
         vertex_piece[mine.ravel()] = kind
-    return uv, vertex_piece
+    patch_uv = np.zeros((head.patch.max() + 1, num_vertices, 2))
+    for number, own in enumerate(patch_uv):
+        own[head.quads[head.patch == number].ravel()] = head.corner_uv[head.patch == number].reshape(-1, 2)
+    return uv, vertex_piece, patch_uv
 
 
-def _outline_value(positions: np.ndarray) -> np.ndarray:
+def _near_face(head: HeadQuads, positions: np.ndarray) -> np.ndarray:
+    return outline_value(positions[head.quads].mean(axis=1)) > -BEYOND_OUTLINE
+
+
+def _near_ears(head: HeadQuads, positions: np.ndarray) -> np.ndarray:
+    return ear_distance(positions[head.quads].mean(axis=1)) < EAR_RADIUS
+
+
+def in_face(mesh: FaceMesh, positions: np.ndarray) -> np.ndarray:
+    """Whether each vertex [n], at `positions` on the base mesh, is skin within the outline of the face."""
+    return (mesh.piece == SKIN) & (outline_value(positions) > 0)
+
+
+def mirror_vertices(positions: np.ndarray) -> np.ndarray:
+    """The same place's vertex [n] on the other side; `positions` are those on the symmetric base mesh."""
+    return cKDTree(positions).query(positions * [-1, 1, 1])[1]
+
+
+def ear_distance(positions: np.ndarray) -> np.ndarray:
+    """Distance [n] of positions [n, 3] on the base mesh from the middle of the nearer ear, dm."""
+    on_left = np.concatenate([np.abs(positions[:, :1]), positions[:, 1:]], axis=1)
+    return np.linalg.norm(on_left - EAR_CENTRE, axis=1)
+
+
+def outline_value(positions: np.ndarray) -> np.ndarray:
     """Positive inside the outline of the face, in radians from it."""
     x, y, z = (positions - OUTLINE_CENTRE).T
     half = np.array(list(OUTLINE))
@@ -152,23 +233,6 @@ def _outline_value(positions: np.ndarray) -> np.ndarray:
     spline = CubicSpline(angles, np.concatenate([limits, limits[-2::-1]]), bc_type="periodic")
     direction = (np.degrees(np.arctan2(y, np.abs(x))) + 90) % 360 - 90
     return np.radians(spline(direction)) - np.arctan2(np.hypot(x, y), z)
-
-
-def _throat_wall(triangles: np.ndarray, piece: np.ndarray, positions: np.ndarray) -> np.ndarray:
-    """Triangles that close the hole where the mouth cavity was cut: a zigzag between its two sides."""
-    sides = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
-    _, index, count = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True, return_counts=True)
-    rim = np.unique(sides[count[index] == 1])
-    loop = rim[piece[rim] == CAVITY]
-    x, y = (positions[loop, :2] - positions[loop, :2].mean(axis=0)).T
-    loop = loop[np.argsort(np.arctan2(y, x))]
-    low, high, wall = 0, len(loop) - 1, []
-    while high - low > 1:
-        wall.append((loop[low], loop[low + 1], loop[high]))
-        if high - low > 2:
-            wall.append((loop[low + 1], loop[high - 1], loop[high]))
-        low, high = low + 1, high - 1
-    return np.array(wall)
 
 
 def _nearest(cut: sp.csr_matrix, values: np.ndarray) -> np.ndarray:
@@ -190,6 +254,7 @@ def _with_eyes(
     polar, triangles = _polar_grid(rings)
     away, around = polar.T
     direction = np.stack([np.sin(away) * np.cos(around), np.sin(away) * np.sin(around), np.cos(away)], -1)
+    flat = polar[:, :1] / polar[:, 0].max() * np.stack([np.cos(around), np.sin(around)], axis=-1)
     matrix = sp.hstack([mesh.matrix, sp.csr_matrix((mesh.matrix.shape[0], width - mesh.matrix.shape[1]))])
     mesh = dataclasses.replace(mesh, matrix=matrix)
     for eye, own_columns, piece in zip(eyes, eye_columns, (LEFT_EYE, RIGHT_EYE)):
@@ -201,8 +266,19 @@ def _with_eyes(
             piece=np.concatenate([mesh.piece, np.full(len(polar), piece)]),
             uv=np.concatenate([mesh.uv, polar]),
             shared=np.concatenate([mesh.shared, np.full(len(polar), -1)]),
+            patch=np.concatenate([mesh.patch, np.full(len(triangles), len(mesh.patch_uv))]),
+            patch_uv=_add_patch(mesh.patch_uv, flat),
         )
     return mesh
+
+
+def _add_patch(patch_uv: np.ndarray, uv: np.ndarray) -> np.ndarray:
+    """UVs [patches + 1, n + k, 2] of [patches, n, 2] and of k vertices [k, 2] of a new patch."""
+    patches, old, _ = patch_uv.shape
+    added = np.zeros((patches + 1, old + len(uv), 2))
+    added[:-1, :old] = patch_uv
+    added[-1, old:] = uv
+    return added
 
 
 def _polar_grid(rings: list[tuple[float, int]]) -> tuple[np.ndarray, np.ndarray]:

@@ -3,10 +3,20 @@
 import numpy as np
 from scipy.spatial import ConvexHull, cKDTree
 
+from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.face_model.farthest_points import farthest_points
 from dfmvr_jax.face_model.makehuman.albedo import Regions
 from dfmvr_jax.face_model.makehuman.brows import BROW_LINE
-from dfmvr_jax.face_model.makehuman.head_mesh import LEFT_EYE, RIGHT_EYE, SKIN, FaceMesh
+from dfmvr_jax.face_model.makehuman.head_mesh import (
+    LEFT_EYE,
+    LOWER_TEETH,
+    RIGHT_EYE,
+    SKIN,
+    UPPER_TEETH,
+    FaceMesh,
+    in_face,
+    outline_value,
+)
 from dfmvr_jax.face_model.makehuman.occlusion import surface_normals
 
 # vertices of the base mesh by iBUG number; the jaw (but for the chin) and the brows are found on the mean
@@ -19,7 +29,11 @@ IBUG = {
     **dict(zip(range(48, 60), (422, 410, 456, 455, 7215, 7170, 7182, 7166, 7235, 492, 480, 406))),
     **dict(zip(range(60, 68), (499, 470, 474, 7226, 7248, 7236, 493, 481))),
 }
-ALIGNMENT = (36, 39, 42, 45, 33, 48, 54)  # outer and inner eye corners, nose base, mouth corners
+# corners of eyes and mouth, where ICT-FaceKit has its marks: numbers of points that both densities share
+CORNERS = {36: 6872, 45: 10736, 39: 72, 42: 2134, 48: 5357, 54: 9434}
+EARS, NECK, SCALP, TEETH = (HEAD_PARTS.index(name) for name in ("ears", "neck", "scalp", "teeth"))
+ON_THE_SKIN = tuple(HEAD_PARTS.index(name) for name in ("face skin", "left brow", "right brow", "nose"))
+NECK_TOP = 6.75  # dm; around the face, what lies below is neck
 
 
 def lid_edges(quads: np.ndarray, positions: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
@@ -43,34 +57,42 @@ def lid_edges(quads: np.ndarray, positions: np.ndarray) -> tuple[list[np.ndarray
 
 
 def part_labels(fields: Regions, jaw: np.ndarray, nose: np.ndarray) -> np.ndarray:
-    """Parts 1..9 (docs/conventions.md) of every vertex.
+    """Parts 1..13 (docs/conventions.md) of every vertex.
 
     `jaw` [n] is the downward motion with the fully open mouth in dm, `nose` [n] how much the sliders of the
     nose move a vertex, 0 to 1.
     """
     piece = fields.mesh.piece
     labels = np.ones(len(piece), np.int32)
+    outside = outline_value(fields.rest) < 0
+    labels[outside & (fields.rest[:, 1] < NECK_TOP)] = NECK
+    labels[fields.scalp > 0.5] = SCALP
+    labels[(fields.ears > 0.5)] = EARS
     labels[nose > 0.5] = 6
     brow = fields.brow_outline > 0.25
     labels[brow] = np.where(fields.rest[brow, 0] > 0, 2, 3)
     lips = fields.lips > 0.5
     labels[lips] = np.where(jaw[lips] > 0.15, 9, 8)
     labels[piece != SKIN] = 7
+    labels[np.isin(piece, (UPPER_TEETH, LOWER_TEETH))] = TEETH
     labels[piece == LEFT_EYE] = 4
     labels[piece == RIGHT_EYE] = 5
     return labels
 
 
-def landmark_points(mesh: FaceMesh, named: np.ndarray, mean: np.ndarray, rest: np.ndarray) -> np.ndarray:
+def landmark_points(
+    mesh: FaceMesh, named: np.ndarray, mean: np.ndarray, rest: np.ndarray, labels: np.ndarray
+) -> np.ndarray:
     """Shared numbers [101] of the 68 iBUG points and of 33 more that spread over the skin.
 
-    `mean` [n, 3] is the mean face, `rest` [n, 3] the same vertices on the base mesh.
+    `mean` [n, 3] is the mean face, `rest` [n, 3] the same vertices on the base mesh, `labels` [n] their
+    parts.
     """
-    border = _border_distance(mesh, mean)
-    usable = np.flatnonzero((mesh.piece == SKIN) & (mesh.shared >= 0) & (border > 0.03))
+    usable = np.flatnonzero(in_face(mesh, rest) & (mesh.shared >= 0) & np.isin(labels, ON_THE_SKIN))
     place = {number: vertex for vertex, number in enumerate(mesh.shared) if number >= 0}
     base_place = {base: number for number, base in enumerate(named)}
     points = {k: place[base_place[base]] for k, base in IBUG.items()}
+    points |= {k: place[number] for k, number in CORNERS.items()}
 
     right, left = usable[mean[usable, 0] < -1e-4], usable[mean[usable, 0] > 1e-4]
     right_tree, left_tree = cKDTree(mean[right]), cKDTree(mean[left])
@@ -95,11 +117,3 @@ def _jaw_line(points: np.ndarray, top: float) -> np.ndarray:
     length = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(hull[:, :2], axis=0), axis=1))])
     wanted = np.linspace(0, length[-1], 17)
     return np.stack([np.interp(wanted, length, axis) for axis in hull.T], axis=-1)
-
-
-def _border_distance(mesh: FaceMesh, positions: np.ndarray) -> np.ndarray:
-    """Distance of every vertex from the open border of the skin."""
-    edges = np.sort(mesh.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
-    edges, count = np.unique(edges, axis=0, return_counts=True)
-    rim = np.unique(edges[count == 1])
-    return cKDTree(positions[rim[mesh.piece[rim] == SKIN]]).query(positions)[0]

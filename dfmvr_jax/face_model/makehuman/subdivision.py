@@ -104,11 +104,58 @@ def triangulate(quads: np.ndarray, positions: np.ndarray) -> np.ndarray:
     return split.reshape(-1, 3)
 
 
-def clip(triangles: np.ndarray, values: np.ndarray, snap: float = 0.05) -> tuple[sp.csr_matrix, np.ndarray]:
+def subdivide_corners(values: np.ndarray) -> np.ndarray:
+    """Values [n, 4, ...] at the corners of quads, for the four quads that `catmull_clark` makes of each."""
+    middle, centre = (values + np.roll(values, -1, axis=1)) / 2, values.mean(axis=1)
+    four = [np.stack([values[:, k], middle[:, k], centre, middle[:, k - 1]], 1) for k in range(4)]
+    return np.stack(four, 1).reshape(-1, *values.shape[1:])
+
+
+def triangulate_mixed(
+    quads: np.ndarray, children: np.ndarray, refined: np.ndarray, positions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Triangles of the four `children` of each of the `refined` [n] quads, and of the other quads themselves.
+
+    The surface has no cracks: a quad beside a refined one takes over the points on their common edge. Returns
+    the triangles and the quad of each.
+    """
+    children = children.reshape(-1, 4, 4)
+    fine = triangulate(children[refined].reshape(-1, 4), positions)
+    edge_points = children[:, :, 1]  # [n, 4]: the k-th lies between the corners k and k + 1
+    hanging = np.isin(edge_points, edge_points[refined]) & ~refined[:, None]
+    plain = ~refined & ~hanging.any(axis=1)
+    fans, owner = [], []
+    for quad in np.flatnonzero(hanging.any(axis=1)):
+        ring = [
+            (point, middle)
+            for k in range(4)
+            for point, middle in ((quads[quad, k], False), (edge_points[quad, k], True))
+            if not middle or hanging[quad, k]
+        ]
+        first = next(k for k, (_, middle) in enumerate(ring) if middle)
+        tip, *others = [point for point, _ in ring[first:] + ring[:first]]
+        fans += [(tip, a, b) for a, b in zip(others, others[1:])]
+        owner += [quad] * (len(others) - 1)
+    return (
+        np.concatenate([fine, triangulate(quads[plain], positions), np.array(fans, int).reshape(-1, 3)]),
+        np.concatenate(
+            [
+                np.repeat(np.flatnonzero(refined), 8),
+                np.repeat(np.flatnonzero(plain), 2),
+                np.array(owner, int),
+            ]
+        ),
+    )
+
+
+def clip(
+    triangles: np.ndarray, values: np.ndarray, snap: float = 0.05
+) -> tuple[sp.csr_matrix, np.ndarray, np.ndarray]:
     """The part of a mesh where a value per vertex is positive, cut along the line value = 0.
 
     A vertex closer to the line than `snap` of an edge is put on the border itself, which avoids slivers.
-    Returns the matrix [kept vertices, vertices] and the triangles over the kept vertices.
+    Returns the matrix [kept vertices, vertices], the triangles over the kept vertices, and of each the
+    triangle that it was or is a part of.
     """
     values = values.copy()
     edges = np.unique(np.sort(triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1), axis=0)
@@ -139,8 +186,8 @@ def clip(triangles: np.ndarray, values: np.ndarray, snap: float = 0.05) -> tuple
     inside = values[triangles]
     whole = (inside >= 0).all(axis=1) & (inside > 0).any(axis=1)
     partial = (inside > 0).any(axis=1) & ~whole
-    parts = [triangles[whole]]
-    for triangle in triangles[partial].tolist():
+    parts, source = [triangles[whole]], list(np.flatnonzero(whole))
+    for number, triangle in zip(np.flatnonzero(partial), triangles[partial].tolist()):
         polygon = []
         for i, j in zip(triangle, triangle[1:] + triangle[:1]):
             if values[i] >= 0:
@@ -148,6 +195,7 @@ def clip(triangles: np.ndarray, values: np.ndarray, snap: float = 0.05) -> tuple
             if values[i] * values[j] < 0:
                 polygon.append(cut_point[min(i, j), max(i, j)])
         parts.append([[polygon[0], p, q] for p, q in zip(polygon[1:], polygon[2:])])
+        source += [number] * len(parts[-1])
     kept = np.concatenate([np.reshape(part, (-1, 3)) for part in parts]).astype(int)
     used, compact = np.unique(kept, return_inverse=True)
-    return matrix[used], compact.reshape(-1, 3)
+    return matrix[used], compact.reshape(-1, 3), np.array(source)

@@ -14,6 +14,8 @@ class ClosestPoints(NamedTuple):
 
     points: Float[np.ndarray, "k 3"]  # on the surface
     normals: Float[np.ndarray, "k 3"]  # unit normals of the triangles these points are on
+    triangle_ids: Int[np.ndarray, "k"]
+    barycentrics: Float[np.ndarray, "k 3"]  # shares of the triangle's three corners in the point
 
 
 def closest_points(
@@ -33,7 +35,13 @@ def closest_points(
     scene.add_triangles(tensor((vertices - centre).astype(np.float32)), tensor(triangles.astype(np.uint32)))
     found = scene.compute_closest_points(tensor((queries - centre).astype(np.float32)))
     normals = found["primitive_normals"].numpy().astype(np.float64)
-    return ClosestPoints(found["points"].numpy().astype(np.float64) + centre, normals)
+    u, v = found["primitive_uvs"].numpy().astype(np.float64).T
+    return ClosestPoints(
+        points=found["points"].numpy().astype(np.float64) + centre,
+        normals=normals,
+        triangle_ids=found["primitive_ids"].numpy().astype(np.int64),
+        barycentrics=np.stack([1 - u - v, u, v], axis=-1),
+    )
 
 
 def import_open3d() -> ModuleType:
