@@ -20,7 +20,7 @@ demo: .venv/installed
 	@echo "Pictures: $(DEMO)/evaluation/error_maps.png and $(DEMO)/reconstruction/overview.png"
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 newest: .venv-newest/installed
 	.venv-newest/bin/python -m pytest -n 2 --dist loadfile $(QUICK)

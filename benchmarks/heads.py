@@ -11,7 +11,6 @@ explain, over the face. --detect: in how many rendered heads, of any yaw up to 5
 networks find a face.
 """
 
-import functools
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -23,8 +22,9 @@ from benchmarks.results import write_results
 from dfmvr_jax.closest_points import closest_points
 from dfmvr_jax.command_line import run
 from dfmvr_jax.conventions import UNIT_MM
-from dfmvr_jax.evaluation.metrics import Scan, face_disc
-from dfmvr_jax.evaluation.registration import register_landmarks, register_surface
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.metrics import Scan, compare_with_scan, face_disc
+from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.face_model.ict_facekit import FaceKit, read_facekit
 from dfmvr_jax.face_model.makehuman.sliders import rigid_motions
@@ -61,13 +61,9 @@ def sizes(model: MorphableModel) -> dict[str, tuple[float, float]]:
 
 def mean_face_error(model: MorphableModel, scan: Scan) -> float:
     """RMSE of the scan's points in the disc from the mean face after similarity and ICP, mm."""
-    disc = face_disc(scan.landmarks, DISC)
     vertices = UNIT_MM * np.asarray(model.mean_shape, float)
     marks = np.asarray(model.landmarks)[list(REGISTRATION)]
-    placed = register_landmarks(vertices, marks, scan.landmarks)
-    points = scan.points[disc.holds(scan.points)]
-    _, closest = register_surface(placed, np.asarray(model.triangles), points)
-    return float(np.sqrt(np.mean(np.sum((points - closest.points) ** 2, axis=-1))))
+    return compare_with_scan(vertices, np.asarray(model.triangles), marks, scan, DISC).errors.rmse_mm
 
 
 def fit_error(model: MorphableModel, scan: Scan, prior: float) -> tuple[float, float]:
@@ -137,11 +133,11 @@ def explained_variance(model: MorphableModel, kit: FaceKit) -> float:
     goal = kit.neutral[kit.landmarks[WITHOUT_JAW]]
     turn = Rotation.align_vectors(goal - goal.mean(0), mean[marks] - mean[marks].mean(0))[0].as_matrix()
     placed = (mean - mean[marks].mean(axis=0)) @ turn.T + goal.mean(axis=0)
-    face = kit.piece("narrow face")[kit.triangles].all(axis=1)
+    face = kit.triangles_of("narrow face")
     skin = np.flatnonzero(np.asarray(model.skin_mask) == 1)
-    there = closest_points(kit.neutral, kit.triangles[face], placed[skin])
+    there = closest_points(kit.neutral, face, placed[skin])
     near = np.linalg.norm(there.points - placed[skin], axis=1) < 0.1
-    corners = kit.triangles[face][there.triangle_ids[near]]
+    corners = face[there.triangle_ids[near]]
     goal_motion = np.einsum("nk,mnkd->mnd", there.barycentrics[near], kit.identity[:, corners])
     own = np.einsum("ij,njm->mni", turn, np.asarray(model.identity_basis, float)[skin[near]])
     rigid = rigid_motions(placed[skin[near]])
@@ -203,6 +199,8 @@ def main() -> None:
     parser.add_argument("--detect", type=positive, help="how many heads to render and find")
     parser.add_argument("--json", type=Path, help="file to write")
     flags = parser.parse_args()
+    if (flags.scan is None) != (flags.landmarks is None):
+        parser.error("--scan and --landmarks: expected both or none")
 
     kit = read_facekit(flags.facekit) if flags.facekit else None
     scan = read_scan(flags.scan, flags.landmarks) if flags.scan else None
@@ -231,11 +229,21 @@ def main() -> None:
     write_results(flags.json, results)
 
 
-@functools.cache
 def read_scan(path: Path, landmarks: Path) -> Scan:
+    """A scan in millimetres. Raises `InputError` where a file cannot be read."""
     import trimesh
 
-    return Scan(np.asarray(trimesh.load(path, process=False).vertices, float), np.loadtxt(landmarks))
+    try:
+        points, marks = trimesh.load(path, process=False).vertices, np.loadtxt(landmarks, ndmin=2)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{path}, {landmarks}: cannot be read as a mesh and its landmarks ({error})"
+        ) from None
+    if marks.shape != (len(REGISTRATION), 3):
+        raise InputError(
+            f"{landmarks}: has {marks.shape}, expected {len(REGISTRATION)} rows of three numbers"
+        )
+    return Scan(np.asarray(points, float), marks)
 
 
 if __name__ == "__main__":

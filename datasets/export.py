@@ -1,6 +1,6 @@
 """Write one subject of a data set as plain files, as if somebody had photographed them.
 
-    python -m dfmvr_jax.datasets.export synthetic/small --split test --index 0 --out photos
+    python -m datasets.export synthetic/small --split test --index 0 --out photos
 
 Writes left.png, front.png, right.png (photo.png in a set of single photos), the 68 landmarks of each as
 left.txt, ..., and the true mesh or the scan, truth.ply (millimetres), where the split has it. A synthetic

@@ -16,3 +16,8 @@ DEFAULT_VARIANT = "full"
 def with_variant(name: str) -> str:
     """The name of a data set, which stands for its usual variant where it has none."""
     return name if "/" in name else f"{name}/{DEFAULT_VARIANT}"
+
+
+def is_variant(name: str) -> bool:
+    """Whether a variant of a data set, which is a folder, may be called so."""
+    return bool(name) and all(character.isalnum() or character in "_-" for character in name)

@@ -1,6 +1,7 @@
 """From a data set's name to batches: prepare, open, shuffle, augment and batch (TFDS and grain)."""
 
 import contextlib
+import dataclasses
 import functools
 import itertools
 import multiprocessing.resource_tracker
@@ -24,9 +25,11 @@ from dfmvr_jax.datasets.builders import (
     without_needless_warnings,
     write_data_set,
 )
-from dfmvr_jax.datasets.names import BUILDERS, SYNTHETIC, with_variant
+from dfmvr_jax.datasets.names import BUILDERS, SYNTHETIC, is_variant, with_variant
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.topology import is_topology_of
 from dfmvr_jax.workers import end_with_the_parent
 
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
@@ -131,10 +134,11 @@ class Relabelled:
         return self._split[index] | {"labels": self._labels[index].astype(np.int32)}
 
 
-def load_split(config: DataConfig, split: str) -> Split:
+def load_split(config: DataConfig, split: str, face_model: str | None = None) -> Split:
     """Open "train", "validation" or "test" of a data set; a synthetic one is prepared first if it is absent.
 
     Preparation works in a folder of its own that is renamed when all is there: interrupted, it starts anew.
+    `face_model` is as for `prepare_synthetic`.
 
     Raises:
       InputError: no such data set or split, or its folder is damaged or holds something else.
@@ -142,7 +146,7 @@ def load_split(config: DataConfig, split: str) -> Split:
     without_needless_warnings()
     folder = data_set_folder(config.name, config.directory)
     if not folder.exists():
-        prepare_synthetic(config)
+        prepare_synthetic(config, face_model)
     try:
         builder = tfds.builder_from_directory(folder)
         names = list(builder.info.splits)
@@ -161,8 +165,11 @@ def load_split(config: DataConfig, split: str) -> Split:
     )
 
 
-def prepare_synthetic(config: DataConfig) -> None:
-    """Prepare a variant of the synthetic data set. Raises `InputError` for all others, and says how to."""
+def prepare_synthetic(config: DataConfig, face_model: str | None = None) -> None:
+    """Prepare a variant of the synthetic data set. Raises `InputError` for all others, and says how to.
+
+    VARIANT-NAME, with a name of your choice, is VARIANT with the faces of `face_model`.
+    """
     folder = data_set_folder(config.name, config.directory)
     data_set, _, variant = with_variant(config.name).partition("/")
     if BUILDERS[data_set] != SYNTHETIC:
@@ -170,11 +177,22 @@ def prepare_synthetic(config: DataConfig) -> None:
             f"{folder}: the data set {config.name} is not there; prepare it once by: "
             f"dfmvr-prepare {config.name} --source DIR --data.directory {config.directory}"
         )
-    variants = {known.name: known for known in builder_class(config.name).BUILDER_CONFIGS}
-    if variant not in variants:
+    known_variants = {known.name: known for known in builder_class(config.name).BUILDER_CONFIGS}
+    base, _, own_name = variant.partition("-")
+    if variant in known_variants:
+        builder_config = known_variants[variant]
+    elif base not in known_variants or not is_variant(own_name):
         raise InputError(f"unknown data set {config.name!r}; known are {', '.join(known_names())}")
+    elif face_model is None:
+        raise InputError(
+            f"{folder}: the data set {config.name} is not there; prepare it once by: "
+            f"dfmvr-prepare {config.name} --face-model MODEL --data.directory {config.directory}"
+        )
+    else:
+        load_face_model(face_model)  # or say at once that there is none
+        builder_config = dataclasses.replace(known_variants[base], name=variant, face_model=face_model)
     print(f"preparing the data set {folder} (only once)", file=sys.stderr)
-    write_data_set(builder_class(config.name), variants[variant], config.directory)
+    write_data_set(builder_class(config.name), builder_config, config.directory)
 
 
 def check_photo_size(split: Split, config: Config) -> None:
@@ -189,8 +207,11 @@ def check_photo_size(split: Split, config: Config) -> None:
 
 def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> None:
     """Raise `InputError` where the loss wants 3D landmarks that there are not, or of other face models."""
+    if not config.loss.landmarks_3d:
+        return
     their_model = split.metadata["landmarks_3d"]
-    if not config.loss.landmarks_3d or their_model == config.face_model:
+    if their_model == config.face_model:
+        check_same_head(split, model)
         return
     without = "train with <loss.landmarks_3d> 0 (preset v5)"
     if their_model == "none":
@@ -209,6 +230,16 @@ def check_landmarks_3d(split: Split, config: Config, model: MorphableModel) -> N
         raise InputError(
             f"{split.path}: its 3D landmarks are iBUG's, the first 68 of the face model "
             f"{config.face_model} are others: {without}"
+        )
+
+
+def check_same_head(split: Split, model: MorphableModel) -> None:
+    """Raise `InputError` where data were made with another head under the name of this one."""
+    described = split.metadata.get("topology")  # data sets of photos, and those of before, have none
+    if described and not is_topology_of(described, model):
+        raise InputError(
+            f"{split.path}: was made with another head under the same name, {split.metadata['face_model']}: "
+            "delete or rename this folder, and prepare the data set again"
         )
 
 

@@ -37,7 +37,7 @@ def prepare(
 
     Args:
       directory: of prepared data sets.
-      settings: how; like all others, of sets of photos only.
+      settings: how. Of these a synthetic set has the face model alone, and none of what follows.
       source: folder with the files of a set of photos.
       split_list: file that says which subject is in which split.
       parse_net: run whose parse net labels the photos.
@@ -54,7 +54,7 @@ def prepare(
     elif folder.exists():
         print(f"{folder} is there already; delete it to prepare it again")
     else:
-        prepare_synthetic(DataConfig(name=name, directory=str(directory)))
+        prepare_synthetic(DataConfig(name=name, directory=str(directory)), settings.face_model)
         print(f"prepared: {folder}")
 
 

@@ -7,6 +7,8 @@ Data sets: bosphorus, celebamask_hq, multi_pie, photo_folder, pixel_face, synthe
 to apply for each and how its folder must look. What is prepared is called NAME/full, or NAME/VARIANT if you
 say so, and lies in --data.directory. Samples that will not do are left out; report.csv there says why.
 Stopped? The same command goes on.
+
+synthetic/small-NAME, with a NAME that you choose, is synthetic/small with the faces of --face-model.
 """
 
 import dataclasses
@@ -17,7 +19,7 @@ from typing import Annotated
 
 from dfmvr_jax.command_line import POSITIONAL, flag, parse_command, program
 from dfmvr_jax.config import DataConfig
-from dfmvr_jax.datasets.names import BUILDERS, SYNTHETIC, with_variant
+from dfmvr_jax.datasets.names import BUILDERS, SYNTHETIC, is_variant, with_variant
 from dfmvr_jax.datasets.photo_sets.settings import PhotoSetSettings
 from dfmvr_jax.errors import InputError
 
@@ -66,10 +68,13 @@ def check_flags(flags: PrepareFlags) -> None:
 
 def check_synthetic(flags: PrepareFlags) -> None:
     """Raise `InputError` for flags that say nothing of a synthetic data set."""
+    of_own_faces = "-" in with_variant(flags.name)
+    told = ("name", "directory", "face_model") if of_own_faces else ("name", "directory")
     for field in dataclasses.fields(flags):
-        if field.name not in ("name", "directory") and getattr(flags, field.name) != field.default:
+        if field.name not in told and getattr(flags, field.name) != field.default:
             raise InputError(
                 f"--{field.name.replace('_', '-')}: {flags.name} is rendered here, as its variant's name says"
+                + ("; name it VARIANT-NAME for other faces" if field.name == "face_model" else "")
             )
 
 
@@ -84,7 +89,7 @@ def check_photo_set(flags: PrepareFlags) -> None:
     if flags.split_list and not flags.split_list.is_file():
         raise InputError(f"--split-list {flags.split_list}: there is no such file")
     data_set, _, variant = with_variant(flags.name).partition("/")
-    if not variant or not all(character.isalnum() or character in "_-" for character in variant):
+    if not is_variant(variant):
         raise InputError(f"{flags.name}: a variant is called by letters, digits, - and _")
     if not 32 <= flags.image_size <= LARGEST_CROP or flags.image_size % 16:
         raise InputError(

@@ -1,6 +1,6 @@
 """Draw samples of a data set on a sheet, to see whether it was prepared right.
 
-    python -m dfmvr_jax.datasets.show pixel_face/full --out sheet.png
+    python -m datasets.show pixel_face/full --out sheet.png
 
 One row a sample: the photos, the same with the 68 landmarks, their part labels, and the weights that
 these give to the pixels in the photo loss (white: eyes, brows, nose and mouth with what is around them).

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
-from dfmvr_jax.datasets.pipeline import load_split
+from dfmvr_jax.datasets.pipeline import Split, check_same_head, load_split
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
@@ -27,15 +27,16 @@ def export_subject(name: str, out: Path, directory: Path, split: str, index: int
         for view, photo, landmarks in zip(views, to_uint8(example["photos"]), example["landmarks"]):
             Image.fromarray(photo).save(folder / f"{view}.png")
             np.savetxt(folder / f"{view}.txt", landmarks, fmt="%.3f")
-        vertices, triangles = true_mesh(example, examples.metadata["face_model"])
+        vertices, triangles = true_mesh(example, examples)
         if len(vertices):
             trimesh.Trimesh(vertices, triangles, process=False).export(folder / "truth.ply")
     print(f"{example['subject']}: {out}")
 
 
-def true_mesh(example: dict, face_model: str) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3"]]:
-    """The scan, or the mesh that was rendered, mm; empty where there is none."""
+def true_mesh(example: dict, split: Split) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3"]]:
+    """The scan, or the mesh that was rendered, mm; empty where there is none. `split` is the example's."""
     if "vertices" not in example:
         return example["scan_points"], example["scan_triangles"]
-    model = load_face_model(face_model)
+    model = load_face_model(split.metadata["face_model"])
+    check_same_head(split, model)
     return example["vertices"] * UNIT_MM, np.asarray(model.triangles)

@@ -115,6 +115,9 @@ def run(main: Callable[[], None], extras: Sequence[str] = (), stopped: str = "st
 
     So does a module that is not there; the message names its extra and the `extras` that the program needs.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # names of files may be no Unicode
+            stream.reconfigure(errors="backslashreplace")
     code, alone = 0, False  # alone: other processes that train with it do not end by themselves
     try:
         main()
@@ -130,6 +133,11 @@ def run(main: Callable[[], None], extras: Sequence[str] = (), stopped: str = "st
     except KeyboardInterrupt:
         print(stopped, file=sys.stderr)
         code, alone = 130, True
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {os.fsdecode(error.filename)}: {error.strerror}", file=sys.stderr)
+        code, alone = 2, True
     except Exception as error:
         if missing := _missing_module(error):
             names = ",".join(dict.fromkeys([*extras, OPTIONAL[missing]]))

@@ -117,7 +117,8 @@ class Config:
 
     image_size: int = setting(224, at_least=32)  # side of photos and renderings, pixels
     camera_distance: float = setting(FACE_DISTANCE, above=0)  # from the model's origin, model units
-    # or builtin-coarse, a BFM_model_front.mat, module:function of your own model
+    # builtin, builtin-coarse, a BFM_model_front.mat, a clone of ICT-FaceKit or the ict.npz made of it, a
+    # gnm_head.npz, or module:function of your own model (docs/head_models.md)
     face_model: str = setting("builtin", may_change=True)
     init_from: str | None = None  # workdir whose network, and parse net if it has one, to start from
     network: NetworkConfig = NetworkConfig()

@@ -16,7 +16,7 @@ from dfmvr_jax.render import MeshEdges, RasterizerName, map_images, render_mesh
 from dfmvr_jax.render.array_types import Array, Bool, Float
 from dfmvr_jax.render.camera import Camera, project
 from dfmvr_jax.render.precision import full_precision
-from dfmvr_jax.render.shade import shade
+from dfmvr_jax.render.shade import Shine, highlight, shade
 
 
 class Face(NamedTuple):
@@ -47,18 +47,20 @@ def place_face(model: MorphableModel, coefficients: Coefficients) -> Face:
 
 @full_precision
 def light_face(
-    model: MorphableModel, face: Face, coefficients: Coefficients
+    model: MorphableModel, face: Face, coefficients: Coefficients, shine: Shine | None = None
 ) -> Float[Array, "views vertices 3"]:
     """Light a face in every view: albedo under the subject's light, not clipped.
 
     Each view is lit with its own normals (the released code lights all with the right view's). The light is
-    one for all views, or one for each.
+    one for all views, or one for each. The method's faces are matt; `shine` adds a highlight.
     """
     normals = vertex_normals(face.vertices, model)
     lights = jnp.broadcast_to(coefficients.light, (len(face.posed), 3, 9))
 
     def light_view(rotation: Float[Array, "3"], light: Float[Array, "3 9"]):
-        return shade(face.albedo, normals @ rotation_matrix(rotation).T, light, AMBIENT)
+        turned = normals @ rotation_matrix(rotation).T
+        matt = shade(face.albedo, turned, light, AMBIENT)
+        return matt if shine is None else matt + highlight(turned, light, shine)
 
     return jax.vmap(light_view)(coefficients.rotation, lights)
 
@@ -95,11 +97,18 @@ def render_face(
 
 
 def render_coefficients(
-    model: MorphableModel, cameras: Camera, coefficients: Coefficients
+    model: MorphableModel,
+    cameras: Camera,
+    coefficients: Coefficients,
+    shine: Shine | None = None,
+    edges: MeshEdges | None = None,
 ) -> tuple[Face, Rendering]:
-    """Build, pose, light and render one subject's face in every view; `cameras` as for `render_face`."""
+    """Build, pose, light and render one subject's face in every view.
+
+    `cameras` and `edges` as for `render_face`, `shine` as for `light_face`.
+    """
     face = place_face(model, coefficients)
-    return face, render_face(model, cameras, face, light_face(model, face, coefficients))
+    return face, render_face(model, cameras, face, light_face(model, face, coefficients, shine), edges)
 
 
 def landmark_pixels(

@@ -11,6 +11,7 @@ COUNT = 68
 JAW = range(17)  # on the outline: detectors guess there, and faces hide theirs
 WITHOUT_JAW = slice(len(JAW), COUNT)
 NOSE_BRIDGE = range(27, 31)
+WITHOUT_BROWS = slice(NOSE_BRIDGE.start, COUNT)  # nor the jaw: eyes, nose, mouth
 NOSE_TIP, NOSE_BASE = 30, 33
 NOSE = range(27, 36)
 RIGHT_EYE, LEFT_EYE = range(36, 42), range(42, 48)

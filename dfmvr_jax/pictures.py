@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.files import whole_file
+from dfmvr_jax.files import check_is_file_name, whole_file
 from dfmvr_jax.render.array_types import Array, Bool, Float, Int, UInt8
 
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 PART_COLORS = np.array(
     [
         [0, 0, 0],  # background
@@ -77,6 +78,31 @@ def color_labels(labels: Int[np.ndarray, "h w"]) -> UInt8[np.ndarray, "h w 3"]:
     return PART_COLORS[labels]
 
 
+def caption_height(height: int) -> int:
+    """How many rows of pixels a caption needs in a picture of that height."""
+    return 2 * max(10, height // 14)
+
+
+def legend(names: Sequence[str], colors: UInt8[np.ndarray, "n 3"], width: int) -> UInt8[np.ndarray, "h w 3"]:
+    """Names beside squares of their colours, in as many lines as it takes."""
+    text_size = max(10, width // 60)
+    font = ImageFont.load_default(text_size)
+    places, x, y = [], text_size, text_size // 2
+    for name in names:
+        end = x + int(font.getlength(name)) + 3 * text_size
+        if end > width and x > text_size:
+            x, y, end = text_size, y + 2 * text_size, text_size + end - x
+        places.append((x, y))
+        x = end
+    picture = Image.new("RGB", (width, y + 2 * text_size), "white")
+    draw = ImageDraw.Draw(picture)
+    for name, color, (x, y) in zip(names, colors, places):
+        square = [x, y, x + text_size, y + text_size]
+        draw.rectangle(square, tuple(int(channel) for channel in color), "black")
+        draw.text((x + 1.5 * text_size, y + text_size / 2), name, "black", font, anchor="lm")
+    return np.asarray(picture)
+
+
 def tile(
     rows: Sequence[Sequence[np.ndarray]],
     row_names: Sequence[str] = (),
@@ -110,9 +136,15 @@ def tile(
     return np.asarray(sheet)
 
 
+def check_picture_name(path: Path) -> None:
+    """Raise `InputError` where no picture can have that name."""
+    if Image.registered_extensions().get(path.suffix.lower()) not in FORMATS:
+        raise InputError(f"{path}: its ending names no picture format; call it {path.stem}.png, for instance")
+    check_is_file_name(path)
+
+
 def write_picture(path: Path, picture: UInt8[np.ndarray, "h w 3"]) -> None:
     """Save a picture in the format of its name's ending. Raises `InputError` where that fails."""
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise InputError(f"{path}: its ending names no picture format; call it {path.stem}.png, for instance")
+    check_picture_name(path)
     with whole_file(path) as unfinished:
         Image.fromarray(picture).save(unfinished)

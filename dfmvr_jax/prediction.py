@@ -43,11 +43,12 @@ class Run(NamedTuple):
     ]
 
 
-def load_run(workdir: Path, face_model: str | None = None) -> Run:
+def load_run(workdir: Path | str, face_model: str | None = None) -> Run:
     """The best checkpoints of the run in `workdir`; raises `InputError` where they are missing or foreign.
 
     `face_model` is where the run's face model is now, if not where its config says.
     """
+    workdir = Path(workdir)
     config, model = open_run(workdir, face_model)
     network, parse_net = make_networks(config, model.dimensions)
     best = best_state(workdir / NETWORK_FOLDER, config, model)

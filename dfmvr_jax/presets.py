@@ -9,13 +9,13 @@ python -m dfmvr_jax.commands.presets small+v3           # what this one comes to
 import dataclasses
 from typing import Any, NamedTuple
 
-from dfmvr_jax.config import Config, changed
+from dfmvr_jax.config import Config, changed, flat_fields
 from dfmvr_jax.errors import InputError
 
 
 class Preset(NamedTuple):
     summary: str
-    changes: dict[str, Any]  # by the flags' names
+    changes: dict[str, Any]  # by the flags' names; a function makes the new value of the one before
 
 
 PAPER_LOSS = {f"loss.{field.name}": field.default for field in dataclasses.fields(Config().loss)}
@@ -86,6 +86,13 @@ LOSSES_AND_SCHEDULES = {
     "paper-schedule": Preset("512 epochs, batch 16, cosine from the start", PAPER_SCHEDULE),
     "released-schedule": Preset("280 epochs, batch 24, 50 constant, then cosine to 1e-6", RELEASED_SCHEDULE),
 }
+# to join with others: dfmvr-train --preset small+ict --workdir runs/ict
+HEADS = {
+    "ict": Preset(
+        "heads of ICT-FaceKit, in ict.npz (see dfmvr_jax.commands.prepare_ict), also in synthetic photos",
+        {"face_model": "ict.npz", "data.name": "{}-ict".format},
+    ),
+}
 # table 3 and section 5.3: dfmvr-train --preset NAME --workdir runs/NAME, or small+NAME
 VARIANTS = {
     "v1": Preset("table 3: plain CNN fusion", {"network.fusion": "cnn"}),
@@ -103,8 +110,8 @@ VARIANTS = {
     "single-view": Preset("a third of the inputs is one photo (5.3)", {"data.all_views_probability": 2 / 3}),
 }
 # Joined presets apply in this order, so a variant stays what it is, whatever it is joined with.
-GROUPS = (RUNS, LOSSES_AND_SCHEDULES, VARIANTS)
-PRESETS = RUNS | LOSSES_AND_SCHEDULES | VARIANTS
+GROUPS = (RUNS, LOSSES_AND_SCHEDULES, HEADS, VARIANTS)
+PRESETS = RUNS | LOSSES_AND_SCHEDULES | HEADS | VARIANTS
 
 
 def load_preset(names: str) -> Config:
@@ -126,5 +133,9 @@ def load_preset(names: str) -> Config:
                     raise InputError(
                         f"the presets {' and '.join(members)} contradict each other ({field}); choose one"
                     )
-        config = changed(config, changes)
+        before = flat_fields(config)
+        config = changed(
+            config,
+            {field: new(before[field]) if callable(new) else new for field, new in changes.items()},
+        )
     return config

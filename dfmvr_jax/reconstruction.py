@@ -121,6 +121,13 @@ def reconstruct(
     Raises:
       InputError: the run or a photo cannot be used; says which, why, and how to mend it.
     """
+    if isinstance(photos, str | Path):
+        raise InputError(f"{photos}: give a list of photos, of one person: reconstruct(['a.jpg', ...], ...)")
+    for photo in photos:
+        if isinstance(photo, PhotoFile) and photo.view not in (None, *range(len(VIEWS))):
+            raise InputError(
+                f"{photo.path}: view {photo.view!r}; expected 0, 1, 2 for {', '.join(VIEWS)}, or None"
+            )
     run = checkpoint if isinstance(checkpoint, Run) else load_run(Path(checkpoint), face_model)
     files = [
         photo if isinstance(photo, PhotoFile) else PhotoFile(Path(photo), landmarks_beside(Path(photo)))

@@ -18,7 +18,7 @@ from dfmvr_jax.render.nvdiffrast_bridge import NvdiffrastMissing
 from dfmvr_jax.render.rasterize import Fragments, rasterize
 from dfmvr_jax.render.render_mesh import RasterizerName, Rendered, Shader, choose_rasterizer, render_mesh
 from dfmvr_jax.render.sample import sample_texture
-from dfmvr_jax.render.shade import shade, spherical_harmonics
+from dfmvr_jax.render.shade import Shine, highlight, shade, spherical_harmonics
 from dfmvr_jax.render.visible import visible
 
 __all__ = [
@@ -29,9 +29,11 @@ __all__ = [
     "RasterizerName",
     "Rendered",
     "Shader",
+    "Shine",
     "antialias",
     "choose_rasterizer",
     "clip_positions",
+    "highlight",
     "interpolate",
     "map_images",
     "mesh_edges",

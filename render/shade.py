@@ -1,6 +1,7 @@
 """Spherical-harmonics light, fixed to the camera (docs/conventions.md)."""
 
 import math
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
@@ -11,6 +12,14 @@ from dfmvr_jax.render.precision import full_precision
 BAND_0 = math.pi / math.sqrt(4 * math.pi)
 BAND_1 = (2 * math.pi / math.sqrt(3)) * math.sqrt(3) / math.sqrt(4 * math.pi)
 BAND_2 = (2 * math.pi / math.sqrt(8)) * 3 * math.sqrt(5) / math.sqrt(12 * math.pi)
+TOWARDS_CAMERA = (0.0, 0.0, 1.0)
+
+
+class Shine(NamedTuple):
+    """A highlight on a surface; the defaults are like skin."""
+
+    strength: float | Float[Array, ""] = 0.11  # brightness, at most, as a share of the main light's
+    exponent: float | Float[Array, ""] = 24.0  # of the cosine: the higher, the smaller and sharper it is
 
 
 def spherical_harmonics(normals: Float[Array, "*n 3"]) -> Float[Array, "*n 9"]:
@@ -48,3 +57,43 @@ def shade(
     """
     check_shape("light", light, 3, 9)
     return albedo * (spherical_harmonics(normals) @ light.at[:, 0].add(ambient).T)
+
+
+@full_precision
+def highlight(
+    normals: Float[Array, "*n 3"], light: Float[Array, "3 9"], shine: Shine
+) -> Float[Array, "*n 3"]:
+    """Colour of the highlight of the main light, to add to `shade`'s; seen from far away.
+
+    One lobe around the direction halfway between light and camera (Blinn, "Models of light reflection for
+    computer synthesized pictures", 1977). Surfaces that face away from the light have none.
+
+    Args:
+      normals: unit normals in the camera's frame.
+      light: coefficients of the nine bands for each colour channel.
+      shine: how strong and how sharp.
+    """
+    direction, brightness = main_light(light)
+    halfway = _unit(direction + jnp.array(TOWARDS_CAMERA))
+    lit = jnp.maximum(normals @ direction, 0)
+    # no power of 0, whose gradient is not finite for exponents below 1
+    lobe = jnp.exp(shine.exponent * jnp.log(jnp.maximum(normals @ halfway, 1e-6)))
+    return shine.strength * (lit * lobe)[..., None] * brightness
+
+
+def main_light(light: Float[Array, "3 9"]) -> tuple[Float[Array, "3"], Float[Array, "3"]]:
+    """Where most of the light comes from: a unit vector, 0 for even light, and its brightness by channel.
+
+    It is the far light whose bands of order 1 are those of `light`, in the mean of the channels; brightness 1
+    shows white where a white surface faces it.
+    """
+    check_shape("light", light, 3, 9)
+    arrows = jnp.stack([-light[:, 3], -light[:, 1], light[:, 2]], axis=-1)
+    direction = _unit(arrows.mean(axis=0))
+    return direction, 2 * BAND_1 * jnp.maximum(arrows @ direction, 0)
+
+
+def _unit(vector: Float[Array, "3"]) -> Float[Array, "3"]:
+    """The vector of length 1; 0 stays 0, with finite gradients."""
+    squared = jnp.sum(vector**2)
+    return jnp.where(squared > 0, vector / jnp.sqrt(jnp.where(squared > 0, squared, 1)), 0)

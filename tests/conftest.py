@@ -14,13 +14,19 @@ os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 import jax  # noqa: E402
 
 SHARED = Path(os.environ.get("DFMVR_SHARED", Path(__file__).parents[2] / "shared"))
-MEMORY = 3 * 2**30  # of a test process, above which it gives back what it no longer needs
+LONG = ("test_devices", "test_learning")  # files of few but long tests
+MEMORY = 5 * 2**30  # of a test process, above which it gives back what it no longer needs
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     # what one test process has compiled, another need not, nor the same one for the next run of a program
     COMPILED = tempfile.TemporaryDirectory(prefix="dfmvr_tests_compiled_")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
     jax.config.update("jax_compilation_cache_dir", COMPILED.name)
+
+
+def pytest_collection_modifyitems(items):
+    """Put `LONG` files first, so that no process is left alone with them at the end."""
+    items.sort(key=lambda item: item.path.stem not in LONG)
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +41,7 @@ def memory_is_given_back():
             libc.malloc_trim(0)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def full_optimization():
     """Programs run at their usual speed, and take as long as usual to compile."""
     before = jax.config.values["jax_disable_most_optimizations"]

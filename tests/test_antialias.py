@@ -105,7 +105,7 @@ def test_the_jacobian_of_a_pixel_by_hand(slope):
     np.testing.assert_allclose(jacobian[..., 1], -slope * jacobian[..., 0], atol=1e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     xy=arrays(np.int16, (12, 2), elements=st.integers(-40, 340)),
     depth=arrays(np.int8, 12, elements=st.integers(-60, 60), unique=True),
@@ -181,7 +181,8 @@ def test_scaling_and_moving_a_polygon(corners):
     np.testing.assert_allclose(by_shift.mean(), true_area, rtol=0.02)
 
 
-@pytest.mark.parametrize("yaw", [0.0, 0.7])
+@pytest.mark.usefixtures("full_optimization")
+@pytest.mark.parametrize("yaw", [0.7, pytest.param(0.0, marks=pytest.mark.full)])
 def test_scaling_and_moving_a_face_sized_mesh(yaw):
     """70,688 triangles at 224 pixels: within 5 % of the true derivative, and what nvdiffrast's rule gets."""
     vertices, triangles = bumpy_ellipsoid(189)
@@ -208,6 +209,7 @@ def test_scaling_and_moving_a_face_sized_mesh(yaw):
     assert by_pixel[0][0] < 0.5 * true[0]
 
 
+@pytest.mark.usefixtures("full_optimization")
 @pytest.mark.parametrize("window", [np.s_[:, :], np.s_[72:136, 100:138]], ids=["all", "nose over cheek"])
 def test_turning_a_face_that_hides_its_cheek(window):
     """At 45 degrees, against differences of an image of eight times the size. The nose has its own colour."""
@@ -369,7 +371,6 @@ def test_batch_equals_loop_under_every_transformation():
 
     batched = {
         "vmap(grad)": jax.jit(jax.vmap(jax.grad(loss)))(meshes),
-        "grad(vmap)": jax.jit(jax.grad(total))(meshes),
         "vmap(vmap(grad))": jax.vmap(jax.vmap(jax.grad(loss)))(meshes.reshape(2, 2, -1, 3)).reshape(4, -1, 3),
         "grad(scan)": jax.jit(jax.grad(scanned_total))(meshes),
         "pmap(grad(remat))": jax.pmap(jax.grad(jax.checkpoint(total)))(meshes[None])[0],

@@ -19,7 +19,11 @@ from dfmvr_jax.config import DataConfig
 from dfmvr_jax.datasets import prepare
 from dfmvr_jax.datasets.export import main as export_main
 from dfmvr_jax.datasets.pipeline import load_split
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.detection import load_detector
+from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
 from dfmvr_jax.prediction import Prediction, load_parse_net, load_run
+from dfmvr_jax.reconstruction import reconstruct as reconstruct_photos
 from tests import miniature_sets
 from tests.few_subjects import prepare_few
 from tests.run_program import run_program
@@ -27,7 +31,7 @@ from tests.run_program import run_program
 FLAGS = (
     *("--data.name", "synthetic/few", "--image-size", "32", "--epochs", "1"),
     *("--parse.epochs", "1", "--batch-size", "2", "--parse.batch-size", "2", "--parse.width", "8"),
-    *("--learning-rate", "1e-5"),
+    *("--learning-rate", "1e-5", "--parse.hard-pixels", "0.1"),
 )
 SMALLEST = ("--preset", "small+v1+v3", "--network.stage-sizes", "1", "1", "1", "1")
 RELEASED = ("--preset", "small")
@@ -150,6 +154,8 @@ def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeyp
         shutil.copytree(exported, subjects / name)
     (subjects / "b" / "left.png").write_bytes(b"no photo")
     (subjects / "c" / "front.png").unlink()
+    (subjects / ".thumbnails").mkdir()
+    (subjects / "__MACOSX").mkdir()
     code, out, err = run_program(
         monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
         "--aligned", "--photos", subjects,
@@ -159,6 +165,43 @@ def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeyp
     assert err.splitlines()[0].startswith(f"error: {subjects / 'b' / 'left.png'}: is not an image")
     assert "c: 2 photos of a subject; give all three" in err.splitlines()[1]
     assert "2 of 3 subjects were left out" in err.splitlines()[-1]
+    shutil.copy(exported / "front.png", subjects)
+    code, _, err = run_program(
+        monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
+        "--aligned", "--photos", subjects,
+    )  # fmt: skip
+    assert code == 2 and "one person or many?" in err and err.count("\n") == 1
+
+
+def test_one_person_that_cannot_be_listed_ends_no_batch(trained, exported, monkeypatch, capsys, tmp_path):
+    subjects = tmp_path / "subjects"
+    for name in ("a", "b"):
+        shutil.copytree(exported, subjects / name)
+    listed = find_photo_files
+
+    def locked(folder):
+        if folder.name == "a":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr("dfmvr_jax.programs.reconstruct.find_photo_files", locked)
+    code, _, err = run_program(
+        monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
+        "--aligned", "--photos", subjects,
+    )  # fmt: skip
+    assert code == 2 and "Permission denied" in err and "1 of 2 subjects were left out" in err
+    assert (tmp_path / "out" / "b" / "mesh.ply").is_file()
+
+
+def test_python_says_what_it_wants():
+    for photos, message in (
+        ("front.jpg", "give a list of photos"),
+        ([PhotoFile(Path("a.jpg"), None, 7)], "a.jpg: view 7; expected 0, 1, 2"),
+    ):
+        with pytest.raises(InputError, match=message):
+            reconstruct_photos(photos, "runs/none")
+    with pytest.raises(InputError, match="detector 'foo': expected one of mediapipe"):
+        load_detector("foo")
 
 
 def test_plain_photos_need_no_more_than_a_detector(

@@ -35,6 +35,7 @@ from dfmvr_jax.datasets.synthetic.builder import Subjects, Synthetic, SyntheticC
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_shape, load_face_model
+from dfmvr_jax.face_model.topology import topology
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels
@@ -93,7 +94,7 @@ def test_examples_have_the_promised_shapes(validation, model):
     assert len(validation) == 3
     assert validation.metadata == {
         "image_size": SIZE, "face_model": "builtin-coarse", "seed": 0, "unit_mm": UNIT_MM, "views": 3,
-        "labels": "exact", "landmarks_3d": "builtin-coarse",
+        "labels": "exact", "landmarks_3d": "builtin-coarse", "topology": topology(model),
     }  # fmt: skip
     example = validation[1]
     shapes = {
@@ -224,6 +225,36 @@ def test_another_process_gives_the_same_examples(config, tmp_path):
     _assert_same_data_set(config, dataclasses.replace(config, directory=str(tmp_path)))
 
 
+def test_a_variant_with_the_faces_of_another_model(tmp_path, monkeypatch):
+    """VARIANT-NAME, such as a run's own `synthetic/small-ict`."""
+    module = "import dataclasses\nfrom dfmvr_jax.face_model import load_face_model\ndef load():\n"
+    module += "    model = load_face_model('builtin-coarse')\n"
+    module += "    return dataclasses.replace(model, name='wide', mean_shape=model.mean_shape * 1.05)\n"
+    (tmp_path / "wide_heads.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = DataConfig(name="synthetic/tiny-wide", directory=str(tmp_path / "data"))
+    with pytest.raises(InputError, match="dfmvr-prepare synthetic/tiny-wide --face-model"):
+        load_split(config, "test")
+    with pytest.raises(InputError, match="wide_head cannot be imported"):
+        load_split(config, "test", "wide_head:load")
+    with pytest.raises(InputError, match="unknown data set 'synthetic/tin-wide'"):
+        load_split(dataclasses.replace(config, name="synthetic/tin-wide"), "test", "builtin")
+    for bad in ("tiny-", "tiny-../../x", "tiny-a/b"):
+        with pytest.raises(InputError, match="unknown data set"):
+            load_split(dataclasses.replace(config, name=f"synthetic/{bad}"), "test", "builtin")
+    split = load_split(config, "test", "wide_heads:load")
+    assert len(split) == TINY.subjects[2] and split.metadata["face_model"] == "wide_heads:load"
+    example, model = split[0], load_face_model("wide_heads:load")
+    identity, expression = (jnp.asarray(example[name]) for name in ("identity", "expression"))
+    np.testing.assert_allclose(example["vertices"], face_shape(model, identity, expression), atol=1e-5)
+    again = load_split(config, "test")  # once prepared, it needs no word of whose the faces are
+    np.testing.assert_array_equal(again[0]["photos"], example["photos"])
+    hyphened = dataclasses.replace(TINY, name="tiny-one", subjects=(1, 1, 1))  # a variant of its own
+    monkeypatch.setattr(Synthetic, "BUILDER_CONFIGS", [*Synthetic.BUILDER_CONFIGS, hyphened])
+    known = load_split(dataclasses.replace(config, name="synthetic/tiny-one"), "test", "wide_heads:load")
+    assert known.metadata["face_model"] == TINY.face_model
+
+
 def test_a_full_disk_while_preparing_is_one_line(tmp_path, monkeypatch):
     def refuse(*_, **__):
         raise OSError(28, "No space left on device")
@@ -322,6 +353,9 @@ def test_data_of_another_size_or_face_is_refused(config, model):
         check_photo_size(split, dataclasses.replace(fitting, image_size=32))
     with pytest.raises(InputError, match=f"{split.path}.*<face_model> builtin-coarse.*<loss.landmarks_3d> 0"):
         check_landmarks_3d(split, dataclasses.replace(fitting, face_model="builtin"), model)
+    other = dataclasses.replace(model, identity_basis=2 * model.identity_basis)
+    with pytest.raises(InputError, match=f"{split.path}: was made with another head under the same name"):
+        check_landmarks_3d(split, fitting, other)
 
 
 def test_unknown_names_are_listed(config):

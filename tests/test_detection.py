@@ -151,6 +151,11 @@ def test_views_are_recognised(detector, scenes, model, tmp_path):
         assign_views([prepared[0]] * 3)
     with pytest.raises(InputError, match="2 photos of a subject: expected three, or one"):
         assign_views(prepared[:2])
+    named = [photo._replace(file=photo.file._replace(view=1)) for photo in prepared]
+    with pytest.raises(InputError, match="x.png.*y.png.*z.png: all called front"):
+        assign_views(named)
+    with pytest.raises(InputError, match="y.png: say which view it is"):
+        assign_views([named[0], *prepared[1:]])
 
 
 def test_photos_that_are_called_by_their_view(tmp_path):

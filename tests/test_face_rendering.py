@@ -11,7 +11,7 @@ from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model import vertex_normals
 from dfmvr_jax.face_rendering import landmark_pixels, light_face, place_face, render_face
 from dfmvr_jax.geometry import align_similarity, rotation_matrix
-from dfmvr_jax.render import mesh_edges, shade
+from dfmvr_jax.render import Shine, highlight, mesh_edges, shade
 from tests.toy_face import random_coefficients
 
 
@@ -28,6 +28,19 @@ def test_views_are_lit_with_their_own_normals(toy_model):
     again = light_face(toy_model, place_face(toy_model, turned), turned)
     change = np.abs(again - colors).max(axis=(1, 2))
     assert change[0] == change[1] == 0 and change[2] > 0.01
+
+
+def test_shine_is_added_to_the_matt_face(toy_model):
+    coefficients = random_coefficients(toy_model, seed=0)
+    coefficients = coefficients._replace(light=jnp.zeros((3, 9)).at[:, 2].set(0.3))  # from the camera
+    face = place_face(toy_model, coefficients)
+    matt, shiny = (light_face(toy_model, face, coefficients, shine) for shine in (None, Shine(0.3)))
+    normals = vertex_normals(face.vertices, toy_model)
+    for view in range(3):
+        turned = normals @ rotation_matrix(coefficients.rotation[view]).T
+        expected = highlight(turned, coefficients.light, Shine(0.3))
+        assert expected.max() > 0.01
+        np.testing.assert_allclose(shiny[view] - matt[view], expected, atol=1e-5)
 
 
 def test_each_view_may_have_its_own_light_and_camera(toy_model):

@@ -174,7 +174,9 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
         jax.tree.map(np.testing.assert_array_equal, *states)
 
 
-@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+@pytest.mark.parametrize(
+    ("number", "expected"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.full), (signal.SIGTERM, 0)]
+)
 def test_signals_save_and_end(tmp_path, uninterrupted, number, expected):
     process = start(tmp_path, "--seconds", 0.1)
     wait_for(lambda: len(losses_in(tmp_path)) >= EVERY + 2)
@@ -536,6 +538,7 @@ def test_processes_that_cannot_be_joined(flags, message):
         join_processes(*flags)
 
 
+@pytest.mark.full
 def test_more_devices_give_the_same_losses(tmp_path, uninterrupted):
     for devices in (2, 4, 8):
         workdir = tmp_path / str(devices)

@@ -104,15 +104,33 @@ def test_bad_files_are_named(file, tmp_path):
         ({"triangles": None}, "array triangles is missing"),
         ({"expression_basis": arrays["expression_basis"][:, :-1]}, "array expression_basis has shape"),
         ({"triangles": arrays["triangles"] + 9**6}, "points outside"),
+        ({"triangles": arrays["triangles"] * 1.0}, "array triangles has .* of type float64"),
+        ({"triangles": arrays["triangles"][:0]}, "array triangles has 0 values"),
+        ({"expression_names": np.zeros(EXPRESSIONS)}, "array expression_names has .* of type float64"),
         ({"template_vertex_positions": arrays["template_vertex_positions"] * np.nan}, "not finite"),
     ):
         np.savez(bad, **{name: value for name, value in (arrays | changes).items() if value is not None})
         with pytest.raises(InputError, match=f"{bad}.*{problem}"):
             load_gnm(bad)
     bad.write_bytes(file.read_bytes()[:5000])
+    with pytest.raises(InputError, match=f"{bad}: is no .npz file"):
+        load_face_model(str(bad))
     with pytest.raises(InputError, match=f"{bad}: cannot be read"):
+        load_gnm(bad)
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 255
+    bad.write_bytes(damaged)
+    with pytest.raises(InputError, match=f"{bad}: cannot be read"):
+        load_gnm(bad)
+    np.savez(bad, **arrays | {"template_vertex_positions": 100 * arrays["template_vertex_positions"]})
+    with pytest.raises(InputError, match="mm high"):
         load_face_model(str(bad))
     shutil.copy(file, bad)
+    rows = np.loadtxt(file.with_name(LANDMARKS))
+    for wrong in (rows[:, :4], rows[:10], np.concatenate([rows[:-1], -np.ones((1, 6))])):
+        np.savetxt(tmp_path / LANDMARKS, wrong)
+        with pytest.raises(InputError, match=f"{tmp_path / LANDMARKS}"):
+            load_gnm(bad)
     (tmp_path / LANDMARKS).write_text("1 2 3\n")
     with pytest.raises(InputError, match=f"{tmp_path / LANDMARKS}"):
         load_gnm(bad)

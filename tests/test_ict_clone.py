@@ -29,4 +29,7 @@ def test_the_real_clone(shared_dir, tmp_path_factory):
     points = 100 * np.asarray(model.mean_shape)[np.asarray(model.landmarks)]
     for (a, b), real in (((36, 45), 89.2), ((39, 42), 36.8), ((48, 54), 50.7), ((27, 8), 113.3)):
         assert np.linalg.norm(points[a] - points[b]) == pytest.approx(real, rel=0.03)
-    assert set(np.asarray(model.part_labels)) == set(range(1, len(HEAD_PARTS)))
+    labels = np.asarray(model.part_labels)
+    assert set(labels) == set(range(len(HEAD_PARTS)))
+    eyes = np.asarray(model.mean_shape)[np.isin(labels, (4, 5)), 2].max()
+    assert np.asarray(model.mean_shape)[labels == 0, 2].max() < eyes  # the sockets, behind them

@@ -2,10 +2,13 @@
 
 import argparse
 import dataclasses
+import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.export
@@ -28,10 +31,25 @@ from tests.parity_weights import parse_part, reconstruction_part, released_weigh
 from tests.run_program import run_program
 from tests.small_run import SMALL, small_run, variables_in
 
+WIDER = changed(SMALL, {"network.width": 32, "image_size": 64})
+
 
 @pytest.fixture(scope="module")
 def weights(shared_dir) -> dict[str, np.ndarray]:
     return released_weights(shared_dir, 7)
+
+
+@pytest.fixture(scope="module")
+def run_of_few_blocks(tmp_path_factory) -> Path:
+    """A run that compiles more quickly than those that PyTorch's network fits."""
+    few_blocks = changed(SMALL, {"network.stage_sizes": (1, 1, 1, 1)})
+    return small_run(tmp_path_factory.mktemp("few_blocks") / "run", few_blocks)
+
+
+@pytest.fixture(scope="module")
+def wider_run(tmp_path_factory) -> Path:
+    """A run of another width and size than the released network's."""
+    return small_run(tmp_path_factory.mktemp("wider") / "run", WIDER)
 
 
 @pytest.fixture(scope="module")
@@ -114,15 +132,14 @@ def test_a_parse_net_of_its_own_file_comes_first(save, weights, monkeypatch, cap
     assert code == 2 and "both hold parse_net: name one of them" in err
 
 
-def test_export_and_import_give_back_the_same_run(torch, monkeypatch, capsys, tmp_path):
-    run = small_run(tmp_path / "run")
+def test_export_and_import_give_back_the_same_run(torch, wider_run, monkeypatch, capsys, tmp_path):
     path = tmp_path / "files" / "x.pth"
-    code, _, err = run_program(monkeypatch, capsys, export_torch.main, run, "--out", path)
+    code, _, err = run_program(monkeypatch, capsys, export_torch.main, wider_run, "--out", path)
     assert (code, err) == (0, "")
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, path, "--out", tmp_path / "again")
     assert (code, err) == (0, "")
-    assert read_config(tmp_path / "again" / "config.json") == SMALL
-    jax.tree.map(np.testing.assert_array_equal, variables_in(run), variables_in(tmp_path / "again"))
+    assert read_config(tmp_path / "again" / "config.json") == WIDER
+    jax.tree.map(np.testing.assert_array_equal, variables_in(wider_run), variables_in(tmp_path / "again"))
 
     flags = [path, "--out", tmp_path / "other", "--face-model", "builtin"]  # as many coefficients
     code, _, err = run_program(monkeypatch, capsys, import_torch.main, *flags)
@@ -130,19 +147,22 @@ def test_export_and_import_give_back_the_same_run(torch, monkeypatch, capsys, tm
     assert not (tmp_path / "other").exists()
 
 
-def test_pytorch_computes_the_same_from_the_exported_file(torch, twin_of_file, monkeypatch, capsys, tmp_path):
-    """All tensors, other widths, and the released camera: only there do translations differ."""
-    config = changed(SMALL, {"network.width": 32, "image_size": 64})
-    run = small_run(tmp_path / "run", config)
-    flags = [run, "--out", tmp_path / "x.pth", "--camera-distance", 1]
+def test_pytorch_computes_the_same_from_the_exported_file(
+    torch, twin_of_file, wider_run, monkeypatch, capsys, tmp_path
+):
+    """All tensors, and the released camera: only there do translations differ."""
+    flags = [wider_run, "--out", tmp_path / "x.pth", "--camera-distance", 1]
     assert run_program(monkeypatch, capsys, export_torch.main, *flags)[0] == 0
     assert read_description(tmp_path / "x.pth").config.camera_distance == 1
     twin = twin_of_file(tmp_path / "x.pth", 32)
 
-    network, _ = make_networks(config, (80, 64, 80))
+    network, _ = make_networks(WIDER, (80, 64, 80))
     rng = np.random.default_rng(0)
     photos, labels = rng.random((1, 3, 64, 64, 3), np.float32), rng.integers(0, 10, (1, 3, 64, 64), np.int32)
-    ours = jax.jit(network.apply, static_argnums=3)(variables_in(run)[NETWORK_FOLDER], photos, labels, False)
+    ours = jax.jit(network.apply, static_argnums=3)(
+        variables_in(wider_run)[NETWORK_FOLDER], photos, labels, False
+    )
+    assert np.std(ours.identity) > 1e-3
     views = np.moveaxis(np.concatenate([2 * photos - 1, labels[..., None]], -1), -1, 2).astype(np.float32)
     with torch.no_grad():
         theirs = twin(*torch.from_numpy(views).unbind(1))
@@ -155,6 +175,7 @@ def test_pytorch_computes_the_same_from_the_exported_file(torch, twin_of_file, m
         np.testing.assert_allclose(array, theirs[name], rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("width", [8, 16])
 def test_narrow_exports_load_in_pytorch(torch, twin_of_file, monkeypatch, capsys, tmp_path, width):
     run = small_run(tmp_path / "run", changed(SMALL, {"network.width": width}))
@@ -186,17 +207,16 @@ def test_a_run_of_a_face_model_without_albedo_is_not_exported(toy_model):
         check_exportable(SMALL, without)
 
 
-def test_the_stablehlo_file_computes_what_the_run_does(monkeypatch, capsys, tmp_path):
-    run = small_run(tmp_path / "run")
+def test_the_stablehlo_file_computes_what_the_run_does(run_of_few_blocks, monkeypatch, capsys, tmp_path):
     path = tmp_path / "x.stablehlo"
-    code, _, _ = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", path)
+    code, _, _ = run_program(monkeypatch, capsys, export_stablehlo.main, run_of_few_blocks, "--out", path)
     assert code == 0
     photos = np.random.default_rng(0).random((3, 32, 32, 3), np.float32)
     given = np.array([True, False, True])
     np.savez(tmp_path / "in.npz", photos=photos, given=given)
     subprocess.run([sys.executable, "-c", CALL_WITHOUT_OUR_CODE], cwd=tmp_path, check=True)
     ours = np.load(tmp_path / "out.npz")
-    trained = load_run(run)
+    trained = load_run(run_of_few_blocks)
     wanted = trained.predict(photos, given).coefficients
     for name, value in wanted._asdict().items():
         np.testing.assert_allclose(ours[name], value, rtol=1e-5, atol=1e-6)
@@ -323,14 +343,24 @@ def test_the_face_model_must_be_named_and_fit(save, monkeypatch, capsys, tmp_pat
     assert code == 2 and "predicts (7, 7, 7) coefficients" in err and "has (80, 64, 80)" in err
 
 
-def test_a_run_is_not_read_with_a_face_model_of_another_topology(tmp_path, monkeypatch, capsys):
-    run = small_run(tmp_path / "run")
+def test_a_run_is_not_read_with_a_face_model_of_another_topology(
+    run_of_few_blocks, tmp_path, monkeypatch, capsys
+):
+    run = shutil.copytree(run_of_few_blocks, tmp_path / "run")
     out = tmp_path / "x.stablehlo"
     code, _, err = run_program(
         monkeypatch, capsys, export_stablehlo.main, run, "--out", out, "--face-model", "builtin"
     )
     assert code == 2 and err.count("\n") == 1
     assert "the face model 'builtin-coarse' (12927 vertices" in err and "not of 'builtin' (43861" in err
+    described = json.loads((run / "face_model.json").read_text())
+    older = {name: value for name, value in described.items() if name != "scale"}
+    (run / "face_model.json").write_text(json.dumps(older))  # of before there was a scale
+    code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", out)
+    assert code == 0, err
+    (run / "face_model.json").write_text(json.dumps(described | {"scale": [0.1, 0.2, 0.3]}))
+    code, _, err = run_program(monkeypatch, capsys, export_stablehlo.main, run, "--out", out)
+    assert code == 2 and "scale of its bases [0.1, 0.2, 0.3]" in err
     for damaged in ("{", "[]"):
         (run / "face_model.json").write_text(damaged)
         code, _, err = run_program(monkeypatch, capsys, export_torch.main, run, "--out", out)

@@ -49,7 +49,7 @@ class People(NamedTuple):
         return {name: array[people] for name, array in self.batch.items()}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model() -> MorphableModel:
     """The built-in head with its two strongest identity modes, three times as strong: 10 mm from the mean."""
     model = load_face_model("builtin-coarse")
@@ -60,10 +60,11 @@ def model() -> MorphableModel:
         albedo_basis=model.albedo_basis[..., :1],
         expression_names=(),
         expression_sampler=None,
+        albedo_examples=None,
     )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def people(model) -> People:
     cameras = face_cameras(3, CONFIG.image_size)
 
@@ -117,7 +118,7 @@ def test_a_short_training_beats_the_mean_face(model, people):
     assert 5 < mean_face < 12
     share = error_mm(predicted, truth) / mean_face
     print(f"{share:.3f} of the mean face's error")
-    assert share < 0.85  # 0.75 on 2026-11-28
+    assert share < 0.8  # 0.58 on 2026-11-28
 
 
 @pytest.mark.full

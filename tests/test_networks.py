@@ -405,7 +405,10 @@ def test_what_is_computed_again():
 
 @pytest.mark.parametrize(
     ("remat", "variant"),
-    [("norms", {}), ("blocks", {}), ("blocks", {"fusion": "cnn", "backbone": "resnet50"})],
+    [
+        *(pytest.param(remat, {}, marks=pytest.mark.full) for remat in ("norms", "blocks")),
+        *((remat, {"fusion": "cnn", "backbone": "resnet50"}) for remat in ("norms", "blocks")),
+    ],
 )
 def test_rematerialization_changes_no_result(remat, variant):
     """Gradients and statistics; and names of parameters, so that checkpoints fit."""

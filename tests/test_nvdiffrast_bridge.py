@@ -239,6 +239,7 @@ def test_the_check_for_gpus_notices_what_is_wrong(plugin, monkeypatch, capsys):
     assert gpu_render.antialias_agrees(camera)
 
 
+@pytest.mark.full
 def test_a_training_step(plugin):
     """The pmapped update, with donation and synchronised batch norms."""
     found = {}

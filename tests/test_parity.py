@@ -127,7 +127,9 @@ def test_the_twin_is_the_released_network(torch, make_twin, weights, expected):
         assert_close(head.numpy(), expected[name])
 
 
-@pytest.mark.parametrize(("seed", "size"), [(9, (64, 96)), (8, (128, 32))])
+@pytest.mark.parametrize(
+    ("seed", "size"), [(9, (64, 96)), pytest.param(8, (128, 32), marks=pytest.mark.full)]
+)
 def test_all_outputs_with_other_weights_and_sizes(shared_dir, make_twin, seed, size):
     weights = released_weights(shared_dir, seed)
     views, images = random_inputs(size, seed)

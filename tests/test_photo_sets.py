@@ -436,6 +436,8 @@ def test_folders_of_something_else(name, tmp_path, monkeypatch, capsys, face_mes
         (("synthetic/smal",), "synthetic/small"),
         (("synthetic/small", "--source", "."), "--source: synthetic/small is rendered here"),
         (("synthetic/small", "--image-size", 64), "--image-size: synthetic/small is rendered here"),
+        (("synthetic/small", "--face-model", "ict.npz"), "name it VARIANT-NAME for other faces"),
+        (("synthetic/small-ict", "--face-model", "none.npz"), "none.npz: there is no such file"),
     ],
 )
 def test_mistakes_are_one_line(arguments, message, tmp_path, monkeypatch, capsys, face_mesh):

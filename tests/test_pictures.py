@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from dfmvr_jax.conventions import HEAD_PARTS
-from dfmvr_jax.pictures import PART_COLORS, color_labels, draw_landmarks, overlay, tile, to_uint8
+from dfmvr_jax.pictures import PART_COLORS, color_labels, draw_landmarks, legend, overlay, tile, to_uint8
 
 
 def plain(height, width, value):
@@ -40,6 +40,15 @@ def test_every_part_has_its_own_color():
     picture = color_labels(labels)
     assert picture.shape == (2, 5, 3) and len(np.unique(PART_COLORS, axis=0)) == len(HEAD_PARTS)
     np.testing.assert_array_equal(picture[1, 0], PART_COLORS[5])
+
+
+def test_a_legend_has_all_colors_and_fits_its_width():
+    names = [f"part {number}" for number in range(len(PART_COLORS))]
+    narrow, wide = legend(names, PART_COLORS, 120), legend(names, PART_COLORS, 2000)
+    assert narrow.shape[1] == 120 and wide.shape[1] == 2000 and narrow.shape[0] > wide.shape[0]
+    for picture in (narrow, wide):
+        there = {tuple(color) for color in picture.reshape(-1, 3)}
+        assert {tuple(color) for color in PART_COLORS} <= there
 
 
 def test_tiles_without_names_are_side_by_side():

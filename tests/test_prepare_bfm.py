@@ -26,6 +26,7 @@ def source(tmp_path):
         for kind in ("shape", "tex")
         for part, shape in (("MU", (3 * BASEL, 1)), ("PC", (3 * BASEL, MODES)), ("EV", (MODES, 1)))
     }
+    basel["shapeMU"] *= 1e5  # some decimetres
     expressions = rng.normal(size=(EXPRESSION_MODES + 1, 3 * EXPRESSION)).astype(np.float32)
     scales = rng.random(EXPRESSION_MODES)
     trim = rng.permutation(BASEL)[:EXPRESSION, None] + 1

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.test_util import check_grads
 
-from dfmvr_jax.render import shade, spherical_harmonics
+from dfmvr_jax.render import Shine, highlight, shade, spherical_harmonics
+from dfmvr_jax.render.shade import main_light
 
 
 def unit(key, n):
@@ -49,3 +50,42 @@ def test_image_shapes_and_gradients():
         key = jax.random.split(jax.random.key(3), 3)
         arguments = tuple(jax.random.normal(k, s) for k, s in zip(key, [(2, 4, 3), (2, 4, 3), (3, 9)]))
         check_grads(jax.jit(shade), arguments, order=1, rtol=1e-5)
+
+
+def test_the_main_light_of_a_far_light_is_that_light():
+    from dfmvr_jax.datasets.synthetic.scenes import directional_light, even_light
+
+    direction = np.array([0.6, 0.48, 0.64])
+    brightness = np.array([0.9, 0.6, 0.3])
+    light = np.outer(brightness, directional_light(direction)) + even_light()
+    found_direction, found_brightness = main_light(jnp.asarray(light))
+    np.testing.assert_allclose(found_direction, direction, atol=1e-6)
+    np.testing.assert_allclose(found_brightness, brightness, atol=1e-6)
+    for found in main_light(jnp.asarray(np.outer(brightness, even_light()))):
+        assert (found == 0).all()
+
+
+def test_a_highlight_against_blinn_written_out():
+    from dfmvr_jax.datasets.synthetic.scenes import directional_light
+
+    direction, normals = np.array([0.6, 0.0, 0.8]), np.asarray(unit(5, 50))
+    brightness = np.array([0.9, 0.6, 0.3])
+    light = jnp.asarray(np.outer(brightness, directional_light(direction)))
+    found = highlight(jnp.asarray(normals), light, Shine(strength=0.2, exponent=10.0))
+    halfway = (direction + [0, 0, 1]) / np.linalg.norm(direction + [0, 0, 1])
+    for normal, colour in zip(normals, found):
+        lobe = max(0.0, normal @ halfway) ** 10 * max(0.0, normal @ direction)
+        np.testing.assert_allclose(colour, 0.2 * brightness * lobe, atol=1e-6)
+
+
+def test_highlights_have_finite_gradients_and_even_light_has_none():
+    normals = unit(6, 8)
+    from_behind = jnp.zeros((3, 9)).at[:, 2].set(-1.0)
+    for light in (jnp.zeros((3, 9)), from_behind):
+        gradients = jax.grad(lambda light: highlight(normals, light, Shine()).sum())(light)
+        assert np.isfinite(gradients).all()
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(7))
+        normals, light = jax.random.normal(keys[0], (8, 3)), jax.random.normal(keys[1], (3, 9))
+        lit = jax.jit(lambda *a: highlight(*a[:2], Shine(*a[2:])))
+        check_grads(lit, (normals, light, 0.3, 8.0), order=1, rtol=1e-4)

@@ -153,6 +153,7 @@ def mask_alone():
     )
 
 
+@pytest.mark.full
 def test_photos_parsed_once_give_the_same_loss(training, stepped, mask_alone):
     """With the labels that the parse net would give, and not with others."""
     batch = training.batches[0]
@@ -296,6 +297,7 @@ def test_an_update_is_skipped_whatever_is_not_finite(where, value):
         assert np.isfinite(metrics[metric][0]) == (name != where)
 
 
+@pytest.mark.full
 def test_the_mask_loss_alone_moves_the_network(mask_alone):
     """Through the rendering and the real parse net, and nothing goes into the parse net."""
     state, metrics = mask_alone.update(
@@ -316,7 +318,8 @@ def test_no_gradient_goes_into_the_frozen_parse_net(training):
     def score(variables, photos):
         return jnp.sum(parse_logits(parse_net, variables, photos) ** 2)
 
-    net_gradient, photo_gradient = jax.grad(score, argnums=(0, 1))(training.frozen.parse_variables, photos)
+    gradients = jax.jit(jax.grad(score, argnums=(0, 1)))
+    net_gradient, photo_gradient = gradients(training.frozen.parse_variables, photos)
     assert not any(leaf.any() for leaf in jax.tree.leaves(net_gradient))
     assert jnp.isfinite(photo_gradient).all() and jnp.abs(photo_gradient).max() > 0
 
@@ -549,7 +552,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 
 def test_a_network_without_albedo_coefficients_is_saved(tmp_path):
     """Its head is left out: no checkpoint takes arrays without elements."""
-    network = DFMVR((6, 4, 0), width=8)
+    network = DFMVR((6, 4, 0), width=8, fusion="cnn", backbone="resnet50", stage_sizes=(1, 1, 1, 1))
     views = jnp.zeros((1, 3, 32, 32, 3)), jnp.zeros((1, 3, 32, 32), jnp.int32)
     state = initial_state(init_variables(network, 0, *views), TRANSFORMATIONS["adam"])
     assert network.apply(variables_of(state), *views, False).albedo.shape == (1, 0)

@@ -32,12 +32,10 @@ OWN_MODULES = {
 }
 
 
-# the whole network is trained in every run; the smallest, v1 with v3, is in most other tests
-EVERY_RUN = "v6+released"
-TRAINED = [name if name == EVERY_RUN else pytest.param(name, marks=pytest.mark.full) for name in OWN_MODULES]
-
-
-@pytest.mark.parametrize("name", TRAINED)
+# in every run most other tests train the smallest network, v1 with v3, and tests/test_networks.py takes the
+# gradient of the whole one
+@pytest.mark.full
+@pytest.mark.parametrize("name", OWN_MODULES)
 def test_every_part_of_a_variant_learns(name):
     """In five steps: residual branches and heads start at zero, so the first step moves the heads only."""
     config = changed(load_preset(name), TINY)
@@ -87,6 +85,13 @@ def test_every_preset_is_valid_and_survives_its_file(name, tmp_path):
     check_config(config, devices=1)
     write_config(config, tmp_path / "config.json")
     assert read_config(tmp_path / "config.json") == config
+
+
+def test_heads_of_another_model_are_in_the_synthetic_photos_too():
+    for joined in ("small+ict", "ict+small"):
+        config = load_preset(joined)
+        assert (config.face_model, config.data.name) == ("ict.npz", "synthetic/small-ict")
+    assert load_preset("ict").data.name == "synthetic/full-ict"
 
 
 def test_presets_join_in_whatever_order():

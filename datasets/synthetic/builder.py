@@ -13,6 +13,7 @@ from dfmvr_jax.datasets.features import floats, images, labels_file, photo_file
 from dfmvr_jax.datasets.synthetic.scenes import photograph, render_scene, sample_subject
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.topology import topology
 
 SPLITS = ("train", "validation", "test")
 
@@ -30,7 +31,7 @@ class SyntheticConfig(tfds.core.BuilderConfig):
 class Synthetic(tfds.core.GeneratorBasedBuilder):
     """Three photos of each subject, part labels, landmarks, coefficients and the true mesh."""
 
-    VERSION = tfds.core.Version("2.0.0")
+    VERSION = tfds.core.Version("3.0.0")
     BUILDER_CONFIGS = [
         SyntheticConfig(name="full", description="224 px, fine face model"),
         SyntheticConfig(
@@ -51,7 +52,8 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
 
     def _info(self) -> tfds.core.DatasetInfo:
         size = self.builder_config.image_size
-        points = len(load_face_model(self.builder_config.face_model).landmarks_3d)
+        model = load_face_model(self.builder_config.face_model)
+        points = len(model.landmarks_3d)
         return tfds.core.DatasetInfo(
             builder=self,
             description=synthetic.__doc__,
@@ -78,6 +80,7 @@ class Synthetic(tfds.core.GeneratorBasedBuilder):
                 labels="exact",
                 landmarks_3d=self.builder_config.face_model,
                 seed=self.builder_config.seed,
+                topology=topology(model),
             ),
             disable_shuffling=True,
         )

@@ -1,8 +1,10 @@
 """Put ICT-FaceKit, a head model of scanned people with ARKit's expressions, into one file that loads fast.
 
-Example: git clone https://github.com/ICT-VGL/ICT-FaceKit
-         python -m dfmvr_jax.commands.prepare_ict --source ICT-FaceKit --out ict.npz
-         python reconstruct.py --face-model ict.npz ...
+Example:
+
+    git clone https://github.com/ICT-VGL/ICT-FaceKit
+    python -m dfmvr_jax.commands.prepare_ict --source ICT-FaceKit --out ict.npz
+    python train.py --preset small+ict --workdir runs/ict
 
 Its licence is MIT (USC Institute for Creative Technologies). Colours, of which it has none, are the built-in
 head's. --coarse keeps less than half of the vertices, for machines without a GPU.

@@ -21,10 +21,14 @@ def main() -> None:
     flags = parse_command(PresetsFlags, __doc__)
     for names in flags.names or PRESETS:
         values = flat_fields(load_preset(names))
-        print(f"{names:18} {PRESETS[names].summary if names in PRESETS else ''}")
+        print(f"{names:18} {summary(names)}")
         differing = differing_fields(values, flat_fields(Config()))
         for line in [f"{name}: {values[name]!r}" for name in differing] or ["(the defaults)"]:
             print(f"{'':18}   {line}")
+
+
+def summary(names: str) -> str:
+    return "; ".join(PRESETS[name].summary for name in names.split("+"))
 
 
 if __name__ == "__main__":

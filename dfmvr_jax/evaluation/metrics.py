@@ -73,6 +73,7 @@ def compare_with_scan(
     triangles: Int[np.ndarray, "f 3"],
     landmarks: Int[np.ndarray, "7"],
     scan: Scan,
+    disc_size: float = 1.4,
 ) -> ScanComparison:
     """Register a predicted face to a scan and measure every scan point's distance to it (docs/method.md 6).
 
@@ -84,13 +85,14 @@ def compare_with_scan(
       triangles: of the predicted face.
       landmarks: vertices of the predicted face that are the scan's seven landmarks, in the same order.
       scan: the true face.
+      disc_size: of its face disc (`face_disc`).
 
     Raises:
       InputError: the scan is not in mm, its landmarks do not lie on it, or Open3D is missing.
     """
     scan = Scan(*(array.astype(np.float64) for array in scan))
     check_scan_unit(scan.landmarks)
-    disc = face_disc(scan.landmarks)
+    disc = face_disc(scan.landmarks, disc_size)
     points = scan.points[disc.holds(scan.points)]
     if len(points) < FEWEST_POINTS:
         raise InputError(

@@ -51,11 +51,10 @@ _GAZE = (("Up", "Up"), ("Down", "Down"), ("In", "Out"), ("Out", "In"))  # of the
 
 def arkit_name(name: str) -> str:
     """ARKit's spelling of a name that ends in _L or _R."""
-    return (
-        name.removesuffix("_L") + "Left"
-        if name.endswith("_L")
-        else name.removesuffix("_R") + ("Right" if name.endswith("_R") else "")
-    )
+    for ending, side in (("_L", "Left"), ("_R", "Right")):
+        if name.endswith(ending):
+            return name.removesuffix(ending) + side
+    return name
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """ARKit's blendshapes as combinations of the built-in head's expression units.
 
-Amounts are those that come nearest to ICT-FaceKit's shapes of the same names (least squares without negative
-amounts, on the built-in head), rounded, the same for both sides.
+Amounts are those that come nearest to ICT-FaceKit's shapes of the same names (least squares on the built-in
+head, negative for units with two directions alone), rounded, the same for both sides.
 """
 
 import numpy as np
@@ -91,7 +91,12 @@ BLENDSHAPES: dict[str, Amounts] = (
 
 
 def units_of_blendshape(name: str) -> np.ndarray:
-    """Coefficients [64] of the built-in head for a whole ARKit blendshape; zeros without a counterpart."""
+    """Coefficients [64] of the built-in head for a whole ARKit blendshape; zeros without a counterpart.
+
+    Raises `ValueError` for what is no name of ARKit's.
+    """
+    if name not in BLENDSHAPES and name not in WITHOUT_COUNTERPART:
+        raise ValueError(f"{name!r} is none of ARKit's blendshapes")
     values = dict.fromkeys(EXPRESSION_UNITS, 0.0)
     for unit, amount in BLENDSHAPES.get(name, {}).items():
         unit, _, side = unit.partition("/")

@@ -11,7 +11,8 @@ import numpy as np
 from scipy.io import loadmat
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.face_model.farthest_points import farthest_points
+from dfmvr_jax.face_model.farthest_points import SPREAD_POINTS, farthest_points
+from dfmvr_jax.face_model.height import check_height
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 
 # sizes of arrays by their names; a size that is a name stands for the same number wherever it occurs
@@ -29,7 +30,6 @@ LAYOUT: Layout = {
     "skinmask": (1, "N"),
     "frontmask2_idx": ("front", 1),
 }
-EXTRA_POINTS = 33  # with the 68 landmarks they make 101
 
 
 def load_bfm(path: Path) -> MorphableModel:
@@ -50,6 +50,7 @@ def load_bfm(path: Path) -> MorphableModel:
     landmarks = indices(path, arrays, "keypoints", vertices).ravel()
     front = indices(path, arrays, "frontmask2_idx", vertices).ravel()
     mean = mean - mean.mean(axis=0)
+    check_height(str(path), mean)
     return MorphableModel(
         mean_shape=jnp.asarray(mean, jnp.float32),
         identity_basis=jnp.asarray(arrays["idBase"].reshape(vertices, 3, -1), jnp.float32),
@@ -59,7 +60,7 @@ def load_bfm(path: Path) -> MorphableModel:
         triangles=jnp.asarray(triangles),
         vertex_triangles=jnp.asarray(rings),
         landmarks=jnp.asarray(landmarks),
-        landmarks_3d=jnp.asarray(farthest_points(mean, landmarks, front, EXTRA_POINTS)),
+        landmarks_3d=jnp.asarray(farthest_points(mean, landmarks, front, SPREAD_POINTS)),
         part_labels=jnp.ones(vertices, jnp.int32),
         skin_mask=jnp.asarray(arrays["skinmask"].ravel(), jnp.float32),
         name="bfm",
@@ -117,7 +118,9 @@ def _words(shape: tuple) -> str:
 def indices(path: Path, arrays: dict[str, np.ndarray], name: str, count: int) -> np.ndarray:
     """A 1-based index array as 0-based int32, all in 0..count-1."""
     array = arrays[name]
-    if array.size and (array.min() < 1 or array.max() > count):
+    if not array.size:
+        raise InputError(f"{path}: array {name} is empty")
+    if array.min() < 1 or array.max() > count:
         raise InputError(
             f"{path}: array {name} has values from {array.min():.0f} to {array.max():.0f};"
             f" expected indices from 1 to {count}"

@@ -6,11 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.sparse import csr_array
 
-from dfmvr_jax.conventions import HEAD_PARTS
+from dfmvr_jax.conventions import PARSED_AS
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS, sample_units
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 
-FIRST_BEYOND_FACE = HEAD_PARTS.index("ears")
 ASSET = resources.files("dfmvr_jax.face_model") / "assets" / "builtin.npz"
 
 
@@ -36,6 +35,7 @@ def load_builtin(density: str) -> MorphableModel:
         points = arrays[f"{density}_points"].astype(np.int32)
         uv, uv_triangles = arrays[f"{density}_uv"], arrays[f"{density}_uv_triangles"].astype(np.int32)
         mirror = arrays[f"{density}_mirror"].astype(np.int32)
+        albedo_examples = arrays["albedo_examples"].astype(np.float32)
     return MorphableModel(
         mean_shape=jnp.asarray(shapes[..., 0]),
         identity_basis=jnp.asarray(shapes[..., 1:81]),
@@ -53,8 +53,9 @@ def load_builtin(density: str) -> MorphableModel:
         expression_sampler=sample_units,
         uv=jnp.asarray(uv),
         uv_triangles=jnp.asarray(uv_triangles),
-        photo_weight=jnp.asarray(part_labels < FIRST_BEYOND_FACE, jnp.float32),
+        photo_weight=jnp.asarray(np.array(PARSED_AS)[part_labels] > 0, jnp.float32),
         mirror=jnp.asarray(mirror),
+        albedo_examples=jnp.asarray(albedo_examples),
     )
 
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+SPREAD_POINTS = 33  # with the 68 landmarks they make 101
+
 
 def farthest_points(
     positions: np.ndarray, chosen: np.ndarray, candidates: np.ndarray, count: int

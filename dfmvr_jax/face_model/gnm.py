@@ -10,7 +10,8 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.face_model.model_file import UNREADABLE
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.painted_head import EYES, MOUTH, TEETH, painted_head
 from dfmvr_jax.landmarks import COUNT, JAW
@@ -77,8 +78,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         with path.open("rb") as opened, np.load(opened) as file:
             arrays = {name: file[name] for name in (*LAYOUT, "triangle_uvs") if name in file.files}
             found = ", ".join(file.files)
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); it may be truncated, fetch it again") from error
+    except UNREADABLE as error:
+        raise InputError(
+            f"{path}: cannot be read ({one_line(error)}); it may be truncated, fetch it again"
+        ) from error
     sizes: dict[str, int] = {}
     for name, shape in LAYOUT.items():
         if name not in arrays:
@@ -91,6 +94,9 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             isinstance(size, int) and size != there for size, there in zip(expected, array.shape)
         ):
             raise InputError(f"{path}: array {name} has shape {array.shape}; expected {expected}")
+        kind = "iu" if name == "triangles" else "US" if name.endswith("_names") else "fiub"
+        if array.dtype.kind not in kind or array.size == 0:
+            raise InputError(f"{path}: array {name} has {array.size} values of type {array.dtype}")
         sizes |= {size: there for size, there in zip(shape, array.shape) if isinstance(size, str)}
         if array.dtype.kind == "f":
             if not np.isfinite(array).all():
@@ -110,11 +116,16 @@ def _landmarks(path: Path, positions: np.ndarray, kept: np.ndarray) -> np.ndarra
         raise InputError(f"{path}: needs the landmarks {LANDMARKS} of the same clone; put them beside it")
     try:
         rows = np.loadtxt(file, ndmin=2)
-        points = (positions[rows[:, ::2].astype(int)] * rows[:, 1::2, None]).sum(axis=1)
-    except (OSError, ValueError, IndexError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"{file}: cannot be read ({error}); expected {COUNT} rows of six numbers") from error
-    if points.shape != (COUNT, 3):
-        raise InputError(f"{file}: has {len(points)} points; expected {COUNT}")
+    if not np.isfinite(rows).all():
+        raise InputError(f"{file}: has numbers that are not finite")
+    if rows.shape != (COUNT, 6):
+        raise InputError(f"{file}: has {' x '.join(map(str, rows.shape))} numbers; expected {COUNT} x 6")
+    corners = rows[:, ::2].astype(int)
+    if corners.min() < 0 or corners.max() >= len(positions):
+        raise InputError(f"{file}: points outside of the {len(positions)} vertices")
+    points = (positions[corners] * rows[:, 1::2, None]).sum(axis=1)
     candidates = np.flatnonzero(kept)
     gaps = np.linalg.norm(positions[candidates][None] - points[:, None], axis=-1)
     vertices = candidates[gaps.argmin(axis=1)]

@@ -18,6 +18,7 @@ CENTIMETRE = 0.1  # the files' unit, in decimetres
 NEUTRAL, MARKS = "generic_neutral_mesh.obj", "vertex_indices.json"
 IDENTITIES = 100
 VERTICES = 26719
+TILES_END = (7.0, 1.0)  # of texture coordinates
 # one past the last vertex of each piece, in the order of the file
 PIECES = {
     "narrow face": 6706,
@@ -47,7 +48,7 @@ class FaceKit(NamedTuple):
     expression: np.ndarray  # [53, n, 3] displacements; 0 to 1
     expression_names: tuple[str, ...]  # ARKit's, with _L and _R for Left and Right
     triangles: np.ndarray  # [f, 3]
-    uv: np.ndarray  # [corners, 2]
+    uv: np.ndarray  # [corners, 2], in square tiles beside each other, u from 0 to 7
     uv_triangles: np.ndarray  # [f, 3]
     landmarks: np.ndarray  # [68] vertices
     pieces: np.ndarray  # [n] which of `PIECES` a vertex belongs to
@@ -56,10 +57,15 @@ class FaceKit(NamedTuple):
         """Whether each vertex [n] belongs to one of these pieces."""
         return np.isin(self.pieces, [list(PIECES).index(name) for name in names])
 
+    def triangles_of(self, *names: str) -> np.ndarray:
+        """The triangles [k, 3] whose corners all belong to these pieces."""
+        return self.triangles[self.piece(*names)[self.triangles].all(axis=1)]
+
 
 def is_facekit(folder: Path) -> bool:
     """Whether a path is meant to be a clone, or its folder FaceXModel."""
-    return folder.is_dir() and (folder.name.startswith("ICT-FaceKit") or _models(folder) != folder)
+    named = folder.name.startswith(("ICT-FaceKit", "FaceXModel"))
+    return folder.is_dir() and (named or _models(folder) != folder)
 
 
 def read_facekit(folder: Path) -> FaceKit:
@@ -74,8 +80,12 @@ def read_facekit(folder: Path) -> FaceKit:
         marks = json.loads((models / MARKS).read_text())
         names = tuple(str(name) for name in marks["expressions"])
         landmarks = np.array(marks["idx_to_landmark_verts"], np.int32)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{models / MARKS}: cannot be read ({error}); clone it again: {CLONE}") from error
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
+        raise InputError(
+            f"{models / MARKS}: cannot be read ({one_line(error)}); clone it again: {CLONE}"
+        ) from error
+    if len(set(landmarks.ravel())) != COUNT or landmarks.min() < 0 or landmarks.max() >= VERTICES:
+        raise InputError(f"{models / MARKS}: its landmarks are not {COUNT} different vertices of {NEUTRAL}")
     landmarks[:8], landmarks[9:17] = RIGHT_JAW, LEFT_JAW
     files = [f"identity{number:03d}.obj" for number in range(IDENTITIES)] + [f"{name}.obj" for name in names]
     missing = [name for name in files if not (models / name).is_file()]
@@ -93,8 +103,6 @@ def read_facekit(folder: Path) -> FaceKit:
             for name in track(files, "ICT-FaceKit", transient=True)
         ]
     )
-    if len(landmarks) != COUNT or landmarks.max() >= len(neutral):
-        raise InputError(f"{models / MARKS}: its landmarks are not {COUNT} vertices of {NEUTRAL}")
     return FaceKit(
         neutral=neutral,
         identity=moved[:IDENTITIES],
@@ -122,9 +130,11 @@ def _read_vertices(path: Path, expected: int) -> np.ndarray:
         raise InputError(
             f"{path}: is cut off or no OBJ file ({one_line(error)}); clone it again: {CLONE}"
         ) from error
-    if len(vertices) != expected or not finite:
+    if len(vertices) == expected and not finite:
+        raise InputError(f"{path}: has vertices that are not three finite numbers; clone it again: {CLONE}")
+    if len(vertices) != expected:
         raise InputError(
-            f"{path}: has {len(vertices)} whole vertices, expected {expected}: it is cut off or of another "
+            f"{path}: has {len(vertices)} vertices, expected {expected}: it is cut off or of another "
             f"topology; clone it again: {CLONE}"
         )
     return vertices * np.float32(CENTIMETRE)
@@ -133,20 +143,35 @@ def _read_vertices(path: Path, expected: int) -> np.ndarray:
 def _read_neutral(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Vertices, triangles, UVs and their triangles; quads are split along the shorter diagonal."""
     neutral = _read_vertices(path, VERTICES)
-    lines = path.read_text().splitlines()
-    uv = np.array([line.split()[1:3] for line in lines if line.startswith("vt ")], np.float32)
-    triangles, uv_triangles = [], []
-    for line in lines:
-        if line.startswith("f "):
-            corners = [tuple(int(x) - 1 for x in corner.split("/")[:2]) for corner in line.split()[1:]]
-            a, b, c = corners[:3]
-            if len(corners) == 3:
-                split = [(a, b, c)]
-            else:
-                d = corners[3]
-                ac, bd = (np.linalg.norm(neutral[p[0]] - neutral[q[0]]) for p, q in ((a, c), (b, d)))
-                split = [(a, b, c), (a, c, d)] if ac <= bd else [(a, b, d), (b, c, d)]
-            for triangle in split:
-                triangles.append([vertex for vertex, _ in triangle])
-                uv_triangles.append([corner for _, corner in triangle])
-    return neutral, np.array(triangles, np.int32), uv, np.array(uv_triangles, np.int32)
+    try:
+        lines = path.read_text().splitlines()
+        uv = np.array([line.split()[1:3] for line in lines if line.startswith("vt ")], np.float32)
+        faces = [
+            [tuple(int(x) - 1 for x in corner.split("/")[:2]) for corner in line.split()[1:]]
+            for line in lines
+            if line.startswith("f ")
+        ]
+        split = np.array([part for face in faces for part in _split(neutral, face)], np.int32)
+        triangles, uv_triangles = np.moveaxis(split, -1, 0)
+        used = np.unique(triangles)
+        whole = used[0] == 0 and len(used) == used[-1] + 1 == VERTICES and uv_triangles.min() >= 0
+        whole &= (
+            uv_triangles.max() < len(uv) and uv.shape[1] == 2 and bool(((uv >= 0) & (uv <= TILES_END)).all())
+        )
+    except (ValueError, IndexError, OverflowError) as error:
+        raise InputError(f"{path}: is cut off ({one_line(error)}); clone it again: {CLONE}") from error
+    if not whole:
+        raise InputError(
+            f"{path}: its faces are not those of {VERTICES} vertices and {len(uv)} texture coordinates: it "
+            f"is cut off or of another topology; clone it again: {CLONE}"
+        )
+    return neutral, triangles, uv, uv_triangles
+
+
+def _split(neutral: np.ndarray, face: list[tuple[int, ...]]) -> list[tuple[tuple[int, ...], ...]]:
+    """A triangle as it is; a quad as two triangles."""
+    if len(face) == 3:
+        return [tuple(face)]
+    a, b, c, d = face
+    ac, bd = (np.linalg.norm(neutral[p[0]] - neutral[q[0]]) for p, q in ((a, c), (b, d)))
+    return [(a, b, c), (a, c, d)] if ac <= bd else [(a, b, d), (b, c, d)]

@@ -1,13 +1,15 @@
 """A face model in one `.npz` file: what `commands.prepare_ict` writes."""
 
 import dataclasses
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.arkit import ARKIT, blendshape_sampler
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 from dfmvr_jax.face_model.prior import Prior
@@ -16,7 +18,13 @@ from dfmvr_jax.files import whole_file
 BASES = ("identity_basis", "expression_basis", "albedo_basis")  # stored with half the precision
 PRIOR = "expression_prior"
 LEFT_OUT = ("expression_sampler", "vertex_triangles", PRIOR)  # made again, or stored in another way
-FORMAT = "dfmvr_jax face model 1"
+# whatever numpy raises for a file that is damaged, or no .npz file
+UNREADABLE = (
+    *(OSError, ValueError, EOFError, KeyError, TypeError, NotImplementedError, RuntimeError),
+    *(MemoryError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+REMEDY = "make it again by python -m dfmvr_jax.commands.prepare_ict, or fetch gnm_head.npz again"
+FORMAT = "dfmvr_jax face model 2"
 
 
 def write_model(path: Path, model: MorphableModel) -> None:
@@ -38,18 +46,31 @@ def read_model(path: Path) -> MorphableModel:
 
     Raises `InputError` where the file is damaged or of another kind.
     """
+    if path.is_file() and not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path}: is no .npz file, but text, a page, a pointer of Git LFS, or cut off; {REMEDY}"
+        )
     try:
         with path.open("rb") as opened, np.load(opened) as file:
-            if "format" not in file.files or str(file["format"]) != FORMAT:
-                raise InputError(
-                    f"{path}: is no face model; expected what dfmvr_jax.commands.prepare_ict writes, or "
-                    f"gnm_head.npz; found {', '.join(file.files) or 'nothing'}"
-                )
-            arrays = {name: file[name] for name in file.files if name != "format"}
+            found = ", ".join(file.files) or "nothing"
+            kind = str(file["format"]) if "format" in file.files else ""
+            arrays = {name: file[name] for name in file.files if name != "format"} if kind == FORMAT else {}
+    except UNREADABLE as error:
+        raise _damaged(path, error) from error
+    if kind != FORMAT:
+        other = "was written by another version of dfmvr_jax" if kind else "is no face model"
+        raise InputError(
+            f"{path}: {other}; expected what dfmvr_jax.commands.prepare_ict writes now, or gnm_head.npz; "
+            f"found {found}"
+        )
+    try:
         stored = {field: f"{PRIOR}.{field}" for field in Prior._fields}
         prior = {field: jnp.asarray(arrays.pop(key)) for field, key in stored.items() if key in arrays}
         name, names = str(arrays.pop("name")), tuple(str(name) for name in arrays.pop("expression_names"))
         triangles = arrays["triangles"]
+        for field, array in arrays.items():
+            if array.dtype.kind not in "fiub" or (array.dtype.kind in "iu" and array.max(initial=0) >= 2**31):
+                raise ValueError(f"{field} holds {array.dtype}, or numbers that are too large")
         return MorphableModel(
             name=name,
             expression_names=names,
@@ -61,8 +82,8 @@ def read_model(path: Path) -> MorphableModel:
                 for field, array in arrays.items()
             },
         )
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read as a face model ({error}); it may be cut off") from error
+    except (*UNREADABLE, IndexError) as error:
+        raise _damaged(path, error) from error
 
 
 def is_gnm(path: Path) -> bool:
@@ -70,5 +91,9 @@ def is_gnm(path: Path) -> bool:
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             return "template_vertex_positions" in file.files
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except UNREADABLE:
         return False
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: cannot be read as a face model ({one_line(error)}); {REMEDY}")

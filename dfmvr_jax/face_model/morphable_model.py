@@ -30,7 +30,7 @@ class MorphableModel:
     vertex_triangles: Int[Array, "*batch vertices ring"]  # one-ring, padded with the triangle count
     landmarks: Int[Array, "*batch 68"]  # vertices of the 68 iBUG points
     landmarks_3d: Int[Array, "*batch points"]  # vertices of the 3D landmark loss, the 68 first
-    part_labels: Int[Array, "*batch vertices"]  # 1..13, see HEAD_PARTS
+    part_labels: Int[Array, "*batch vertices"]  # 0..13, see HEAD_PARTS; 0 is of no part: behind the eyes
     skin_mask: Float[Array, "*batch vertices"]  # 1 on plain skin, 0 on brows, eyes, lips, mouth
     name: str = dataclasses.field(metadata={"static": True})
     # one for each expression coefficient, or none at all
@@ -41,9 +41,10 @@ class MorphableModel:
     uv: Float[Array, "*batch corners 2"] | None = None  # in the texture; a vertex at a seam has several
     uv_triangles: Int[Array, "*batch triangles 3"] | None = None  # rows of `uv` for each triangle's corners
     photo_weight: Float[Array, "*batch vertices"] | None = None  # in the photo loss, 0 to 1; None: 1
-    mirror: Int[Array, "*batch vertices"] | None = (
-        None  # the same place's vertex on the head's other side; on the middle line itself
-    )
+    # the vertex at the same place on the head's other side; on the middle line itself
+    mirror: Int[Array, "*batch vertices"] | None = None
+    # albedo coefficients of plausible people, the skin's tone first; random ones are like them; None: normal
+    albedo_examples: Float[Array, "*batch examples albedo"] | None = None
 
     @property
     def num_vertices(self) -> int:

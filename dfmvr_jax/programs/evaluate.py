@@ -10,9 +10,10 @@ from rich.progress import track
 
 from dfmvr_jax.closest_points import import_open3d
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import changed
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
-from dfmvr_jax.datasets.pipeline import check_photo_size, check_views, load_split
+from dfmvr_jax.datasets.pipeline import check_photo_size, check_same_head, check_views, load_split
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
@@ -42,14 +43,17 @@ def evaluate(
     Raises `InputError` where a run, a data set, a folder or Open3D cannot be used, before it begins.
     """
     import_open3d()  # an error now, where it is missing
+    keep_compiled()
     out = out or workdir / "evaluation"
     trained = load_run(workdir, face_model)
     given = {"name": data_name, "directory": data_directory}
     data = changed(trained.config.data, {k: v for k, v in given.items() if v is not None})
-    subjects = load_split(data, split)
+    subjects = load_split(data, split, face_model or trained.config.face_model)
     check_photo_size(subjects, trained.config)
     check_views(subjects)
-    true_model = load_face_model(subjects.metadata["face_model"])
+    theirs = subjects.metadata["face_model"]
+    true_model = trained.model if theirs == trained.config.face_model else load_face_model(theirs)
+    check_same_head(subjects, true_model)
     check_writable(out)
     place = functools.partial(jax.jit(place_face), trained.model)
 

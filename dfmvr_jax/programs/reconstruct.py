@@ -1,11 +1,13 @@
 """Reconstruct one person or many, each into a folder of its own: what `dfmvr-reconstruct` does."""
 
 import functools
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dfmvr_jax.command_line import as_printed
+from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.detector_names import DetectorName
@@ -28,6 +30,7 @@ def reconstruct_people(
 
     Where one of several people cannot be reconstructed, the others are. Raises `InputError` at the end.
     """
+    keep_compiled()
     people = list_people(out, photos, views)
     trained = load_run(workdir, face_model)
     reconstruct_files = functools.partial(
@@ -36,21 +39,27 @@ def reconstruct_people(
     failed = 0
     for folder, files in people.items():
         try:
+            if isinstance(files, Path):
+                files = find_photo_files(files)
             check_number(files, folder.name)
             save_and_report(reconstruct_files(files), folder)
-        except InputError as error:
+        except (InputError, OSError) as error:
             if len(people) == 1:
                 raise
             failed += 1
-            print(f"error: {as_printed(error)}", file=sys.stderr)
+            reason = as_printed(error) if isinstance(error, InputError) else error
+            print(f"error: {reason}", file=sys.stderr)
     if failed:
         raise InputError(f"{failed} of {len(people)} subjects were left out, see above")
 
 
 def list_people(
     out: Path, photos: Sequence[Path], views: Mapping[str, tuple[Path, Path | None]]
-) -> dict[Path, list[PhotoFile]]:
-    """The photos of each person by the folder where the results go."""
+) -> dict[Path, list[PhotoFile] | Path]:
+    """The photos of each person, or the folder that holds them, by the folder where the results go.
+
+    Raises `InputError` where it is not clear whose photos they are.
+    """
     if views:
         files = [
             PhotoFile(path, landmarks or landmarks_beside(path), VIEWS.index(view))
@@ -60,14 +69,25 @@ def list_people(
     elif len(photos) == 1 and photos[0].is_dir():
         (folder,) = photos
         files = find_photo_files(folder)
-        inner = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+        inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_shown(path)]
         if inner and not files:
-            return {out / path.name: find_photo_files(path) for path in inner}
+            return {out / path.name: path for path in inner}
+        people = [path for path in inner if os.access(path, os.R_OK) and find_photo_files(path)]
+        if people:
+            raise InputError(
+                f"{folder}: holds {len(files)} photos, {files[0].path.name} first, and folders of photos, "
+                f"{people[0].name} first: one person or many? Keep photos of many people in a folder for each"
+            )
         check_number(files, folder)
     else:
         files = [PhotoFile(path, landmarks_beside(path)) for path in photos]
         check_number(files, "--photos")
     return {out: files}
+
+
+def is_shown(folder: Path) -> bool:
+    """Whether a folder is the user's, not one that programs keep: hidden, or of macOS's archives."""
+    return not folder.name.startswith((".", "__MACOSX"))
 
 
 def check_number(files: list[PhotoFile], where: str | Path) -> None:
@@ -80,8 +100,8 @@ def save_and_report(face: Reconstruction, out: Path) -> None:
     run = face.run
     if face.given.sum() == 1 and run.config.data.all_views_probability == 1:
         print(
-            f"warning: if {run.workdir} was trained with all three photos only (the default), one gives a "
-            "poor face; train with --data.all-views-probability 0.667",
+            f"warning: {run.workdir} was trained with all three photos, and one gives a poor face; "
+            "train with --data.all-views-probability 0.667",
             file=sys.stderr,
         )
     face.save(out)

@@ -73,7 +73,9 @@ def train(
     model = load_face_model(config.face_model)
     given = read_given_networks(config, workdir, model)
     with writer_first():
-        training, validation = (load_split(config.data, name) for name in ("train", "validation"))
+        training, validation = (
+            load_split(config.data, name, config.face_model) for name in ("train", "validation")
+        )
     check_data(config, training, model, given.parse_net is None)
     with locked(workdir):
         writer_does(partial(open_workdir, workdir, config, model))

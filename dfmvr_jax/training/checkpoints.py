@@ -167,7 +167,8 @@ def _damaged_losses(directory: Path) -> dict[Path, str]:
     damaged = {}
     for path in directory.glob("*/metrics/metrics"):
         try:
-            if not isinstance(json.loads(path.read_text()), dict):
+            metrics = json.loads(path.read_text())
+            if not isinstance(metrics, dict) or not isinstance(metrics.get("loss", 0.0), int | float):
                 raise ValueError("it holds no loss")
         except (OSError, ValueError) as error:
             damaged[path] = _first_line(error)

@@ -23,13 +23,14 @@ from dfmvr_jax.face_model.makehuman.head_mesh import (
     FaceMesh,
     outline_value,
 )
+from dfmvr_jax.face_model.makehuman.occlusion import crevice_shade
 
 # Skin colours from dark to light in CIELAB. Lightness and yellowness follow the Monk skin tone scale (its
-# swatches 8 to 4, skintone.google); the redness is raised to that of faces, which hardly depends on the tone
-# (Xiao et al., "Characterising the variations in ethnic skin colours", 2017). The middle is a little less
-# vivid than measured: the nearer the tones are to a straight line in sRGB, the better a linear model
-# of them extrapolates, and the less red its darkest faces are.
-TONES = np.array([[30, 11, 13], [43, 12, 17], [57, 12, 19.5], [70, 11, 18.5], [84, 8.5, 15.5]])
+# swatches 9 to 4, skintone.google; no face is as dark or as light as the others); the redness is raised to
+# that of faces, which hardly depends on the tone (Xiao et al., "Characterising the variations in ethnic skin
+# colours", 2017). The middle is a little less vivid than measured: the nearer the tones are to a straight
+# line in sRGB, the better a linear model of them extrapolates, and the less red its darkest faces are.
+TONES = np.array([[23, 8.5, 9.5], [37, 11.5, 15], [53, 12, 19.5], [68, 11, 18.5], [82, 8.5, 15.5]])
 # change of the logarithm of (red, green, blue) with one unit of ...
 BLOOD = np.array([-0.03, -0.22, -0.19])
 PIGMENT = np.array([-0.30, -0.42, -0.52])
@@ -58,6 +59,8 @@ HAIRLINE = np.array(
     ]
     + [[104, 7.1], [116, 6.78], [130, 6.62], [150, 6.55], [180, 6.50]]
 )
+# dm over which hair comes to its full length, by the same angle
+FADE = np.array([[0, 0.10], [40, 0.14], [70, 0.30], [180, 0.40]])
 IRIS_COLOURS = np.array([[0.17, 0.09, 0.05], [0.30, 0.19, 0.10], [0.38, 0.36, 0.26], [0.36, 0.45, 0.50]])
 
 
@@ -179,7 +182,8 @@ def _scalp(rest: np.ndarray, mottle: np.ndarray) -> np.ndarray:
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
     around = np.degrees(np.arctan2(x, z - HAIRLINE_AXIS_Z))
     line = np.interp(around, *HAIRLINE.T)
-    return _smoothstep(y - line + 0.025 * mottle[:, 1], -0.03, 0.10)
+    fade = np.interp(around, *FADE.T)
+    return _smoothstep(y - line + 0.025 * mottle[:, 1], -0.3 * fade, fade)
 
 
 def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
@@ -193,7 +197,7 @@ def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
         + rng.normal(0.35, 0.15) * fields.chin
         + rng.normal(0.5, 0.15) * (fields.lids + fields.under_eyes)
         + rng.normal(0, 0.10) * fields.forehead
-        + rng.normal(0.35, 0.15) * fields.ears
+        + rng.normal(0.25, 0.12) * fields.ears
         + 0.022 * fields.waves @ rng.normal(size=fields.waves.shape[1])
         + 0.06 * fields.mottle[:, 1]
         + 0.05 * fields.mottle[:, 0]
@@ -205,7 +209,7 @@ def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
         + 0.016 * fields.waves @ rng.normal(size=fields.waves.shape[1])
         + 0.010 * fields.mottle[:, 1]
         + 0.020 * fields.mottle[:, 0]
-        + rng.beta(0.5, 3) * fields.freckles * 0.9
+        + rng.beta(0.5, 3) * light * fields.freckles * 1.5
     )
     colour = tone * np.exp(blood[:, None] * BLOOD + pigment[:, None] * PIGMENT)
 
@@ -229,8 +233,8 @@ def sample_albedo(fields: Regions, rng: np.random.Generator) -> np.ndarray:
     lashes = 0.5 * hair + 0.5 * HAIR_COLOURS[0]
     colour = _mix(colour, lashes, np.clip(0.85 * fields.upper_lashes + 0.45 * fields.lower_lashes, 0, 1))
 
-    crevice = np.clip(fields.occlusion / 0.7, 0.05, 1)[:, None] ** np.array([0.55, 0.75, 0.8])
-    colour = np.where((fields.mesh.piece == SKIN)[:, None], colour * crevice, colour)
+    skin = fields.mesh.piece == SKIN
+    colour[skin] *= crevice_shade(fields.occlusion[skin])
     _paint_mouth(fields, colour, rng)
     _paint_eyes(fields, colour, light, rng)
     return colour
@@ -253,7 +257,7 @@ def _paint_mouth(fields: Regions, colour: np.ndarray, rng: np.random.Generator) 
         tooth = np.interp(np.arctan2(np.abs(x), z - JAW_CENTRE_Z), gap_angles, np.arange(len(gap_angles)))
         gap = np.exp(-0.5 * ((tooth - np.rint(tooth)) / 0.14) ** 2)
         shade = (0.15 + 0.85 * _smoothstep(z, 1.15, 1.45)) * (1 - 0.2 * gap)
-        enamel = rng.normal(0.80, 0.03) * np.array([1.0, 0.96, 0.87])
+        enamel = rng.normal(0.72, 0.03) * np.array([1.0, 0.96, 0.87])
         gum = _smoothstep(height - 0.025 * gap, 0.06, 0.10)
         colour[mine] = _mix(enamel, np.array([0.60, 0.31, 0.30]), gum) * shade[:, None]
 
@@ -284,7 +288,7 @@ def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray
     return first + (second - first) * share[:, None]
 
 
-def _smoothstep(value: np.ndarray, start: float, end: float) -> np.ndarray:
+def _smoothstep(value: np.ndarray, start: float | np.ndarray, end: float | np.ndarray) -> np.ndarray:
     """0 at `start`, 1 at `end`, smooth between; `end` may be the smaller."""
     t = np.clip((value - start) / (end - start), 0, 1)
     return t * t * (3 - 2 * t)

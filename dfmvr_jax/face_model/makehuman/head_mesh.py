@@ -14,7 +14,6 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.interpolate import CubicSpline
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from dfmvr_jax.face_model.makehuman.sources import MakeHuman
 from dfmvr_jax.face_model.makehuman.subdivision import (
@@ -55,9 +54,7 @@ class FaceMesh:
     matrix: sp.csr_matrix  # [vertices, level-one vertices]
     triangles: np.ndarray  # [triangles, 3]
     piece: np.ndarray  # [vertices], SKIN ... RIGHT_EYE
-    uv: (
-        np.ndarray
-    )  # [vertices, 2] of the base mesh; on an eyeball the polar angles (from its axis, around it)
+    uv: np.ndarray  # [vertices, 2] of the base mesh; on an eyeball the angles from its axis and around it
     shared: np.ndarray  # [vertices] number that the same point has in both densities, -1 where it has none
     patch: np.ndarray  # [triangles] the patch of the texture, see `HeadQuads`; the eyeballs' are the last two
     patch_uv: np.ndarray  # [patches, vertices, 2] of the base mesh, where the patch has the vertex
@@ -101,11 +98,12 @@ def head_mesh(data: MakeHuman) -> HeadMesh:
     refine = sp.block_diag([one, sp.identity(len(cage) - len(surface))]).tocsr()
     positions_one = one @ data.vertices[surface]
 
-    in_face = np.where(head.piece == SKIN, _near_face(head, data.vertices[surface]), False)
-    to_be_dense = in_face | (head.piece == SKIN) & _near_ears(head, data.vertices[surface])
+    skin, centre = head.piece == SKIN, data.vertices[surface][head.quads].mean(axis=1)
+    near_face = skin & (outline_value(centre) > -BEYOND_OUTLINE)
+    near_ears = skin & (ear_distance(centre) < EAR_RADIUS)
     levels = [
-        (head, head_one, to_be_dense, sp.identity(one.shape[0], format="csr"), COARSE_RINGS),
-        (head_one, head_two, np.repeat(in_face, 4), two, FINE_RINGS),
+        (head, head_one, near_face | near_ears, sp.identity(one.shape[0], format="csr"), COARSE_RINGS),
+        (head_one, head_two, np.repeat(near_face, 4), two, FINE_RINGS),
     ]
     coarse, fine = (
         _with_eyes(
@@ -200,22 +198,9 @@ def _vertex_attributes(head: HeadQuads, num_vertices: int) -> tuple[np.ndarray, 
     return uv, vertex_piece, patch_uv
 
 
-def _near_face(head: HeadQuads, positions: np.ndarray) -> np.ndarray:
-    return outline_value(positions[head.quads].mean(axis=1)) > -BEYOND_OUTLINE
-
-
-def _near_ears(head: HeadQuads, positions: np.ndarray) -> np.ndarray:
-    return ear_distance(positions[head.quads].mean(axis=1)) < EAR_RADIUS
-
-
 def in_face(mesh: FaceMesh, positions: np.ndarray) -> np.ndarray:
     """Whether each vertex [n], at `positions` on the base mesh, is skin within the outline of the face."""
     return (mesh.piece == SKIN) & (outline_value(positions) > 0)
-
-
-def mirror_vertices(positions: np.ndarray) -> np.ndarray:
-    """The same place's vertex [n] on the other side; `positions` are those on the symmetric base mesh."""
-    return cKDTree(positions).query(positions * [-1, 1, 1])[1]
 
 
 def ear_distance(positions: np.ndarray) -> np.ndarray:

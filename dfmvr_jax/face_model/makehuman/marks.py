@@ -4,7 +4,7 @@ import numpy as np
 from scipy.spatial import ConvexHull, cKDTree
 
 from dfmvr_jax.conventions import HEAD_PARTS
-from dfmvr_jax.face_model.farthest_points import farthest_points
+from dfmvr_jax.face_model.farthest_points import SPREAD_POINTS, farthest_points
 from dfmvr_jax.face_model.makehuman.albedo import Regions
 from dfmvr_jax.face_model.makehuman.brows import BROW_LINE
 from dfmvr_jax.face_model.makehuman.head_mesh import (
@@ -33,7 +33,8 @@ IBUG = {
 CORNERS = {36: 6872, 45: 10736, 39: 72, 42: 2134, 48: 5357, 54: 9434}
 EARS, NECK, SCALP, TEETH = (HEAD_PARTS.index(name) for name in ("ears", "neck", "scalp", "teeth"))
 ON_THE_SKIN = tuple(HEAD_PARTS.index(name) for name in ("face skin", "left brow", "right brow", "nose"))
-NECK_TOP = 6.75  # dm; around the face, what lies below is neck
+# dm on the base mesh: around the face, what lies below or behind is neck (behind the ears, the nape)
+NECK_TOP, EARS_Z = 6.75, 0.55
 
 
 def lid_edges(quads: np.ndarray, positions: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
@@ -65,7 +66,7 @@ def part_labels(fields: Regions, jaw: np.ndarray, nose: np.ndarray) -> np.ndarra
     piece = fields.mesh.piece
     labels = np.ones(len(piece), np.int32)
     outside = outline_value(fields.rest) < 0
-    labels[outside & (fields.rest[:, 1] < NECK_TOP)] = NECK
+    labels[outside & ((fields.rest[:, 1] < NECK_TOP) | (fields.rest[:, 2] < EARS_Z))] = NECK
     labels[fields.scalp > 0.5] = SCALP
     labels[(fields.ears > 0.5)] = EARS
     labels[nose > 0.5] = 6
@@ -106,7 +107,7 @@ def landmark_points(
         twin = 16 - k if k < 8 else 43 - k
         points[twin] = left[left_tree.query(mean[points[k]] * [-1, 1, 1])[1]]
     ibug = np.array([points[k] for k in range(68)])
-    return mesh.shared[farthest_points(mean, ibug, usable, 33)]
+    return mesh.shared[farthest_points(mean, ibug, usable, SPREAD_POINTS)]
 
 
 def _jaw_line(points: np.ndarray, top: float) -> np.ndarray:

