@@ -36,6 +36,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.face_model.topology import topology
+from dfmvr_jax import lights
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels
@@ -301,10 +302,10 @@ def test_directional_light_is_a_clamped_cosine():
             shade(jnp.ones((500, 3)), jnp.float32(normals), jnp.float32([light] * 3), ambient=0.0)
         )
 
-    np.testing.assert_allclose(brightness(scenes.even_light()), 1, atol=1e-5)
+    np.testing.assert_allclose(brightness(lights.even_light()), 1, atol=1e-5)
     for direction in normals[:5]:
         expected = np.maximum(normals @ direction, 0)
-        assert abs(brightness(scenes.directional_light(direction))[:, 0] - expected).max() < 0.1
+        assert abs(brightness(lights.directional_light(direction))[:, 0] - expected).max() < 0.1
 
 
 @pytest.mark.parametrize("mean_albedo", [0.05, 0.4, 0.95])
@@ -314,7 +315,7 @@ def test_light_is_mild(mean_albedo):
     normals[:, 2] = abs(normals[:, 2])
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
     for _ in range(30):
-        light = scenes.sample_light(rng, mean_albedo)
+        light = lights.sample_light(rng, mean_albedo)
         albedo = jnp.full((200, 3), mean_albedo)
         colors = np.asarray(shade(albedo, jnp.float32(normals), jnp.asarray(light), AMBIENT))
         assert 0.1 * mean_albedo < colors.min() and colors.max() < 1.1

@@ -53,7 +53,7 @@ def test_image_shapes_and_gradients():
 
 
 def test_the_main_light_of_a_far_light_is_that_light():
-    from dfmvr_jax.datasets.synthetic.scenes import directional_light, even_light
+    from dfmvr_jax.lights import directional_light, even_light
 
     direction = np.array([0.6, 0.48, 0.64])
     brightness = np.array([0.9, 0.6, 0.3])
@@ -66,7 +66,7 @@ def test_the_main_light_of_a_far_light_is_that_light():
 
 
 def test_a_highlight_against_blinn_written_out():
-    from dfmvr_jax.datasets.synthetic.scenes import directional_light
+    from dfmvr_jax.lights import directional_light
 
     direction, normals = np.array([0.6, 0.0, 0.8]), np.asarray(unit(5, 50))
     brightness = np.array([0.9, 0.6, 0.3])

@@ -94,7 +94,7 @@ def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], l
             eyes = points[MESH_EYE_CORNERS]
             points, probability = mesh_points(networks[MESH_FILE], photo, centre, side, eyes)
             if probability > LIKELY:
-                faces.append(FoundFace(landmarks_of_mesh(points), probability))
+                faces.append(FoundFace(landmarks_of_mesh(points), probability, points))
         return faces
 
     return detect

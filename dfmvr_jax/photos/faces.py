@@ -12,6 +12,7 @@ class FoundFace(NamedTuple):
 
     landmarks: Float[np.ndarray, "68 2"]  # iBUG's, pixels of the photo (docs/conventions.md)
     probability: float  # that it is one, as far as the detector knows
+    mesh: Float[np.ndarray, "468 2"] | None = None  # MediaPipe's points of the surface, pixels of the photo
 
 
 def by_size(faces: list[FoundFace]) -> list[FoundFace]:

@@ -1,0 +1,1 @@
+"""Heads fitted to any number of photos of a person: points first, then colours (docs/fitting.md)."""

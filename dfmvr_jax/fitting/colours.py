@@ -1,0 +1,319 @@
+"""Colours of photos against a head: their cost and its normal equations.
+
+Each sample is a vertex of the head. Its albedo is free, near the model's: so the views must agree with each
+other rather than with the modes of the model. Being linear, albedo is eliminated in each step (variable
+projection, Golub and Pereyra 1973), which makes the steps those of multi-view stereo on a deforming surface;
+nothing is rendered but which vertices are seen.
+"""
+
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.ndimage import map_coordinates
+
+from dfmvr_jax.conventions import AMBIENT, HEAD_PARTS
+from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
+from dfmvr_jax.fitting.config import FitConfig
+from dfmvr_jax.fitting.projection import project_points
+from dfmvr_jax.fitting.unknowns import Head
+from dfmvr_jax.render.array_types import Array, Float, Int
+from dfmvr_jax.render.camera import Camera, clip_positions, project
+from dfmvr_jax.render.precision import full_precision
+from dfmvr_jax.render.rasterize import rasterize
+from dfmvr_jax.render.shade import spherical_harmonics
+from dfmvr_jax.render.visible import visible
+
+HIDDEN = 0.03  # behind what is seen, model units: a vertex there is not seen
+EDGE_ON = 0.25  # cosine of the angle from which on a surface is seen from the side
+FAR = 500.0  # plane, model units: telephoto lenses stand far away
+SETTLING = 8  # rounds of albedo, light and weights in a step
+EXCLUDED_PARTS = ("mouth", "teeth")
+FEATURES = ("left eye", "right eye", "mouth", "teeth")
+
+
+class Look(NamedTuple):
+    """What a head's colours come from, but for its shape."""
+
+    albedo: Float[Array, "albedo"]  # coefficients of the model
+    light: Float[Array, "photos 3 9"]
+    precision: Float[Array, "photos samples"]  # of a colour: one over its variance; 0: not seen
+
+
+class ColourSamples(NamedTuple):
+    """The vertices whose colours are compared."""
+
+    vertices: Int[Array, "samples"]
+    weight: Float[Array, "samples"]
+    mean_albedo: Float[Array, "samples 3"]
+    albedo_basis: Float[Array, "samples 3 albedo"]
+    basis: Float[Array, "samples 3 shapes"]
+    normal_basis: Float[Array, "samples 3 shapes"]  # how the mean head's unit normals change
+
+
+class PhotoColours(NamedTuple):
+    """What is compared: crops of the photos and their cameras, in pixels of the crops."""
+
+    images: Float[Array, "photos size size 3"]
+    inside: Float[Array, "photos size size"]  # 0 where the crop leaves the photo
+    centre: Float[Array, "photos 2"]
+    longer_side: Float[Array, "photos"]
+    weight: Float[Array, "photos"]  # 0: a photo that does not count
+
+
+class Seen(NamedTuple):
+    """What each photo shows at the samples, and how that changes with the photo's own unknowns."""
+
+    color: Float[Array, "photos samples 3"]
+    harmonics: Float[Array, "photos samples 9"]  # of the normals
+    by_color: Float[Array, "photos samples 3 own"]
+    by_normal: Float[Array, "photos samples 3 own"]  # of the unit normals in the camera's frame
+    by_harmonics: Float[Array, "photos samples 9 3"]  # of the harmonics by the normal
+
+
+def choose_samples(model: MorphableModel, config: FitConfig) -> ColourSamples:
+    """Choose vertices of the face, evenly by area, the same on every run."""
+    shape, triangles = np.asarray(model.mean_shape), np.asarray(model.triangles)
+    edges = shape[triangles[:, 1:]] - shape[triangles[:, :1]]
+    area = np.zeros(len(shape))
+    np.add.at(area, triangles, np.linalg.norm(np.cross(edges[:, 0], edges[:, 1]), axis=1)[:, None] / 6)
+    labels = np.asarray(model.part_labels)
+    weight = np.ones(len(shape)) if model.photo_weight is None else np.array(model.photo_weight)
+    weight[np.isin(labels, [HEAD_PARTS.index(part) for part in EXCLUDED_PARTS])] = 0
+    chance = area * (weight > 0)
+    count = min(config.samples, int((chance > 0).sum()))
+    vertices = np.sort(np.random.default_rng(0).choice(len(shape), count, False, chance / chance.sum()))
+    weight[np.isin(labels, [HEAD_PARTS.index(part) for part in FEATURES])] *= config.feature_weight
+    shapes = jnp.concatenate([model.identity_basis, model.expression_basis], axis=-1)
+    return ColourSamples(
+        jnp.asarray(vertices),
+        jnp.asarray(weight[vertices], jnp.float32),
+        model.mean_albedo[vertices],
+        model.albedo_basis[vertices],
+        shapes[vertices],
+        _normal_basis(model, shapes, jnp.asarray(vertices)),
+    )
+
+
+@jax.jit
+def _normal_basis(model: MorphableModel, shapes, vertices):
+    """Derivatives of the mean head's normals, one mode after the other."""
+
+    def along(mode: Float[Array, "vertices 3"]) -> Float[Array, "samples 3"]:
+        move = jax.jvp(lambda shape: vertex_normals(shape, model), (model.mean_shape,), (mode,))[1]
+        return move[vertices]
+
+    return jnp.moveaxis(jax.lax.map(along, jnp.moveaxis(shapes, -1, 0)), 0, -1)
+
+
+def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Look:
+    """Mean albedo, even light, nothing seen."""
+    return Look(
+        jnp.zeros(model.dimensions[2]),
+        jnp.zeros((photos, 3, 9)),
+        jnp.zeros((photos, len(samples.vertices))),
+    )
+
+
+def head_shapes(model: MorphableModel, head: Head) -> Float[Array, "photos vertices 3"]:
+    """The head as in each photo, model space."""
+    neutral = model.mean_shape + model.identity_basis @ head.identity
+    return neutral + jnp.einsum("ndk,vk->vnd", model.expression_basis, head.expression)
+
+
+@full_precision
+def weigh_samples(
+    model: MorphableModel, samples: ColourSamples, head: Head, colours: PhotoColours, config: FitConfig
+) -> Float[Array, "photos samples"]:
+    """How many independent measurements each sample's colour in a photo is; 0 where it is not seen."""
+    size = colours.images.shape[1]
+
+    def in_photo(photo):
+        shape, rotation, translation, log_focal, _, inside, centre, longer_side, counts = photo
+        focal = jnp.exp(log_focal) * longer_side
+        camera = Camera(focal, (centre[0], centre[1]), 0.0, (size, size), far=FAR)
+        posed = shape @ rotation.T + translation
+        fragments = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
+        points = posed[samples.vertices]
+        there = visible(camera, points, fragments, HIDDEN)
+        normals = vertex_normals(shape, model)[samples.vertices] @ rotation.T
+        facing = -jnp.sum(normals * points, axis=-1) / jnp.linalg.norm(points, axis=-1)
+        in_picture = sample_image(inside[..., None], project(camera, points))[:, 0] > 0.99
+        weight = samples.weight * there * jnp.clip(facing - EDGE_ON, 0, None) * in_picture
+        return weight * counts * config.measurements / jnp.maximum(weight.sum(), 1e-6)
+
+    return jax.lax.map(in_photo, (head_shapes(model, head), *head[2:], *colours))
+
+
+@full_precision
+def look_at_samples(model: MorphableModel, samples: ColourSamples, head: Head, colours: PhotoColours) -> Seen:
+    """Look up what each photo shows at the samples of a head, hidden ones too."""
+    own = head.identity.shape[0] + head.expression.shape[1]
+
+    def in_photo(photo):
+        shape, rotation, translation, log_focal, image, _, centre, longer_side, _ = photo
+        focal = jnp.exp(log_focal) * longer_side
+        pixels, motion, _ = project_points(
+            shape[samples.vertices], samples.basis, rotation, translation, focal, centre
+        )
+        normals = vertex_normals(shape, model)[samples.vertices] @ rotation.T
+        x, y, z = normals.T
+        zero = jnp.zeros_like(x)
+        by_turn = jnp.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(-1, 3, 3)
+        by_normal = jnp.zeros((len(pixels), 3, motion.shape[-1]))
+        by_normal = by_normal.at[..., :own].set(jnp.einsum("ij,sjk->sik", rotation, samples.normal_basis))
+        by_normal = by_normal.at[..., own : own + 3].set(by_turn)
+        found = sample_image(jnp.concatenate([image, *slopes(image)], axis=-1), pixels)
+        across, down = found[:, 3:6], found[:, 6:9]
+        by_color = across[..., None] * motion[:, None, 0] + down[..., None] * motion[:, None, 1]
+        harmonics = spherical_harmonics(normals)
+        by_harmonics = jax.vmap(jax.jacfwd(spherical_harmonics))(normals)
+        return Seen(found[:, :3], harmonics, by_color, by_normal, by_harmonics)
+
+    return jax.lax.map(in_photo, (head_shapes(model, head), *head[2:], *colours))
+
+
+def slopes(image: Float[Array, "h w c"]) -> tuple[Float[Array, "h w c"], Float[Array, "h w c"]]:
+    """How an image changes by pixel to the right and down: central differences."""
+    padded = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), mode="edge")
+    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+
+
+def sample_image(image: Float[Array, "h w c"], pixels: Float[Array, "n 2"]) -> Float[Array, "n c"]:
+    """Bilinear values at pixels (x, y), whose centres are at halves; 0 outside."""
+    x, y = pixels.T - 0.5
+    sample = functools.partial(map_coordinates, coordinates=[y, x], order=1, mode="constant")
+    return jax.vmap(sample, in_axes=-1, out_axes=-1)(image)
+
+
+@full_precision
+def settle_look(
+    look: Look,
+    weight: Float[Array, "photos samples"],
+    seen: Seen,
+    samples: ColourSamples,
+    config: FitConfig,
+    rounds: int = SETTLING,
+) -> Look:
+    """Solve for light, albedo and which colours can be believed, the head's shape being given."""
+    variance = config.colour_deviation**2
+    look = look._replace(precision=weight / variance)
+
+    def settle(_, look: Look) -> Look:
+        albedo, shading = free_albedo(look, seen, samples, config)
+        squared = jnp.sum((seen.color - shading * albedo) ** 2, axis=-1) / (3 * variance)
+        look = look._replace(precision=weight / variance / (1 + squared / config.colour_robust**2))
+        look = look._replace(light=_light(look, seen, albedo, config))
+        return look._replace(albedo=_model_albedo(look, seen, samples, config))
+
+    return jax.lax.fori_loop(0, rounds, settle, look)
+
+
+def _prior_precision(look: Look, config: FitConfig) -> Float[Array, "samples 1"]:
+    """What the model's albedo counts at a sample: as much as one photo's colour would."""
+    measurements = look.precision.max(axis=0) * config.colour_deviation**2
+    return (jnp.maximum(measurements, 1e-6) / config.albedo_deviation**2)[:, None]
+
+
+def _shading(look: Look, seen: Seen) -> Float[Array, "photos samples 3"]:
+    return jnp.einsum("vsb,vcb->vsc", seen.harmonics, look.light.at[..., 0].add(AMBIENT))
+
+
+def _model_colors(look: Look, samples: ColourSamples) -> Float[Array, "samples 3"]:
+    return samples.mean_albedo + samples.albedo_basis @ look.albedo
+
+
+def free_albedo(
+    look: Look, seen: Seen, samples: ColourSamples, config: FitConfig
+) -> tuple[Float[Array, "samples 3"], Float[Array, "photos samples 3"]]:
+    """The albedo of each sample by the photos that see it and by the model, and its shading in each photo."""
+    shading, prior = _shading(look, seen), _prior_precision(look, config)
+    known, told = _told(look, seen, shading)
+    return (told + prior * _model_colors(look, samples)) / (known + prior), shading
+
+
+def _told(look: Look, seen: Seen, shading: Float[Array, "photos samples 3"]):
+    """How much the photos know of each sample's albedo, and that times the albedo that they tell."""
+    weighted = look.precision[..., None] * shading
+    return jnp.sum(weighted * shading, axis=0), jnp.sum(weighted * seen.color, axis=0)
+
+
+def _light(look: Look, seen: Seen, albedo: Float[Array, "samples 3"], config: FitConfig):
+    """Light of each photo by linear least squares."""
+    precision = look.precision[:, :, None] * albedo**2
+    normal = jnp.einsum("vsc,vsb,vsd->vcbd", precision, seen.harmonics, seen.harmonics)
+    left = seen.color - AMBIENT * seen.harmonics[..., :1] * albedo
+    right = jnp.einsum("vsc,vsb->vcb", look.precision[:, :, None] * albedo * left, seen.harmonics)
+    return jnp.linalg.solve(normal + jnp.eye(9) / config.light_deviation**2, right[..., None])[..., 0]
+
+
+def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitConfig):
+    """The model's albedo nearest to what the photos tell of the samples'."""
+    if not len(look.albedo):
+        return look.albedo
+    prior = _prior_precision(look, config)
+    known, told = _told(look, seen, _shading(look, seen))
+    trust = known * prior / (known + prior)
+    rows = trust[..., None] * samples.albedo_basis
+    normal = jnp.einsum("sca,scb->ab", rows, samples.albedo_basis) + jnp.eye(len(look.albedo))
+    wanted = told / jnp.maximum(known, 1e-9) - samples.mean_albedo
+    return jnp.linalg.solve(normal, jnp.einsum("sca,sc->a", rows, wanted))
+
+
+@full_precision
+def colour_cost(samples: ColourSamples, seen: Seen, look: Look, config: FitConfig) -> Float[Array, ""]:
+    """Half of the squares of the colours' differences in deviations, each sample's albedo being free."""
+    albedo, shading = free_albedo(look, seen, samples, config)
+    residual = seen.color - shading * albedo
+    by_model = _prior_precision(look, config) * (albedo - _model_colors(look, samples)) ** 2
+    return 0.5 * (jnp.sum(look.precision[..., None] * residual**2) + jnp.sum(by_model))
+
+
+@full_precision
+def colour_normal(
+    samples: ColourSamples,
+    seen: Seen,
+    look: Look,
+    index: Int[Array, "photos own"],
+    unknowns: int,
+    config: FitConfig,
+) -> tuple[Float[Array, "unknowns"], Float[Array, "unknowns unknowns"]]:
+    """Gradient and Hessian of `colour_cost` by all unknowns.
+
+    The albedo of each sample is eliminated: the Hessian is that of what is left when it has followed a step.
+    """
+    albedo, shading = free_albedo(look, seen, samples, config)
+    residual = seen.color - shading * albedo
+    light = look.light.at[..., 0].add(AMBIENT)
+
+    def add_photo(coupled, photo):
+        precision, shading, residual, light, index, seen = photo
+        by_shading = jnp.einsum("cb,sbi,sik->sck", light, seen.by_harmonics, seen.by_normal)
+        derivative = seen.by_color - albedo[..., None] * by_shading
+        weighted = precision[:, None, None] * derivative
+        gradient = jnp.einsum("sck,sc->k", weighted, residual)
+        hessian = jnp.einsum("sck,scl->kl", weighted, derivative)
+        coupling = shading[..., None] * weighted
+        return coupled.at[..., index].add(coupling), (gradient, hessian)
+
+    photos = (look.precision, shading, residual, light, index, seen)
+    start = jnp.zeros((*albedo.shape, unknowns))
+    coupled, (gradients, hessians) = jax.lax.scan(add_photo, start, photos)
+    known = _told(look, seen, shading)[0] + _prior_precision(look, config)
+    coupled = (coupled / jnp.sqrt(known)[..., None]).reshape(-1, unknowns)
+    gradient, hessian = scatter_normal(gradients, hessians, index, unknowns)
+    return gradient, hessian - coupled.T @ coupled
+
+
+def scatter_normal(
+    gradients: Float[Array, "photos own"],
+    hessians: Float[Array, "photos own own"],
+    index: Int[Array, "photos own"],
+    unknowns: int,
+) -> tuple[Float[Array, "unknowns"], Float[Array, "unknowns unknowns"]]:
+    """Add what each photo says of its own unknowns up to gradient and Hessian of all."""
+    gradient = jnp.zeros(unknowns).at[index].add(gradients)
+    hessian = jnp.zeros((unknowns, unknowns)).at[index[:, :, None], index[:, None, :]].add(hessians)
+    return gradient, hessian

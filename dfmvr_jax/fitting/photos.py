@@ -1,0 +1,128 @@
+"""Photos as a fit takes them: the face found in each, its points, the crop around them, and its camera."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_camera import face_camera
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.fitting.config import FitConfig
+from dfmvr_jax.landmarks import COUNT, WITHOUT_JAW
+from dfmvr_jax.photos.alignment import FittedPose, fit_pose, mean_landmarks, warp
+from dfmvr_jax.photos.detection import Detector
+from dfmvr_jax.photos.faces import FoundFace, by_size
+from dfmvr_jax.photos.landmark_files import read_landmarks
+from dfmvr_jax.photos.preparation import PhotoFile, naming
+from dfmvr_jax.render.array_types import Float, UInt8
+
+FILM_MM = 43.27  # diagonal of the film that focal lengths "in 35 mm film" speak of
+SHOWN = 1600  # pixels of the longer side of the pictures that show a photo
+SMALLEST_FACE = 40  # pixels from one side to the other; below it nothing is seen of the person
+
+
+class CameraOfPhoto(NamedTuple):
+    """What a photo's file says of the camera that took it."""
+
+    key: tuple  # photos of the same camera and focal length have the same
+    focal: float | None  # in longer sides of the photo; None: the file does not say
+
+
+class FittingPhoto(NamedTuple):
+    """A photo and the face in it."""
+
+    path: Path
+    size: tuple[int, int]  # height, width
+    camera: CameraOfPhoto
+    face: FoundFace  # points in pixels of the photo
+    pose: FittedPose  # a first guess
+    crop: Float[np.ndarray, "size size 3"]
+    crop_to_photo: Float[np.ndarray, "2 3"]  # pixel of the crop -> of the photo: a scale and a shift
+    picture: UInt8[np.ndarray, "h w 3"]  # the photo, shrunk to at most `SHOWN` pixels
+
+    @property
+    def points(self) -> Float[np.ndarray, "points 2"]:
+        """MediaPipe's, or else the 68 landmarks; pixels of the photo."""
+        return self.face.landmarks if self.face.mesh is None else self.face.mesh
+
+
+def read_fitting_photo(
+    file: PhotoFile,
+    get_detector: Callable[[], Detector],
+    model: MorphableModel,
+    config: FitConfig,
+    face: int | None = None,
+) -> list[FittingPhoto]:
+    """Read a photo and find the faces in it, the largest first; or the one of that number alone.
+
+    Raises `InputError` where the photo cannot be read, no face is found in it, or none of that number.
+    """
+    photo = file.read(file.path)
+    camera = camera_of_photo(file.path, photo.shape[:2])
+    with naming(file.path):
+        if file.landmarks:
+            landmarks = read_landmarks(file.landmarks)
+            if len(landmarks) != COUNT:
+                raise InputError(f"{file.landmarks}: has {len(landmarks)} points; a fit takes all {COUNT}")
+            faces = [FoundFace(landmarks, 1.0)]
+        else:
+            faces = by_size(get_detector()(photo))
+        faces = [found for found in faces if np.ptp(found.landmarks[:, 0]) >= SMALLEST_FACE]
+        if not faces:
+            raise InputError(
+                "no face found; is it upright and well lit, larger than "
+                f"{SMALLEST_FACE} pixels, and not in profile?"
+            )
+        if face is not None:
+            if not 1 <= face <= len(faces):
+                raise InputError(f"has {len(faces)} face{'s' * (len(faces) > 1)}, no number {face}")
+            faces = [faces[face - 1]]
+        shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
+        eight_bits = np.round(255 * photo).astype(np.uint8)
+        picture = np.asarray(Image.fromarray(eight_bits).reduce(shrink))
+        return [_with_face(file.path, photo, camera, found, picture, model, config) for found in faces]
+
+
+def _with_face(path, photo, camera, face, picture, model, config) -> FittingPhoto:
+    points = face.landmarks if face.mesh is None else face.mesh
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = config.crop_room * (high - low).max() / config.crop_size
+    corner = (low + high) / 2 - scale * config.crop_size / 2
+    crop_to_photo = np.array([[scale, 0, corner[0]], [0, scale, corner[1]]])
+    pose = fit_pose(
+        face.landmarks[WITHOUT_JAW], mean_landmarks(model)[WITHOUT_JAW], face_camera(config.crop_size)
+    )
+    return FittingPhoto(
+        path=path,
+        size=photo.shape[:2],
+        camera=camera,
+        face=face,
+        pose=pose,
+        crop=warp(photo, crop_to_photo, config.crop_size),
+        crop_to_photo=crop_to_photo,
+        picture=picture,
+    )
+
+
+def camera_of_photo(path: Path, size: tuple[int, int]) -> CameraOfPhoto:
+    """What EXIF says of the camera; without it, photos of one size are taken for one camera's."""
+    sides = tuple(sorted(size))
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            details = exif.get_ifd(0x8769)
+    except Exception:  # damaged EXIF is no reason to leave a photo out
+        return CameraOfPhoto(sides, None)
+    film = details.get(0xA405)  # FocalLengthIn35mmFilm
+    try:
+        millimetres = float(film or 0)
+    except (TypeError, ValueError):
+        millimetres = 0.0
+    if not 8 <= millimetres <= 1200:  # 0: the camera does not know
+        return CameraOfPhoto((*sides, exif.get(0x010F), exif.get(0x0110)), None)
+    focal = millimetres / FILM_MM * math.hypot(*size) / max(size)
+    return CameraOfPhoto((*sides, exif.get(0x010F), exif.get(0x0110), millimetres), focal)
