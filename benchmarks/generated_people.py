@@ -16,7 +16,7 @@ from dfmvr_jax.face_rendering import light_face, place_face
 from dfmvr_jax.lights import sample_light
 from dfmvr_jax.pictures import halve
 from dfmvr_jax.render import render_mesh
-from dfmvr_jax.render.array_types import Float, UInt8
+from dfmvr_jax.render.array_types import Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
 
 YAWS = {  # degrees, by the number of photos
@@ -49,6 +49,8 @@ class GeneratedPerson(NamedTuple):
     neutral: Float[np.ndarray, "vertices 3"]  # model units
     photographed: Float[np.ndarray, "photos vertices 3"]
     focal: float  # in sides of the photos
+    landmarks: Int[np.ndarray, "68"]  # vertices of iBUG's 68
+    coefficients: Coefficients  # one expression, light and pose for each photo; the camera in the origin
 
 
 @functools.partial(jax.jit, static_argnames="size")
@@ -70,7 +72,7 @@ def generate_person(model: MorphableModel, seed: int, shooting: Shooting = Shoot
     tone = float(face_albedo(model, jnp.asarray(albedo)).mean())
     focal = rng.uniform(*shooting.focal)
     light = sample_light(rng, tone)
-    photos, shapes, size = [], [], shooting.size
+    photos, shapes, seen, size = [], [], [], shooting.size
     for number, yaw in enumerate(shooting.yaws):
         share = rng.uniform(*shooting.head_share)
         distance = focal / share
@@ -81,20 +83,16 @@ def generate_person(model: MorphableModel, seed: int, shooting: Shooting = Shoot
             light[:, 3] -= np.sign(rng.uniform(-1, 1)) * 0.35
         shift = rng.normal(0, 0.12, 2)
         pose = np.radians([rng.normal(0, 5), yaw + rng.normal(0, 3), rng.normal(0, 5)])
-        image, coverage, vertices = _render(
-            model,
-            Coefficients(
-                identity=jnp.asarray(identity),
-                expression=jnp.asarray(other if number == shooting.smile_in else expression),
-                albedo=jnp.asarray(albedo),
-                light=jnp.asarray(light),
-                rotation=jnp.asarray(pose, jnp.float32)[None],
-                translation=jnp.asarray([[*shift, 0.0]], jnp.float32),
-            ),
-            focal * size,
-            distance,
-            size,
+        coefficients = Coefficients(
+            identity=jnp.asarray(identity),
+            expression=jnp.asarray(other if number == shooting.smile_in else expression),
+            albedo=jnp.asarray(albedo),
+            light=jnp.asarray(light),
+            rotation=jnp.asarray(pose, jnp.float32)[None],
+            translation=jnp.asarray([[*shift, 0.0]], jnp.float32),
         )
+        image, coverage, vertices = _render(model, coefficients, focal * size, distance, size)
+        seen.append(coefficients._replace(translation=jnp.array([[*shift, -distance]])))
         background = np.asarray(
             Image.fromarray(np.uint8(255 * rng.random((5, 5, 3)))).resize((size, size), Image.BICUBIC)
         )
@@ -105,4 +103,12 @@ def generate_person(model: MorphableModel, seed: int, shooting: Shooting = Shoot
         photos.append(np.round(255 * np.clip(photo, 0, 1)).astype(np.uint8))
         shapes.append(np.asarray(vertices))
     neutral = np.asarray(model.mean_shape) + np.asarray(model.identity_basis) @ identity
-    return GeneratedPerson(photos, neutral, np.stack(shapes), focal)
+    truth = Coefficients(
+        identity=identity,
+        expression=np.stack([one.expression for one in seen]),
+        albedo=albedo,
+        light=np.stack([one.light for one in seen]),
+        rotation=np.concatenate([one.rotation for one in seen]),
+        translation=np.concatenate([one.translation for one in seen]),
+    )
+    return GeneratedPerson(photos, neutral, np.stack(shapes), focal, np.asarray(model.landmarks), truth)

@@ -1,5 +1,6 @@
 """DF-MVR in JAX/Flax: an accurate textured 3D face from three photos (left, front, right)."""
 
+import importlib
 from pathlib import Path
 
 if not Path(__path__[0], "render").is_dir():  # a clone without links to ../render and ../datasets
@@ -11,12 +12,16 @@ if not Path(__path__[0], "render").is_dir():  # a clone without links to ../rend
         )
     __path__.append(str(clone))
 
-__all__ = ["Reconstruction", "reconstruct"]
+WHERE = {  # these are; imported only when asked for: they need all the rest
+    "Reconstruction": "reconstruction",
+    "reconstruct": "reconstruction",
+    "FittedPerson": "fitting.fitted_person",
+    "fit": "fitting.fit",
+}
+__all__ = list(WHERE)
 
 
 def __getattr__(name: str):
-    if name in __all__:  # imported only when asked for: it needs all the rest
-        from dfmvr_jax import reconstruction
-
-        return getattr(reconstruction, name)
+    if name in WHERE:
+        return getattr(importlib.import_module(f"dfmvr_jax.{WHERE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -22,15 +22,24 @@ def write_meshes(
     Coordinates are millimetres in all three files (glTF viewers may take them for metres). Colours are in
     [0, 1], sRGB, and clipped; the .glb holds them as linear light with a matte material, as glTF wants it.
     """
+    for kind in ("ply", "glb", "obj"):
+        write_mesh(folder / f"mesh.{kind}", vertices_mm, triangles, colors)
+
+
+def write_mesh(
+    path: Path,
+    vertices_mm: Float[np.ndarray, "n 3"],
+    triangles: Int[np.ndarray, "f 3"],
+    colors: Float[np.ndarray, "n 3"],
+) -> None:
+    """Write one of these files, in the format of its name's ending."""
     import trimesh
 
-    def mesh(colors: np.ndarray) -> trimesh.Trimesh:
-        vertex_colors = np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8)
-        return trimesh.Trimesh(vertices_mm, triangles, vertex_colors=vertex_colors, process=False)
-
-    mesh(colors).export(folder / "mesh.ply")
-    mesh(_linear_light(colors)).export(folder / "mesh.glb", tree_postprocessor=_make_matte)
-    mesh(colors).export(folder / "mesh.obj")
+    is_gltf = path.suffix == ".glb"
+    colors = _linear_light(colors) if is_gltf else colors
+    vertex_colors = np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8)
+    mesh = trimesh.Trimesh(vertices_mm, triangles, vertex_colors=vertex_colors, process=False)
+    mesh.export(path, **({"tree_postprocessor": _make_matte} if is_gltf else {}))
 
 
 def coefficients_json(coefficients: Coefficients, camera: Camera, model: MorphableModel) -> dict:

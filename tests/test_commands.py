@@ -184,7 +184,7 @@ def test_one_person_that_cannot_be_listed_ends_no_batch(trained, exported, monke
             raise PermissionError(13, "Permission denied", str(folder))
         return listed(folder)
 
-    monkeypatch.setattr("dfmvr_jax.programs.reconstruct.find_photo_files", locked)
+    monkeypatch.setattr("dfmvr_jax.programs.people.find_photo_files", locked)
     code, _, err = run_program(
         monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
         "--aligned", "--photos", subjects,

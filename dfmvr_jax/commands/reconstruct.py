@@ -1,16 +1,19 @@
-"""Reconstruct faces from three photos each, or from one.
+"""Make a 3D head of a person from photos.
 
-Example: dfmvr-reconstruct --workdir runs/small --photos a.jpg b.jpg c.jpg --out out
+Example: dfmvr-reconstruct --photos a.jpg b.jpg c.jpg --out out
 
-The photos show the head from the left, the front and the right, in any order; for the side views turn it by
-20 to 50 degrees. The face and its landmarks are found by MediaPipe's networks (fetch them once by
-python -m dfmvr_jax.commands.fetch), unless a file of 68 or 5 points lies beside the photo, of the same name
-(.pts, .txt, .5pt, .npy). --photos may also be a folder of the photos, or a folder of such folders, one a
-subject. Or say which photo is which by --left, --front and --right: in the left photo the nose points to the
-image's left.
+One photo or twenty, in any order; best are three to eight that show the face from different sides. The head
+is fitted to them: no training is needed. --photos may also be a folder of photos, or a folder of such
+folders, one a person. Faces are found by MediaPipe's networks (fetch them once by
+python -m dfmvr_jax.commands.fetch), unless a file of 68 landmarks lies beside a photo, of the same name
+(.pts, .txt, .npy).
 
-Writes mesh.ply, mesh.glb and mesh.obj (millimetres, colours per vertex), coefficients.json, overview.png, and
-the mesh on each photo, overlay_left.png and so on.
+Writes mesh.ply, mesh.glb and mesh.obj (the neutral head; millimetres, colours per vertex), the head as in
+each photo, coefficients.json with cameras and errors, overview.png, and the head on each photo.
+
+With --fit none a trained network alone does it, from three photos (left, front, right) or one: name its run
+by --workdir. So it is, too, with --aligned (crops of a data set) and with --left, --front and --right. A run
+that is given to a fit is its second start.
 """
 
 import dataclasses
@@ -19,15 +22,24 @@ from pathlib import Path
 from dfmvr_jax.command_line import parse_command, program
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.fitting.config import Effort, FitKind
 from dfmvr_jax.photos.detector_names import DetectorName
 
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructFlags:
-    workdir: Path  # folder of the run
     out: Path  # folder for meshes, coefficients and pictures; those that are there are replaced
-    face_model: str | None = None  # where the run's face model is; None: where it was in the training
-    photos: tuple[Path, ...] = ()  # three photos, or one, or a folder of them, or of one folder a subject
+    photos: tuple[Path, ...] = ()  # photos of a person, or a folder of them, or of one folder a person
+    effort: Effort = "normal"  # how much time a fit may take
+    face_model: str | None = None  # head model, name or path; None: the run's, or builtin without a run
+    workdir: Path | None = None  # folder of a trained run
+    # by what: points of the face, its colours too, or neither, the network alone; None: colours, where it can
+    fit: FitKind | None = None
+    check: bool = False  # fit each photo's pose to the head of the others, and say how far it is off
+    same_expression: bool = False  # the face has the same expression in all photos
+    focal_mm: float | None = None  # focal length of the camera, as of 35 mm film; None: EXIF's, or found
+    pupils_mm: float | None = None  # distance of the person's pupils, to have the head in its true size
+    face: int | None = None  # which face, where a photo shows several: 1 is the largest; None: the person's
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo
     right: Path | None = None  # photo in which the nose points to the image's right
@@ -36,28 +48,48 @@ class ReconstructFlags:
     right_landmarks: Path | None = None  # the same for the right photo
     aligned: bool = False  # the photos are aligned square crops, like those of the training data
     detector: DetectorName = "mediapipe"  # what finds faces and landmarks
-    face: int = 1  # which face, where a photo shows several: 1 is the largest
 
 
 @program("cli", "photos")
 def main() -> None:
-    flags = parse_command(ReconstructFlags, __doc__, aliases={"--checkpoint": "--workdir"})
-    check_flags(flags)
-    from dfmvr_jax.programs.reconstruct import reconstruct_people
+    aliases = {"--checkpoint": "--workdir", "--focal": "--focal-mm"}
+    flags = parse_command(ReconstructFlags, __doc__, aliases=aliases)
+    views = {view: (path, landmarks) for view, path, landmarks in named_views(flags) if path}
+    kind = flags.fit or ("none" if flags.aligned or views else "colours")
+    check_flags(flags, kind)
+    if kind == "none":
+        assert flags.workdir is not None  # `check_flags` has seen to it
+        from dfmvr_jax.programs.reconstruct import reconstruct_people
 
-    reconstruct_people(
-        flags.workdir,
-        flags.out,
-        flags.photos,
-        views={view: (path, landmarks) for view, path, landmarks in named_views(flags) if path},
-        face_model=flags.face_model,
-        aligned=flags.aligned,
-        detector=flags.detector,
-        face=flags.face,
-    )
+        reconstruct_people(
+            flags.workdir,
+            flags.out,
+            flags.photos,
+            views,
+            face_model=flags.face_model,
+            aligned=flags.aligned,
+            detector=flags.detector,
+            face=flags.face or 1,
+        )
+    else:
+        from dfmvr_jax.fitting.fit_person import Wishes
+        from dfmvr_jax.programs.fit import fit_people
+
+        fit_people(
+            flags.out,
+            flags.photos,
+            views,
+            workdir=flags.workdir,
+            face_model=flags.face_model,
+            kind=kind,
+            effort=flags.effort,
+            check=flags.check,
+            detector=flags.detector,
+            wishes=Wishes(flags.same_expression, flags.focal_mm, flags.pupils_mm, flags.face),
+        )
 
 
-def check_flags(flags: ReconstructFlags) -> None:
+def check_flags(flags: ReconstructFlags, kind: FitKind) -> None:
     """Raise `InputError` for what cannot be meant."""
     if flags.out.is_file():
         raise InputError(f"--out {flags.out}: is a file; name a folder")
@@ -68,6 +100,19 @@ def check_flags(flags: ReconstructFlags) -> None:
             )
     if any(path for _, path, _ in named_views(flags)) == bool(flags.photos):
         raise InputError("give the photos either by --photos or by --left, --front and --right")
+    if kind == "none" and flags.workdir is None:
+        raise InputError("a network alone (--fit none, --aligned, --left ...) needs its run: give --workdir")
+    if kind != "none" and flags.aligned:
+        raise InputError("--aligned: a fit takes whole photos; leave it out, or give --fit none")
+    for name, value, low, high in (
+        ("focal-mm", flags.focal_mm, 8, 1200),
+        ("pupils-mm", flags.pupils_mm, 30, 90),
+        ("face", flags.face, 1, 1000),
+    ):
+        if value is not None and not low <= value <= high:
+            raise InputError(f"--{name} {value}: expected {low} to {high}")
+        if value is not None and kind == "none" and name != "face":
+            raise InputError(f"--{name}: is of fits, and there is none (--fit none, --aligned, --left ...)")
 
 
 def named_views(flags: ReconstructFlags) -> list[tuple[str, Path | None, Path | None]]:

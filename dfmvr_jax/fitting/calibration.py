@@ -9,7 +9,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tqdm
+from rich.progress import track
 
 from dfmvr_jax.closest_points import closest_points
 from dfmvr_jax.coefficients import Coefficients
@@ -53,27 +53,25 @@ def calibrate(model: MorphableModel, detector: Detector, heads: int = 24, seed: 
     places = np.full((len(YAWS), heads, POINTS, 3), np.nan)
     seen = np.zeros(len(triangles), bool)
     subjects = [sample_coefficients(rng, model) for _ in range(heads)]
-    progress = tqdm.tqdm(total=heads * len(YAWS), desc=f"points on {model.name}", unit=" heads")
-    for bin, yaw in enumerate(YAWS):
-        for head, (identity, expression, albedo) in enumerate(subjects):
-            distance = rng.uniform(*DISTANCE)
-            coefficients = Coefficients(
-                identity=jnp.asarray(identity),
-                expression=jnp.asarray(expression),
-                albedo=jnp.asarray(albedo),
-                light=sample_light(rng, float(face_albedo(model, jnp.asarray(albedo)).mean())),
-                rotation=jnp.array([[rng.normal(0, PITCH), yaw + rng.normal(0, 0.08), rng.normal(0, ROLL)]]),
-                translation=jnp.zeros((1, 3)),
-            )
-            image, ids, barycentrics = map(np.asarray, draw(coefficients, distance))
-            background = rng.uniform(0, 1, 3)
-            photo = np.where(ids[..., None] >= 0, image.clip(0, 1), background).astype(np.float32)
-            seen[np.unique(ids[ids >= 0])] = True
-            faces = by_size(detector(photo))
-            progress.update()
-            if faces and faces[0].mesh is not None:
-                places[bin, head] = _places(model, faces[0].mesh, ids, barycentrics)
-    progress.close()
+    views = [(bin, head) for bin in range(len(YAWS)) for head in range(heads)]
+    for bin, head in track(views, f"measuring the points on {model.name}"):
+        yaw, (identity, expression, albedo) = YAWS[bin], subjects[head]
+        distance = rng.uniform(*DISTANCE)
+        coefficients = Coefficients(
+            identity=jnp.asarray(identity),
+            expression=jnp.asarray(expression),
+            albedo=jnp.asarray(albedo),
+            light=sample_light(rng, float(face_albedo(model, jnp.asarray(albedo)).mean())),
+            rotation=jnp.array([[rng.normal(0, PITCH), yaw + rng.normal(0, 0.08), rng.normal(0, ROLL)]]),
+            translation=jnp.zeros((1, 3)),
+        )
+        image, ids, barycentrics = map(np.asarray, draw(coefficients, distance))
+        background = rng.uniform(0, 1, 3)
+        photo = np.where(ids[..., None] >= 0, image.clip(0, 1), background).astype(np.float32)
+        seen[np.unique(ids[ids >= 0])] = True
+        faces = by_size(detector(photo))
+        if faces and faces[0].mesh is not None:
+            places[bin, head] = _places(model, faces[0].mesh, ids, barycentrics)
     return _summarise(model, places, seen)
 
 

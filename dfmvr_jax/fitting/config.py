@@ -12,7 +12,7 @@ class FitConfig:
     # photos
     crop_size: int = 192  # side of what colours are compared in, pixels
     crop_room: float = 1.35  # side of the crop, in sides of the points' box
-    focal: float = 2.0  # of a camera that no EXIF speaks of, in the longer sides of its photos
+    focal: float = 2.2  # of a camera that no EXIF speaks of, in the longer sides of its photos
     focal_deviation: float = 0.4  # of the focal length's logarithm, where it is guessed
     exif_deviation: float = 0.05  # of the same, where EXIF gives it
     # points
@@ -24,9 +24,10 @@ class FitConfig:
     point_rounds: int = 20  # most steps of all unknowns on points
     # colours
     blurs: tuple[float, ...] = (4.0, 2.0, 1.0)  # deviations of the pyramid's blur, pixels of the crop
+    blur_power: float = 2.0  # measurements are divided by the blur to this power, as its pixels hang together
     colour_rounds: int = 10  # most steps on each level of the pyramid
     samples: int = 5000  # vertices whose colours are compared
-    measurements: float = 330.0  # independent colours in a photo: pixels are not, their errors hang together
+    measurements: float = 1000.0  # independent colours in a photo: pixels are not, their errors hang together
     colour_deviation: float = 0.05  # of a photo's colour from the lit head's
     albedo_deviation: float = 0.12  # of a vertex' own albedo from the model's; what makes views agree
     light_deviation: float = 0.5  # of the coefficients of light

@@ -124,5 +124,10 @@ def camera_of_photo(path: Path, size: tuple[int, int]) -> CameraOfPhoto:
         millimetres = 0.0
     if not 8 <= millimetres <= 1200:  # 0: the camera does not know
         return CameraOfPhoto((*sides, exif.get(0x010F), exif.get(0x0110)), None)
-    focal = millimetres / FILM_MM * math.hypot(*size) / max(size)
-    return CameraOfPhoto((*sides, exif.get(0x010F), exif.get(0x0110), millimetres), focal)
+    key = (*sides, exif.get(0x010F), exif.get(0x0110), millimetres)
+    return CameraOfPhoto(key, focal_of_film(millimetres, size))
+
+
+def focal_of_film(millimetres: float, size: tuple[int, int]) -> float:
+    """The focal length, in longer sides of a photo, of a lens that shows as much as this one does on film."""
+    return millimetres / FILM_MM * math.hypot(*size) / max(size)

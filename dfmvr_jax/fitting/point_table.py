@@ -38,7 +38,7 @@ def table_of_landmarks(model: MorphableModel) -> PointTable:
 
 
 def find_table(model: MorphableModel) -> PointTable | None:
-    """Find the table of MediaPipe's points on a model, shipped or in the user's cache; None: there is none."""
+    """Find the table of MediaPipe's points on a model, shipped or in the user's cache; else None."""
     for path in (SHIPPED / f"{model.name}.npz", cached_table(model)):
         if path.is_file():
             table = read_table(path, model)

@@ -27,12 +27,13 @@ from dfmvr_jax.fitting.colours import (
 )
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.fitting.gauss_newton import System, minimise
-from dfmvr_jax.fitting.photos import FittingPhoto
+from dfmvr_jax.fitting.photos import FittingPhoto, focal_of_film
 from dfmvr_jax.fitting.point_table import PointTable
 from dfmvr_jax.fitting.points import PhotoPoints, PointPlaces, place_points, point_normal
 from dfmvr_jax.fitting.unknowns import POSE, Head, Layout, make_layout, move_head, prior_system
 from dfmvr_jax.render.array_types import Array, Bool, Float
 
+SURE = 1e-3  # deviation of the logarithm of a focal length that a user gives
 PADDED = (1, 3, 6, 12, 24)  # numbers of photos that code is compiled for
 Tell = Callable[[str, float], None]  # a stage and its cost so far
 
@@ -83,12 +84,12 @@ def photo_points(photos: Sequence[FittingPhoto], counts: Bool[np.ndarray, "photo
 
 
 def photo_colours(
-    photos: Sequence[FittingPhoto], counts: Bool[np.ndarray, "photos"], blur: float
+    photos: Sequence[FittingPhoto], counts: Bool[np.ndarray, "photos"], blur: float, power: float = 1.0
 ) -> PhotoColours:
     """The crops of photos, blurred."""
     number = padded_number(len(photos))
     weight = np.zeros(number, np.float32)
-    weight[: len(photos)] = counts
+    weight[: len(photos)] = counts / max(blur, 1.0) ** power
     inside = [_inside(photo) for photo in photos]
     images = [
         gaussian_filter(photo.crop, (blur, blur, 0), mode="nearest") if blur else photo.crop
@@ -133,16 +134,17 @@ def layout_of(
     photos: Sequence[FittingPhoto],
     config: FitConfig,
     same_expression: bool = False,
-    focal: float | None = None,
+    focal_mm: float | None = None,
 ) -> Layout:
-    """Number the unknowns of a head in these photos; `focal`, in longer sides, is then sure."""
+    """Number the unknowns of a head in these photos; `focal_mm`, as of 35 mm film, is then sure."""
     number = padded_number(len(photos))
     keys = {key: place for place, key in enumerate(dict.fromkeys(photo.camera.key for photo in photos))}
     cameras = pad([keys[photo.camera.key] for photo in photos], number).astype(int)
-    means = [math.log(focal or photo.camera.focal or config.focal) for photo in photos]
+    given = [focal_of_film(focal_mm, photo.size) if focal_mm else None for photo in photos]
+    means = [math.log(focal or photo.camera.focal or config.focal) for focal, photo in zip(given, photos)]
     deviations = [
-        1e-3 if focal else config.exif_deviation if photo.camera.focal else config.focal_deviation
-        for photo in photos
+        SURE if focal else config.exif_deviation if photo.camera.focal else config.focal_deviation
+        for focal, photo in zip(given, photos)
     ]
     return make_layout(model, cameras, pad(means, number), pad(deviations, number), same_expression)
 

@@ -1,18 +1,15 @@
-"""Reconstruct one person or many, each into a folder of its own: what `dfmvr-reconstruct` does."""
+"""Reconstruct one person or many by a trained network alone, each into a folder of its own."""
 
-import functools
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dfmvr_jax.command_line import as_printed
 from dfmvr_jax.compilation import keep_compiled
-from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.detector_names import DetectorName
-from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files, landmarks_beside
+from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
+from dfmvr_jax.programs.people import for_each_person, list_people
 from dfmvr_jax.reconstruction import Reconstruction, reconstruct
 
 
@@ -31,66 +28,18 @@ def reconstruct_people(
     Where one of several people cannot be reconstructed, the others are. Raises `InputError` at the end.
     """
     keep_compiled()
-    people = list_people(out, photos, views)
+    people = list_people(out, photos, views, check_number)
     trained = load_run(workdir, face_model)
-    reconstruct_files = functools.partial(
-        reconstruct, checkpoint=trained, aligned=aligned, detector=detector, face=face
-    )
-    failed = 0
-    for folder, files in people.items():
-        try:
-            if isinstance(files, Path):
-                files = find_photo_files(files)
-            check_number(files, folder.name)
-            save_and_report(reconstruct_files(files), folder)
-        except (InputError, OSError) as error:
-            if len(people) == 1:
-                raise
-            failed += 1
-            reason = as_printed(error) if isinstance(error, InputError) else error
-            print(f"error: {reason}", file=sys.stderr)
-    if failed:
-        raise InputError(f"{failed} of {len(people)} subjects were left out, see above")
+
+    def reconstruct_person(files: list[PhotoFile], folder: Path) -> None:
+        found = reconstruct(files, checkpoint=trained, aligned=aligned, detector=detector, face=face)
+        save_and_report(found, folder)
+
+    for_each_person(people, check_number, reconstruct_person)
 
 
-def list_people(
-    out: Path, photos: Sequence[Path], views: Mapping[str, tuple[Path, Path | None]]
-) -> dict[Path, list[PhotoFile] | Path]:
-    """The photos of each person, or the folder that holds them, by the folder where the results go.
-
-    Raises `InputError` where it is not clear whose photos they are.
-    """
-    if views:
-        files = [
-            PhotoFile(path, landmarks or landmarks_beside(path), VIEWS.index(view))
-            for view, (path, landmarks) in views.items()
-        ]
-        check_number(files, "--left, --front, --right")
-    elif len(photos) == 1 and photos[0].is_dir():
-        (folder,) = photos
-        files = find_photo_files(folder)
-        inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_shown(path)]
-        if inner and not files:
-            return {out / path.name: path for path in inner}
-        people = [path for path in inner if os.access(path, os.R_OK) and find_photo_files(path)]
-        if people:
-            raise InputError(
-                f"{folder}: holds {len(files)} photos, {files[0].path.name} first, and folders of photos, "
-                f"{people[0].name} first: one person or many? Keep photos of many people in a folder for each"
-            )
-        check_number(files, folder)
-    else:
-        files = [PhotoFile(path, landmarks_beside(path)) for path in photos]
-        check_number(files, "--photos")
-    return {out: files}
-
-
-def is_shown(folder: Path) -> bool:
-    """Whether a folder is the user's, not one that programs keep: hidden, or of macOS's archives."""
-    return not folder.name.startswith((".", "__MACOSX"))
-
-
-def check_number(files: list[PhotoFile], where: str | Path) -> None:
+def check_number(files: Sequence[PhotoFile], where: str | Path) -> None:
+    """Raise `InputError` unless there are as many photos as networks take."""
     if len(files) not in (1, 3):
         raise InputError(f"{where}: {len(files)} photos of a subject; give all three, or just one")
 

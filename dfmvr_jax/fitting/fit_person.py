@@ -1,0 +1,332 @@
+"""From one person's photos to a head: the story of a fit, in the order in which it happens."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.fitting.colours import first_look
+from dfmvr_jax.fitting.config import FitConfig
+from dfmvr_jax.fitting.fitter import Fitter
+from dfmvr_jax.fitting.photos import FittingPhoto, read_fitting_photo
+from dfmvr_jax.fitting.points import project_places
+from dfmvr_jax.fitting.stages import (
+    Fit,
+    FittingModel,
+    first_head,
+    fit_colours,
+    fit_points,
+    layout_of,
+    photo_colours,
+    photo_points,
+    pose_unknowns,
+    settle,
+)
+from dfmvr_jax.fitting.unknowns import Head, Layout
+from dfmvr_jax.landmarks import COUNT, OUTER_EYE_CORNERS, WITHOUT_JAW
+from dfmvr_jax.photos.face_mesh import landmarks_of_mesh
+from dfmvr_jax.photos.faces import extent
+from dfmvr_jax.photos.preparation import PhotoFile
+from dfmvr_jax.render.array_types import Bool, Float
+
+Tell = Callable[[str, float], None]  # what is being done, and the cost so far
+# a network's identity and expression for some photos; None: it has none to give
+Start = Callable[[list[FittingPhoto]], tuple[np.ndarray, np.ndarray] | None]
+AS_LARGE = 0.5  # of the largest face, from which on another may be the person
+
+
+def tell_nobody(stage: str, cost: float) -> None:
+    """Take no notice of how far a fit is."""
+
+
+class Wishes(NamedTuple):
+    """What a user wants of the fit of one person."""
+
+    same_expression: bool = False  # in all photos
+    focal_mm: float | None = None  # of all photos, as of 35 mm film
+    pupils_mm: float | None = None  # the distance of the pupils
+    # which face, where a photo shows several; 1 is the largest; None: the person of the other photos
+    face: int | None = None
+
+
+class PhotoError(NamedTuple):
+    """How far the landmarks of a head, the jaw's left out, lie from those of a photo."""
+
+    pixels: float  # of the photo, on average
+    of_eye_distance: float  # as a share of the outer eye corners' distance
+
+
+class PersonFit(NamedTuple):
+    """A fitted person: photos that are used, and what was found."""
+
+    fitting: FittingModel
+    photos: list[FittingPhoto]
+    left_out: dict[Path, str]  # photos that are not, and why
+    fit: Fit
+    errors: list[PhotoError]  # of each photo
+    left_out_errors: list[PhotoError] | None  # of each photo by the head of the others; None: not tried
+    started_by: str  # "points" or "network"
+
+
+def read_people(
+    fitter: Fitter, files: Sequence[PhotoFile], wishes: Wishes
+) -> tuple[list[list[FittingPhoto]], dict[Path, str]]:
+    """Read one person's photos: the faces of each, and the photos that cannot be used, with the reason.
+
+    Raises `InputError` where none is left.
+    """
+    read, left_out = [], {}
+    for file in files:
+        try:
+            faces = read_fitting_photo(
+                file, lambda: fitter.detector, fitter.model, fitter.config, wishes.face
+            )
+        except InputError as error:
+            left_out[file.path] = str(error)
+            continue
+        largest = extent(faces[0].face.landmarks)
+        read.append([face for face in faces if extent(face.face.landmarks) >= AS_LARGE * largest])
+    if not read:
+        if len(left_out) == 1:
+            raise InputError(next(iter(left_out.values())))
+        raise InputError("none of the photos can be used: " + "; ".join(left_out.values()))
+    if len({len(faces[0].points) for faces in read}) > 1:
+        # points of one kind for all
+        read = [[face._replace(face=face.face._replace(mesh=None)) for face in faces] for faces in read]
+    return read, left_out
+
+
+def fit_person(
+    fitter: Fitter,
+    files: Sequence[PhotoFile],
+    wishes: Wishes = Wishes(),  # noqa: B008
+    start: Start | None = None,
+    tell: Tell = tell_nobody,
+) -> PersonFit:
+    """Fit a head to the photos of one person.
+
+    Args:
+      fitter: the head model.
+      files: one photo or more, in any order.
+      wishes: of the user.
+      start: gives a network's identity and expression for these photos, or None.
+      tell: is told of each step.
+
+    Raises:
+      InputError: none of the photos can be used.
+    """
+    tell("photos", math.nan)
+    read, left_out = read_people(fitter, files, wishes)
+    config = fitter.config
+    fitting = fitter.prepare(len(read), len(read[0][0].points) != COUNT)
+    photos = choose_faces(fitting, read, config, wishes)
+    photos, head, layout = fit_those_that_agree(fitting, photos, config, wishes, left_out, tell)
+    head, started_by = _better_start(fitting, photos, head, layout, config, start)
+    fit = finish(fitting, photos, head, layout, fitter, np.ones(len(photos), bool), tell)
+    left_out_errors = None
+    if config.check and len(photos) >= 3:
+        left_out_errors = [
+            leave_out(fitting, photos, number, fit, layout, fitter, tell) for number in range(len(photos))
+        ]
+    errors = photo_errors(fitting, photos, fit.head)
+    return PersonFit(fitting, photos, left_out, fit, errors, left_out_errors, started_by)
+
+
+def choose_faces(
+    fitting: FittingModel, read: Sequence[Sequence[FittingPhoto]], config: FitConfig, wishes: Wishes
+) -> list[FittingPhoto]:
+    """Of photos that show several faces take the one that is most like the person of the others.
+
+    The person is that of the photos with one face; where there is none, that of the largest faces.
+    """
+    sure = [faces[0] for faces in read if len(faces) == 1] or [faces[0] for faces in read]
+    if all(len(faces) == 1 for faces in read) or len(read) == 1:
+        return [faces[0] for faces in read]
+    person = _points_head(fitting, sure, config, wishes)[0]
+
+    def misfit(face: FittingPhoto) -> float:
+        layout = _layout(fitting, [face], config, wishes)
+        head = first_head(fitting.model, [face], layout)._replace(identity=person.identity)
+        free = np.ones(layout.size, bool)
+        free[: len(person.identity)] = False
+        points = photo_points([face], np.ones(1, bool))
+        head = fit_points(fitting, head, layout, points, config, config.pose_rounds, free)
+        return misfits(fitting, [face], head)[0]
+
+    return [faces[0] if len(faces) == 1 else min(faces, key=misfit) for faces in read]
+
+
+def fit_those_that_agree(
+    fitting: FittingModel,
+    photos: list[FittingPhoto],
+    config: FitConfig,
+    wishes: Wishes,
+    left_out: dict[Path, str],
+    tell: Tell,
+) -> tuple[list[FittingPhoto], Head, Layout]:
+    """Fit a head to points; a photo that fits far worse than the others is left out, and all begins anew."""
+    while True:
+        head, layout = _points_head(fitting, photos, config, wishes, tell)
+        if len(photos) < 3:
+            return photos, head, layout
+        found = misfits(fitting, photos, head)
+        worst = int(found.argmax())
+        usual = float(np.median(np.delete(found, worst)))
+        if found[worst] <= config.strange * usual:
+            return photos, head, layout
+        photos = list(photos)
+        stranger = photos.pop(worst)
+        left_out[stranger.path] = (
+            f"{stranger.path}: shows somebody else, or its points are wrong: they lie "
+            f"{found[worst] / usual:.1f} times as far from the head as those of the other photos"
+        )
+
+
+def _layout(
+    fitting: FittingModel, photos: Sequence[FittingPhoto], config: FitConfig, wishes: Wishes
+) -> Layout:
+    return layout_of(fitting.model, photos, config, wishes.same_expression, wishes.focal_mm)
+
+
+def _points_head(
+    fitting: FittingModel,
+    photos: Sequence[FittingPhoto],
+    config: FitConfig,
+    wishes: Wishes,
+    tell: Tell = tell_nobody,
+) -> tuple[Head, Layout]:
+    """Poses of the mean head, then all unknowns, on points."""
+    layout = _layout(fitting, photos, config, wishes)
+    points = photo_points(photos, np.ones(len(photos), bool))
+    head, poses = first_head(fitting.model, photos, layout), pose_unknowns(layout, len(photos))
+    head = fit_points(
+        fitting, head, layout, points, config, config.pose_rounds, poses, lambda c: tell("poses", c)
+    )
+    head = fit_points(
+        fitting, head, layout, points, config, config.point_rounds, None, lambda c: tell("points", c)
+    )
+    return head, layout
+
+
+def _better_start(
+    fitting: FittingModel,
+    photos: list[FittingPhoto],
+    head: Head,
+    layout: Layout,
+    config: FitConfig,
+    start: Start | None,
+) -> tuple[Head, str]:
+    """The head by points, or by a network's guess and points where that fits them better."""
+    guess = start(photos) if start else None
+    if guess is None:
+        return head, "points"
+    points = photo_points(photos, np.ones(len(photos), bool))
+    identity, expression = guess
+    whole = np.zeros(len(head.identity), np.float32)
+    whole[: len(identity)] = identity
+    guessed = head._replace(
+        identity=np.asarray(whole),
+        expression=np.broadcast_to(expression, head.expression.shape).astype(np.float32),
+    )
+    guessed = fit_points(
+        fitting, guessed, layout, points, config, config.pose_rounds, pose_unknowns(layout, len(photos))
+    )
+    guessed = fit_points(fitting, guessed, layout, points, config, config.point_rounds)
+    if misfits(fitting, photos, guessed).mean() < misfits(fitting, photos, head).mean():
+        return guessed, "network"
+    return head, "points"
+
+
+def finish(
+    fitting: FittingModel,
+    photos: Sequence[FittingPhoto],
+    head: Head,
+    layout: Layout,
+    fitter: Fitter,
+    counts: Bool[np.ndarray, "photos"],
+    tell: Tell,
+) -> Fit:
+    """Fit colours, from blurred to sharp photos; without them find only light and albedo."""
+    config = fitter.config
+    points = photo_points(photos, counts)
+    fit = Fit(head, first_look(fitting.model, len(head.translation), fitting.samples))
+    if fitter.kind == "colours":
+        for blur in config.blurs:
+            colours = photo_colours(photos, counts, blur, config.blur_power)
+            fit = fit_colours(
+                fitting, fit, layout, points, colours, config, config.colour_rounds,
+                lambda cost: tell("colours", cost),
+            )  # fmt: skip
+    look = settle(fitting, fit, photo_colours(photos, counts, config.blurs[-1]), config)
+    return fit._replace(look=look)
+
+
+def leave_out(
+    fitting: FittingModel,
+    photos: Sequence[FittingPhoto],
+    number: int,
+    fit: Fit,
+    layout: Layout,
+    fitter: Fitter,
+    tell: Tell,
+) -> PhotoError:
+    """Fit all anew without one photo, then its pose alone, and say how far its landmarks are off."""
+    config = fitter.config
+    counts = np.arange(len(photos)) != number
+    stage = f"without {photos[number].path.name}"
+    points = photo_points(photos, counts)
+    head = first_head(fitting.model, photos, layout)
+    poses = pose_unknowns(layout, len(photos))
+    everything = photo_points(photos, np.ones(len(photos), bool))
+    head = fit_points(fitting, head, layout, everything, config, config.pose_rounds, poses)
+    head = fit_points(
+        fitting, head, layout, points, config, config.point_rounds, None, lambda cost: tell(stage, cost)
+    )
+    head = finish(fitting, photos, head, layout, fitter, counts, lambda _, cost: tell(stage, cost)).head
+    expression = np.asarray(head.expression).copy()
+    expression[number] = expression[: len(photos)][counts].mean(axis=0)
+    head = head._replace(expression=expression)
+    only = np.arange(len(photos)) == number
+    head = fit_points(fitting, head, layout, photo_points(photos, only), config, config.pose_rounds, poses)
+    return photo_errors(fitting, photos, head)[number]
+
+
+def misfits(fitting: FittingModel, photos: Sequence[FittingPhoto], head: Head) -> Float[np.ndarray, "photos"]:
+    """How far the points of each photo lie from the head's: root mean square, in their deviations."""
+    points = photo_points(photos, np.ones(len(photos), bool))
+    found, _, deviation = project_places(fitting.places, head, points)
+    squared = ((np.asarray(found) - np.asarray(points.pixels)) ** 2).sum(axis=-1) / 2
+    return np.sqrt((squared / np.asarray(deviation) ** 2).mean(axis=1))[: len(photos)]
+
+
+def photo_errors(fitting: FittingModel, photos: Sequence[FittingPhoto], head: Head) -> list[PhotoError]:
+    """How far the head's landmarks lie from each photo's: where the detector would see them on this head."""
+    points = photo_points(photos, np.ones(len(photos), bool))
+    found = np.asarray(project_places(fitting.places, head, points)[0], np.float64)
+    errors = []
+    for number, photo in enumerate(photos):
+        scale = photo.crop_to_photo[0, 0]
+        pixels = scale * found[number] + photo.crop_to_photo[:, 2]
+        if len(pixels) != COUNT:
+            pixels = landmarks_of_mesh(pixels)
+        distances = np.linalg.norm(pixels - photo.face.landmarks, axis=1)[WITHOUT_JAW]
+        mean = float(distances.mean())
+        errors.append(PhotoError(mean, mean / eye_distance(fitting, photo, head, number)))
+    return errors
+
+
+def eye_distance(fitting: FittingModel, photo: FittingPhoto, head: Head, number: int) -> float:
+    """Distance of the outer eye corners in a photo, pixels, if they were seen squarely."""
+    marks = np.asarray(fitting.model.landmarks)[list(OUTER_EYE_CORNERS)]
+    model = fitting.model
+    corners = np.asarray(
+        model.mean_shape[marks]
+        + model.identity_basis[marks] @ head.identity
+        + model.expression_basis[marks] @ head.expression[number]
+    )
+    depth = -(corners.mean(axis=0) @ np.asarray(head.rotation[number]).T + head.translation[number])[2]
+    focal = math.exp(float(head.log_focal[number])) * max(photo.size)
+    return float(focal * np.linalg.norm(corners[0] - corners[1]) / depth)

@@ -1,0 +1,286 @@
+"""A fitted person as users have it: the head, its photos, and the files of both."""
+
+import dataclasses
+import json
+import math
+import re
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from dfmvr_jax.conventions import AMBIENT, UNIT_MM
+from dfmvr_jax.face_camera import face_camera
+from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
+from dfmvr_jax.files import whole_files
+from dfmvr_jax.fitting.colours import FAR, head_shapes
+from dfmvr_jax.fitting.config import FitConfig
+from dfmvr_jax.fitting.fit_person import PersonFit, PhotoError, Wishes
+from dfmvr_jax.fitting.paint import paint_head
+from dfmvr_jax.fitting.photos import FittingPhoto
+from dfmvr_jax.fitting.points import seen_yaw
+from dfmvr_jax.fitting.size import Size, find_size
+from dfmvr_jax.fitting.stages import photo_colours
+from dfmvr_jax.geometry import rotation_matrix
+from dfmvr_jax.meshes import write_mesh, write_meshes
+from dfmvr_jax.pictures import halve, tile, to_uint8
+from dfmvr_jax.render import mesh_edges, render_mesh
+from dfmvr_jax.render.array_types import Array, Float, Int, UInt8
+from dfmvr_jax.render.camera import Camera
+from dfmvr_jax.render.shade import shade
+from dfmvr_jax.turntable import turn_whole_head
+
+HEAD_YAWS = (-60.0, 0.0, 60.0)  # degrees, of the head in the overview
+PICTURE = 320  # px, side of the overview's pictures
+GREY = 0.75  # albedo of the head without its colours
+SHARP = 0.5  # px of the crop, blur of the photos whose colours the head gets
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HeadInPhoto:
+    """A head before the camera of a photo. Pixels are those of the photo, upright."""
+
+    file: Path
+    size_px: tuple[int, int]  # width, height
+    focal_px: float
+    principal_point_px: tuple[float, float]
+    rotation: Float[np.ndarray, "3 3"]  # posed = points @ rotation.T + translation_mm
+    translation_mm: Float[np.ndarray, "3"]  # the camera stands in the origin and looks along -z, y is up
+    vertex_mm_to_photo_pixel: Float[np.ndarray, "3 4"]  # times (x, y, z, 1): (x, y, 1) times the depth
+    yaw_degrees: float  # of the head
+    expression: Float[np.ndarray, "expression"]
+    light: Float[np.ndarray, "3 9"]
+    vertices_mm: Float[np.ndarray, "vertices 3"]  # the head as in this photo, not posed
+    landmark_error: PhotoError
+    left_out_error: PhotoError | None  # by the head of the other photos
+
+    def as_json(self) -> dict:
+        """Give all but the mesh as JSON has it."""
+        return {
+            "file": str(self.file),
+            "size_px": list(self.size_px),
+            "focal_px": self.focal_px,
+            "principal_point_px": list(self.principal_point_px),
+            "rotation": self.rotation.tolist(),
+            "translation_mm": self.translation_mm.tolist(),
+            "vertex_mm_to_photo_pixel": self.vertex_mm_to_photo_pixel.tolist(),
+            "yaw_degrees": self.yaw_degrees,
+            "expression": self.expression.tolist(),
+            "light": self.light.tolist(),
+            "landmark_error_px": self.landmark_error.pixels,
+            "landmark_error_of_eye_distance": self.landmark_error.of_eye_distance,
+        } | (
+            {}
+            if self.left_out_error is None
+            else {
+                "left_out_error_px": self.left_out_error.pixels,
+                "left_out_error_of_eye_distance": self.left_out_error.of_eye_distance,
+            }
+        )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FittedPerson:
+    """A person's head, fitted to photos. Axes: docs/conventions.md; lengths in millimetres."""
+
+    model: MorphableModel  # with the free form's modes, where there are any
+    identity: Float[np.ndarray, "identity"]
+    albedo: Float[np.ndarray, "albedo"]
+    modes: int  # of `identity`, that are the head model's own; the rest are the free form's
+    vertices_mm: Float[np.ndarray, "vertices 3"]  # neutral, model space
+    colors: Float[np.ndarray, "vertices 3"]  # of the skin without light
+    confidence: Float[np.ndarray, "vertices"]  # 0 to 1: how often and how squarely photos show a vertex
+    photos: tuple[HeadInPhoto, ...]
+    left_out: dict[Path, str]  # photos that were not used, and why
+    size: Size
+    started_by: str  # "points" or "network"
+    fitting_photos: tuple[FittingPhoto, ...] = dataclasses.field(repr=False)
+
+    @property
+    def triangles(self) -> Int[np.ndarray, "triangles 3"]:
+        """Vertices of each triangle, counter-clockwise seen from outside."""
+        return np.asarray(self.model.triangles)
+
+    @property
+    def landmarks_mm(self) -> Float[np.ndarray, "68 3"]:
+        """iBUG's 68 landmarks on the neutral head."""
+        return self.vertices_mm[np.asarray(self.model.landmarks)]
+
+    def save(self, folder: Path | str) -> None:
+        """Write meshes, coefficients.json and pictures into a folder (docs/photos.md): all of them or none.
+
+        Files that are there are replaced. Raises `InputError` where the folder cannot be written to.
+        """
+        names = photo_names([photo.file for photo in self.photos])
+        overlays = draw_overlays(self)
+        with whole_files(Path(folder)) as unfinished:
+            write_meshes(unfinished, self.vertices_mm, self.triangles, self.colors)
+            for name, photo in zip(names, self.photos):
+                write_mesh(unfinished / f"head_{name}.ply", photo.vertices_mm, self.triangles, self.colors)
+            text = json.dumps(self.as_json(), indent=2) + "\n"
+            (unfinished / "coefficients.json").write_text(text, encoding="utf-8")
+            for name, overlay in zip(names, overlays):
+                Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
+            Image.fromarray(draw_person(self, overlays)).save(unfinished / "overview.png")
+
+    def as_json(self) -> dict:
+        """Give all but the mesh as JSON has it."""
+        return {
+            "face_model": {"name": self.model.name, "unit_mm": UNIT_MM},
+            "size": {
+                "scale": self.size.scale,
+                "source": self.size.source,
+                "deviation": self.size.deviation,
+            },
+            "identity": self.identity[: self.modes].tolist(),
+            "free_form": self.identity[self.modes :].tolist(),
+            "albedo": self.albedo.tolist(),
+            "expression_names": list(self.model.expression_names),
+            "landmarks_mm": self.landmarks_mm.tolist(),
+            "confidence": np.round(self.confidence, 3).tolist(),
+            "started_by": self.started_by,
+            "photos": [photo.as_json() for photo in self.photos],
+            "left_out": {str(path): reason for path, reason in self.left_out.items()},
+            "conventions": {
+                "axes": "+x to the subject's left, +y up, +z out of the face",
+                "shape": "vertices_mm = 100 * scale * (mean + identity basis @ identity + free form)",
+                "pose": "posed = points @ rotation.T + translation; the camera stands in the origin and "
+                "looks along -z",
+                "light": "9 spherical harmonics per colour channel, fixed to the camera; band 0 gets +0.8",
+            },
+        }
+
+
+def photo_names(files: list[Path]) -> list[str]:
+    """Short names of photos for files of their own: a number and what is plain of the photo's name."""
+    stems = [re.sub(r"[^A-Za-z0-9_-]+", "_", file.stem)[:40].strip("_") for file in files]
+    return [f"{number}_{stem}" if stem else str(number) for number, stem in enumerate(stems, 1)]
+
+
+def describe(found: PersonFit, config: FitConfig, wishes: Wishes, modes: int) -> FittedPerson:
+    """Turn what a fit found into millimetres, colours and cameras of whole photos."""
+    model, head, look = found.fitting.model, found.fit.head, found.fit.look
+    counts = np.ones(len(found.photos), bool)
+    colours = photo_colours(found.photos, counts, SHARP)
+    colors, confidence = paint_head(model, head, look, colours, config)
+    neutral = np.asarray(model.mean_shape + model.identity_basis @ head.identity, np.float64)
+    size = find_size(neutral, model, wishes.pupils_mm)
+    millimetres = UNIT_MM * size.scale
+    shapes = np.asarray(head_shapes(model, head), np.float64)
+    photos = []
+    for number, photo in enumerate(found.photos):
+        height, width = photo.size
+        focal = math.exp(float(head.log_focal[number])) * max(photo.size)
+        rotation = np.asarray(head.rotation[number], np.float64)
+        translation = millimetres * np.asarray(head.translation[number], np.float64)
+        seen = np.array([[focal, 0, -width / 2], [0, -focal, -height / 2], [0, 0, -1]])
+        photos.append(
+            HeadInPhoto(
+                file=photo.path,
+                size_px=(width, height),
+                focal_px=focal,
+                principal_point_px=(width / 2, height / 2),
+                rotation=rotation,
+                translation_mm=translation,
+                vertex_mm_to_photo_pixel=seen @ np.concatenate([rotation, translation[:, None]], axis=1),
+                yaw_degrees=math.degrees(float(seen_yaw(head.rotation[number], head.translation[number]))),
+                expression=np.asarray(head.expression[number]),
+                light=np.asarray(look.light[number]),
+                vertices_mm=millimetres * shapes[number],
+                landmark_error=found.errors[number],
+                left_out_error=found.left_out_errors[number] if found.left_out_errors else None,
+            )
+        )
+    return FittedPerson(
+        model=model,
+        identity=np.asarray(head.identity),
+        albedo=np.asarray(look.albedo),
+        modes=modes,
+        vertices_mm=millimetres * neutral,
+        colors=np.asarray(colors).clip(0, 1),
+        confidence=np.asarray(confidence),
+        photos=tuple(photos),
+        left_out=found.left_out,
+        size=size,
+        started_by=found.started_by,
+        fitting_photos=tuple(found.photos),
+    )
+
+
+@jax.jit
+def _draw(camera: Camera, model: MorphableModel, vertices, rotation, translation, colors, light, edges):
+    """A lit head before a camera in the origin; vertices and translation in model units."""
+    posed = vertices @ rotation.T + translation
+    lit = shade(colors, vertex_normals(vertices, model) @ rotation.T, light, AMBIENT)
+    rendered = render_mesh(camera, posed, lit, model.triangles, edges)
+    return rendered.image, rendered.coverage
+
+
+def draw_overlays(person: FittedPerson) -> list[UInt8[np.ndarray, "h w 3"]]:
+    """Draw the head over each photo, in its light."""
+    edges = mesh_edges(person.model.triangles)
+    pictures = []
+    for photo, read in zip(person.photos, person.fitting_photos):
+        picture = read.picture
+        shrink = max(photo.size_px) / max(picture.shape[:2])
+        camera = Camera(
+            photo.focal_px / shrink,
+            tuple(value / shrink for value in photo.principal_point_px),
+            0.0,
+            picture.shape[:2],
+            far=FAR,
+        )
+        millimetres = UNIT_MM * person.size.scale
+        image, coverage = _draw(
+            camera,
+            person.model,
+            np.float32(photo.vertices_mm / millimetres),
+            np.float32(photo.rotation),
+            np.float32(photo.translation_mm / millimetres),
+            np.float32(person.colors),
+            photo.light,
+            edges,
+        )
+        behind = (1 - np.asarray(coverage))[..., None] * (picture / np.float32(255))
+        pictures.append(to_uint8(np.clip(image, 0, 1) + behind))
+    return pictures
+
+
+def draw_person(
+    person: FittedPerson, overlays: list[UInt8[np.ndarray, "h w 3"]]
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Draw the photos, the head on each, and the neutral head from three sides, coloured and grey."""
+    rows = [
+        [_face_of(read, picture) for read, picture in zip(person.fitting_photos, pictures)]
+        for pictures in ([read.picture for read in person.fitting_photos], overlays)
+    ]
+    camera, edges = face_camera(2 * PICTURE), mesh_edges(person.model.triangles)
+    vertices = np.float32(person.vertices_mm / UNIT_MM)
+    turns = turn_whole_head(person.model, np.radians(HEAD_YAWS).tolist())
+    grey = np.full_like(person.colors, GREY)
+    for colors, light in ((person.colors, _front_light(0.3)), (grey, _front_light(0.6))):
+        drawn = []
+        for rotation, translation in zip(turns.rotation, turns.translation):
+            pose = rotation_matrix(rotation), translation
+            image, coverage = _draw(camera, person.model, vertices, *pose, np.float32(colors), light, edges)
+            drawn.append(image + 1 - coverage[..., None])
+        rows.append(list(to_uint8(np.asarray(halve(jnp.stack(drawn))))))
+    return tile(rows, ("photos", "fit", "head", "shape"))
+
+
+def _front_light(strength: float) -> Float[Array, "3 9"]:
+    """Even light with more from the front and above."""
+    light = np.zeros((3, 9), np.float32)
+    light[:, 2], light[:, 1] = strength, -strength / 3
+    return jnp.asarray(light)
+
+
+def _face_of(read: FittingPhoto, picture: UInt8[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "side side 3"]:
+    """The crop around the face of a picture of the photo."""
+    scale = max(picture.shape[:2]) / max(read.size)
+    left, top = scale * read.crop_to_photo[:, 2]
+    side = scale * read.crop_to_photo[0, 0] * len(read.crop)
+    box = (round(left), round(top), round(left + side), round(top + side))
+    return np.asarray(Image.fromarray(picture).crop(box).resize((PICTURE, PICTURE), Image.Resampling.LANCZOS))

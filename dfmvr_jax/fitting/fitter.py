@@ -1,0 +1,70 @@
+"""A head model with all that fits need of it, loaded once for many people."""
+
+import dataclasses
+import functools
+
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.fitting.calibration import calibrate
+from dfmvr_jax.fitting.config import Effort, FitConfig, FitKind, effort_config
+from dfmvr_jax.fitting.free_form import with_free_form
+from dfmvr_jax.fitting.point_table import (
+    PointTable,
+    cached_table,
+    find_table,
+    table_of_landmarks,
+    write_table,
+)
+from dfmvr_jax.fitting.stages import FittingModel, prepare_model
+from dfmvr_jax.photos.detection import Detector, load_detector
+from dfmvr_jax.photos.detector_names import DetectorName
+
+
+@dataclasses.dataclass(eq=False)
+class Fitter:
+    """Loads what a fit needs when it needs it."""
+
+    model: MorphableModel
+    config: FitConfig
+    kind: FitKind
+    detector_name: DetectorName = "mediapipe"
+
+    @functools.cached_property
+    def detector(self) -> Detector:
+        """What finds faces. Raises `InputError` where its networks are missing."""
+        return load_detector(self.detector_name)
+
+    @functools.cached_property
+    def table(self) -> PointTable:
+        """Where MediaPipe's points lie on the model; measured, and kept, the first time."""
+        table = find_table(self.model)
+        if table is None:
+            table = calibrate(self.model, load_detector("mediapipe"))
+            write_table(cached_table(self.model), table, self.model)
+        return table
+
+    def prepare(self, photos: int, has_mesh: bool) -> FittingModel:
+        """The model for so many photos, whose points are MediaPipe's or 68 landmarks."""
+        return self._prepared(photos >= self.config.free_form_photos and self.kind == "colours", has_mesh)
+
+    @functools.cache  # noqa: B019  a program has one fitter, for as long as it lives
+    def _prepared(self, free_form: bool, has_mesh: bool) -> FittingModel:
+        model = with_free_form(self.model, self.config) if free_form else self.model
+        return prepare_model(model, self.table if has_mesh else table_of_landmarks(self.model), self.config)
+
+
+def load_fitter(
+    face_model: str = "builtin",
+    effort: Effort = "normal",
+    kind: FitKind = "colours",
+    detector: DetectorName = "mediapipe",
+    check: bool | None = None,
+) -> Fitter:
+    """Load a head model for fits. Raises `InputError` where it cannot be used."""
+    if kind == "none":
+        raise InputError("a fit of kind 'none' is none: expected 'points' or 'colours'")
+    config = effort_config(effort)
+    if check is not None:
+        config = dataclasses.replace(config, check=check)
+    return Fitter(load_face_model(face_model), config, kind, detector)

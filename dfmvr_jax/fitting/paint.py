@@ -1,0 +1,66 @@
+"""The colours of a fitted head's skin without light: what the photos show, else the model's."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from dfmvr_jax.conventions import AMBIENT
+from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, vertex_normals
+from dfmvr_jax.fitting.colours import EDGE_ON, FAR, HIDDEN, Look, PhotoColours, head_shapes, sample_image
+from dfmvr_jax.fitting.config import FitConfig
+from dfmvr_jax.fitting.unknowns import Head
+from dfmvr_jax.render.array_types import Array, Float
+from dfmvr_jax.render.camera import Camera, clip_positions, project
+from dfmvr_jax.render.precision import full_precision
+from dfmvr_jax.render.rasterize import rasterize
+from dfmvr_jax.render.shade import shade
+from dfmvr_jax.render.visible import visible
+
+DARKEST = 0.08  # shading below which a photo tells nothing of the albedo
+SQUARELY = 2.0  # photos seen squarely: a confidence of 1 - 1/e
+
+
+@functools.partial(jax.jit, static_argnames="config")
+@full_precision
+def paint_head(
+    model: MorphableModel, head: Head, look: Look, colours: PhotoColours, config: FitConfig
+) -> tuple[Float[Array, "vertices 3"], Float[Array, "vertices"]]:
+    """Albedo of each vertex, and how often and how squarely it is seen: 0 to 1.
+
+    Args:
+      model: of the head.
+      head: fitted.
+      look: whose light is taken out.
+      colours: of the photos, as sharp as wanted.
+      config: of the fit.
+    """
+    size = colours.images.shape[1]
+    by_model = face_albedo(model, look.albedo)
+    on_face = jnp.ones(len(by_model)) if model.photo_weight is None else model.photo_weight
+
+    def in_photo(photo):
+        shape, rotation, translation, log_focal, image, inside, centre, longer_side, counts, light = photo
+        camera = Camera(jnp.exp(log_focal) * longer_side, (centre[0], centre[1]), 0.0, (size, size), far=FAR)
+        posed = shape @ rotation.T + translation
+        fragments = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
+        normals = vertex_normals(shape, model) @ rotation.T
+        facing = -jnp.sum(normals * posed, axis=-1) / jnp.linalg.norm(posed, axis=-1)
+        layers = jnp.concatenate([image, inside[..., None]], axis=-1)
+        found = sample_image(layers, project(camera, posed))
+        there = visible(camera, posed, fragments, HIDDEN) & (found[:, 3] > 0.99)
+        squarely = counts * there * jnp.clip(facing - EDGE_ON, 0, None) / (1 - EDGE_ON)
+        shading = shade(jnp.ones_like(normals), normals, light, AMBIENT)
+        residual = jnp.sum((found[:, :3] - shading * by_model) ** 2, axis=-1)
+        variance = config.colour_deviation**2 + config.albedo_deviation**2
+        believed = 1 / (1 + residual / (3 * variance * config.colour_robust**2))
+        weight = squarely * believed * (shading.min(axis=-1) > DARKEST)
+        return found[:, :3], shading, squarely, weight
+
+    photos = (head_shapes(model, head), *head[2:], *colours, look.light)
+    seen, shading, squarely, weight = jax.lax.map(in_photo, photos)
+    weight = (weight**2)[..., None] * on_face[:, None] / config.colour_deviation**2
+    prior = 0.1 / config.albedo_deviation**2
+    told = jnp.sum(weight * shading * seen, axis=0) + prior * by_model
+    albedo = told / (jnp.sum(weight * shading**2, axis=0) + prior)
+    return albedo, on_face * (1 - jnp.exp(-SQUARELY * squarely.sum(axis=0)))

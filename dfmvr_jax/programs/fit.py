@@ -1,0 +1,109 @@
+"""Fit the heads of one person or many to their photos, each into a folder of its own."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from dfmvr_jax.compilation import keep_compiled
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.fitting.config import Effort, FitConfig, FitKind
+from dfmvr_jax.fitting.fit import fit
+from dfmvr_jax.fitting.fit_person import Wishes
+from dfmvr_jax.fitting.fitted_person import FittedPerson
+from dfmvr_jax.fitting.fitter import load_fitter
+from dfmvr_jax.photos.detector_names import DetectorName
+from dfmvr_jax.photos.preparation import PhotoFile
+from dfmvr_jax.prediction import load_run
+from dfmvr_jax.programs.people import for_each_person, list_people
+
+
+def fit_people(
+    out: Path,
+    photos: Sequence[Path],
+    views: dict[str, tuple[Path, Path | None]],
+    workdir: Path | None,
+    face_model: str | None,
+    kind: FitKind,
+    effort: Effort,
+    check: bool,
+    detector: DetectorName,
+    wishes: Wishes,
+) -> None:
+    """Fit a head to the photos of each person.
+
+    Where that fails for one of several people, the others follow. Raises `InputError` at the end.
+    """
+    keep_compiled()
+    people = list_people(out, photos, views, check_number)
+    run = load_run(workdir, face_model) if workdir else None
+    name = face_model or (run.config.face_model if run else "builtin")
+    fitter = load_fitter(name, effort, kind, detector, check or None)
+
+    def fit_one(files: list[PhotoFile], folder: Path) -> None:
+        with progress_bar(folder.name, len(files), fitter.config, kind) as tell:
+            person = fit(files, face_model=fitter, checkpoint=run, wishes=wishes, tell=tell)
+        person.save(folder)
+        report(person, folder, run is not None)
+
+    for_each_person(people, check_number, fit_one)
+
+
+def check_number(files: Sequence[PhotoFile], where: str | Path) -> None:
+    """Raise `InputError` where there are no photos."""
+    if not files:
+        raise InputError(f"{where}: there are no photos; give one or more of one person (JPEG, PNG, ...)")
+
+
+class progress_bar:
+    """A bar on a terminal with stage, steps and cost; nothing where stderr is none."""
+
+    def __init__(self, name: str, photos: int, config: FitConfig, kind: FitKind):
+        steps = config.pose_rounds + config.point_rounds
+        if kind == "colours":
+            steps += len(config.blurs) * config.colour_rounds
+        self.steps = steps * (1 + photos * config.check)
+        self.name = name
+        self.bar = Progress(
+            TextColumn("{task.fields[person]}: {task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[cost]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+
+    def __enter__(self):
+        self.bar.start()
+        task = self.bar.add_task("photos", total=self.steps, person=self.name, cost="")
+
+        def tell(stage: str, cost: float) -> None:
+            shown = f"error {cost:.1f}" if cost == cost else ""
+            self.bar.update(task, advance=1, description=stage, cost=shown)
+
+        return tell
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+
+def report(person: FittedPerson, folder: Path, had_network: bool) -> None:
+    """Say what was written and how well the head fits each photo."""
+    for reason in person.left_out.values():
+        print(f"warning: left out: {reason}", file=sys.stderr)
+    print(f"meshes, coefficients.json, overview.png and overlays: {folder}")
+    for photo in person.photos:
+        error = photo.landmark_error
+        line = (
+            f"  {photo.file}: head turned by {photo.yaw_degrees:+.0f} degrees, landmarks off by "
+            f"{error.pixels:.1f} px, {100 * error.of_eye_distance:.1f} % of the eyes' distance"
+        )
+        if photo.left_out_error is not None:
+            line += f" ({100 * photo.left_out_error.of_eye_distance:.1f} % by the other photos alone)"
+        print(line)
+    how = {"model": "as large as the head model's mean", "pupils": "by the distance of the pupils"}
+    print(f"  size: {how[person.size.source]}, sure to {100 * person.size.deviation:.1f} %")
+    if had_network:
+        print(f"  the better start was that of the {person.started_by}")

@@ -1,0 +1,79 @@
+"""The people whose photos a user gave: one, or each in a folder of their own."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from dfmvr_jax.command_line import as_printed
+from dfmvr_jax.conventions import VIEWS
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files, landmarks_beside
+
+CheckNumber = Callable[[Sequence[PhotoFile], str | Path], None]  # raises `InputError` for too few or too many
+
+
+def for_each_person(
+    people: Mapping[Path, list[PhotoFile] | Path],
+    check_number: CheckNumber,
+    do: Callable[[list[PhotoFile], Path], None],
+) -> None:
+    """Do something with each person's photos and the folder where the results go.
+
+    Where that fails for one of several, it is said, and the others follow. Raises `InputError` at the end.
+    """
+    failed = 0
+    for folder, files in people.items():
+        try:
+            if isinstance(files, Path):
+                files = find_photo_files(files)
+            check_number(files, folder.name)
+            do(files, folder)
+        except (InputError, OSError) as error:
+            if len(people) == 1:
+                raise
+            failed += 1
+            reason = as_printed(error) if isinstance(error, InputError) else error
+            print(f"error: {reason}", file=sys.stderr)
+    if failed:
+        raise InputError(f"{failed} of {len(people)} subjects were left out, see above")
+
+
+def list_people(
+    out: Path,
+    photos: Sequence[Path],
+    views: Mapping[str, tuple[Path, Path | None]],
+    check_number: CheckNumber,
+) -> dict[Path, list[PhotoFile] | Path]:
+    """The photos of each person, or the folder that holds them, by the folder where the results go.
+
+    Raises `InputError` where it is not clear whose photos they are.
+    """
+    if views:
+        files = [
+            PhotoFile(path, landmarks or landmarks_beside(path), VIEWS.index(view))
+            for view, (path, landmarks) in views.items()
+        ]
+        check_number(files, "--left, --front, --right")
+    elif len(photos) == 1 and photos[0].is_dir():
+        (folder,) = photos
+        files = find_photo_files(folder)
+        inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_shown(path)]
+        if inner and not files:
+            return {out / path.name: path for path in inner}
+        people = [path for path in inner if os.access(path, os.R_OK) and find_photo_files(path)]
+        if people:
+            raise InputError(
+                f"{folder}: holds {len(files)} photos, {files[0].path.name} first, and folders of photos, "
+                f"{people[0].name} first: one person or many? Keep photos of many people in a folder for each"
+            )
+        check_number(files, folder)
+    else:
+        files = [PhotoFile(path, landmarks_beside(path)) for path in photos]
+        check_number(files, "--photos")
+    return {out: files}
+
+
+def is_shown(folder: Path) -> bool:
+    """Whether a folder is the user's, not one that programs keep: hidden, or of macOS's archives."""
+    return not folder.name.startswith((".", "__MACOSX"))
