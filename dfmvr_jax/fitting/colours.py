@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
+from scipy.spatial import Delaunay
 
 from dfmvr_jax.conventions import AMBIENT, HEAD_PARTS
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
@@ -40,6 +41,8 @@ class Look(NamedTuple):
     albedo: Float[Array, "albedo"]  # coefficients of the model
     light: Float[Array, "photos 3 9"]
     precision: Float[Array, "photos samples"]  # of a colour: one over its variance; 0: not seen
+    # of each sample; it stays while the shape moves: shadows and shine are no shape
+    shading: Float[Array, "photos samples 3"]
 
 
 class ColourSamples(NamedTuple):
@@ -50,7 +53,6 @@ class ColourSamples(NamedTuple):
     mean_albedo: Float[Array, "samples 3"]
     albedo_basis: Float[Array, "samples 3 albedo"]
     basis: Float[Array, "samples 3 shapes"]
-    normal_basis: Float[Array, "samples 3 shapes"]  # how the mean head's unit normals change
 
 
 class PhotoColours(NamedTuple):
@@ -68,13 +70,16 @@ class Seen(NamedTuple):
 
     color: Float[Array, "photos samples 3"]
     harmonics: Float[Array, "photos samples 9"]  # of the normals
-    by_color: Float[Array, "photos samples 3 own"]
-    by_normal: Float[Array, "photos samples 3 own"]  # of the unit normals in the camera's frame
-    by_harmonics: Float[Array, "photos samples 9 3"]  # of the harmonics by the normal
+    by_unknowns: Float[Array, "photos samples 3 own"]  # of the colour
 
 
-def choose_samples(model: MorphableModel, config: FitConfig) -> ColourSamples:
-    """Choose vertices of the face, evenly by area, the same on every run."""
+def choose_samples(
+    model: MorphableModel, points: Float[np.ndarray, "points 3"], config: FitConfig
+) -> ColourSamples:
+    """Choose vertices of the face, evenly by area, the same on every run.
+
+    Only what lies in the outline of the detector's points, seen from the front: beyond it hair begins.
+    """
     shape, triangles = np.asarray(model.mean_shape), np.asarray(model.triangles)
     edges = shape[triangles[:, 1:]] - shape[triangles[:, :1]]
     area = np.zeros(len(shape))
@@ -82,6 +87,9 @@ def choose_samples(model: MorphableModel, config: FitConfig) -> ColourSamples:
     labels = np.asarray(model.part_labels)
     weight = np.ones(len(shape)) if model.photo_weight is None else np.array(model.photo_weight)
     weight[np.isin(labels, [HEAD_PARTS.index(part) for part in EXCLUDED_PARTS])] = 0
+    middle = points[:, :2].mean(axis=0)
+    outline = Delaunay(middle + config.outline * (points[:, :2] - middle))
+    weight[outline.find_simplex(shape[:, :2]) < 0] = 0
     chance = area * (weight > 0)
     count = min(config.samples, int((chance > 0).sum()))
     vertices = np.sort(np.random.default_rng(0).choice(len(shape), count, False, chance / chance.sum()))
@@ -93,19 +101,7 @@ def choose_samples(model: MorphableModel, config: FitConfig) -> ColourSamples:
         model.mean_albedo[vertices],
         model.albedo_basis[vertices],
         shapes[vertices],
-        _normal_basis(model, shapes, jnp.asarray(vertices)),
     )
-
-
-@jax.jit
-def _normal_basis(model: MorphableModel, shapes, vertices):
-    """Derivatives of the mean head's normals, one mode after the other."""
-
-    def along(mode: Float[Array, "vertices 3"]) -> Float[Array, "samples 3"]:
-        move = jax.jvp(lambda shape: vertex_normals(shape, model), (model.mean_shape,), (mode,))[1]
-        return move[vertices]
-
-    return jnp.moveaxis(jax.lax.map(along, jnp.moveaxis(shapes, -1, 0)), 0, -1)
 
 
 def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Look:
@@ -114,6 +110,7 @@ def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Lo
         jnp.zeros(model.dimensions[2]),
         jnp.zeros((photos, 3, 9)),
         jnp.zeros((photos, len(samples.vertices))),
+        jnp.ones((photos, len(samples.vertices), 3)),
     )
 
 
@@ -150,7 +147,6 @@ def weigh_samples(
 @full_precision
 def look_at_samples(model: MorphableModel, samples: ColourSamples, head: Head, colours: PhotoColours) -> Seen:
     """Look up what each photo shows at the samples of a head, hidden ones too."""
-    own = head.identity.shape[0] + head.expression.shape[1]
 
     def in_photo(photo):
         shape, rotation, translation, log_focal, image, _, centre, longer_side, _ = photo
@@ -159,18 +155,10 @@ def look_at_samples(model: MorphableModel, samples: ColourSamples, head: Head, c
             shape[samples.vertices], samples.basis, rotation, translation, focal, centre
         )
         normals = vertex_normals(shape, model)[samples.vertices] @ rotation.T
-        x, y, z = normals.T
-        zero = jnp.zeros_like(x)
-        by_turn = jnp.stack([zero, z, -y, -z, zero, x, y, -x, zero], axis=-1).reshape(-1, 3, 3)
-        by_normal = jnp.zeros((len(pixels), 3, motion.shape[-1]))
-        by_normal = by_normal.at[..., :own].set(jnp.einsum("ij,sjk->sik", rotation, samples.normal_basis))
-        by_normal = by_normal.at[..., own : own + 3].set(by_turn)
         found = sample_image(jnp.concatenate([image, *slopes(image)], axis=-1), pixels)
         across, down = found[:, 3:6], found[:, 6:9]
-        by_color = across[..., None] * motion[:, None, 0] + down[..., None] * motion[:, None, 1]
-        harmonics = spherical_harmonics(normals)
-        by_harmonics = jax.vmap(jax.jacfwd(spherical_harmonics))(normals)
-        return Seen(found[:, :3], harmonics, by_color, by_normal, by_harmonics)
+        by_unknowns = across[..., None] * motion[:, None, 0] + down[..., None] * motion[:, None, 1]
+        return Seen(found[:, :3], spherical_harmonics(normals), by_unknowns)
 
     return jax.lax.map(in_photo, (head_shapes(model, head), *head[2:], *colours))
 
@@ -199,13 +187,15 @@ def settle_look(
 ) -> Look:
     """Solve for light, albedo and which colours can be believed, the head's shape being given."""
     variance = config.colour_deviation**2
-    look = look._replace(precision=weight / variance)
+    look = look._replace(precision=weight / variance, shading=_shading(look, seen))
 
     def settle(_, look: Look) -> Look:
-        albedo, shading = free_albedo(look, seen, samples, config)
-        squared = jnp.sum((seen.color - shading * albedo) ** 2, axis=-1) / (3 * variance)
-        look = look._replace(precision=weight / variance / (1 + squared / config.colour_robust**2))
+        albedo = free_albedo(look, seen, samples, config)
+        squared = jnp.sum((seen.color - look.shading * albedo) ** 2, axis=-1) / (3 * variance)
+        believed = 1 / (1 + squared / config.colour_robust**2) ** 2  # Geman and McClure's
+        look = look._replace(precision=weight / variance * believed)
         look = look._replace(light=_light(look, seen, albedo, config))
+        look = look._replace(shading=_shading(look, seen))
         return look._replace(albedo=_model_albedo(look, seen, samples, config))
 
     return jax.lax.fori_loop(0, rounds, settle, look)
@@ -227,17 +217,17 @@ def _model_colors(look: Look, samples: ColourSamples) -> Float[Array, "samples 3
 
 def free_albedo(
     look: Look, seen: Seen, samples: ColourSamples, config: FitConfig
-) -> tuple[Float[Array, "samples 3"], Float[Array, "photos samples 3"]]:
-    """The albedo of each sample by the photos that see it and by the model, and its shading in each photo."""
-    shading, prior = _shading(look, seen), _prior_precision(look, config)
-    known, told = _told(look, seen, shading)
-    return (told + prior * _model_colors(look, samples)) / (known + prior), shading
+) -> Float[Array, "samples 3"]:
+    """The albedo of each sample by the photos that see it and by the model."""
+    prior = _prior_precision(look, config)
+    known, told = _told(look, seen)
+    return (told + prior * _model_colors(look, samples)) / (known + prior)
 
 
-def _told(look: Look, seen: Seen, shading: Float[Array, "photos samples 3"]):
+def _told(look: Look, seen: Seen) -> tuple[Float[Array, "samples 3"], Float[Array, "samples 3"]]:
     """How much the photos know of each sample's albedo, and that times the albedo that they tell."""
-    weighted = look.precision[..., None] * shading
-    return jnp.sum(weighted * shading, axis=0), jnp.sum(weighted * seen.color, axis=0)
+    weighted = look.precision[..., None] * look.shading
+    return jnp.sum(weighted * look.shading, axis=0), jnp.sum(weighted * seen.color, axis=0)
 
 
 def _light(look: Look, seen: Seen, albedo: Float[Array, "samples 3"], config: FitConfig):
@@ -254,7 +244,7 @@ def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitCon
     if not len(look.albedo):
         return look.albedo
     prior = _prior_precision(look, config)
-    known, told = _told(look, seen, _shading(look, seen))
+    known, told = _told(look, seen)
     trust = known * prior / (known + prior)
     rows = trust[..., None] * samples.albedo_basis
     normal = jnp.einsum("sca,scb->ab", rows, samples.albedo_basis) + jnp.eye(len(look.albedo))
@@ -265,8 +255,8 @@ def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitCon
 @full_precision
 def colour_cost(samples: ColourSamples, seen: Seen, look: Look, config: FitConfig) -> Float[Array, ""]:
     """Half of the squares of the colours' differences in deviations, each sample's albedo being free."""
-    albedo, shading = free_albedo(look, seen, samples, config)
-    residual = seen.color - shading * albedo
+    albedo = free_albedo(look, seen, samples, config)
+    residual = seen.color - look.shading * albedo
     by_model = _prior_precision(look, config) * (albedo - _model_colors(look, samples)) ** 2
     return 0.5 * (jnp.sum(look.precision[..., None] * residual**2) + jnp.sum(by_model))
 
@@ -284,24 +274,19 @@ def colour_normal(
 
     The albedo of each sample is eliminated: the Hessian is that of what is left when it has followed a step.
     """
-    albedo, shading = free_albedo(look, seen, samples, config)
-    residual = seen.color - shading * albedo
-    light = look.light.at[..., 0].add(AMBIENT)
+    residual = seen.color - look.shading * free_albedo(look, seen, samples, config)
 
     def add_photo(coupled, photo):
-        precision, shading, residual, light, index, seen = photo
-        by_shading = jnp.einsum("cb,sbi,sik->sck", light, seen.by_harmonics, seen.by_normal)
-        derivative = seen.by_color - albedo[..., None] * by_shading
+        precision, shading, residual, derivative, index = photo
         weighted = precision[:, None, None] * derivative
         gradient = jnp.einsum("sck,sc->k", weighted, residual)
         hessian = jnp.einsum("sck,scl->kl", weighted, derivative)
-        coupling = shading[..., None] * weighted
-        return coupled.at[..., index].add(coupling), (gradient, hessian)
+        return coupled.at[..., index].add(shading[..., None] * weighted), (gradient, hessian)
 
-    photos = (look.precision, shading, residual, light, index, seen)
-    start = jnp.zeros((*albedo.shape, unknowns))
+    photos = (look.precision, look.shading, residual, seen.by_unknowns, index)
+    start = jnp.zeros((*residual.shape[1:], unknowns))
     coupled, (gradients, hessians) = jax.lax.scan(add_photo, start, photos)
-    known = _told(look, seen, shading)[0] + _prior_precision(look, config)
+    known = _told(look, seen)[0] + _prior_precision(look, config)
     coupled = (coupled / jnp.sqrt(known)[..., None]).reshape(-1, unknowns)
     gradient, hessian = scatter_normal(gradients, hessians, index, unknowns)
     return gradient, hessian - coupled.T @ coupled

@@ -10,7 +10,7 @@ FitKind = Literal["none", "points", "colours"]
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
     # photos
-    crop_size: int = 192  # side of what colours are compared in, pixels
+    crop_size: int = 256  # side of what colours are compared in, pixels
     crop_room: float = 1.35  # side of the crop, in sides of the points' box
     focal: float = 2.2  # of a camera that no EXIF speaks of, in the longer sides of its photos
     focal_deviation: float = 0.4  # of the focal length's logarithm, where it is guessed
@@ -27,16 +27,17 @@ class FitConfig:
     blur_power: float = 2.0  # measurements are divided by the blur to this power, as its pixels hang together
     colour_rounds: int = 10  # most steps on each level of the pyramid
     samples: int = 5000  # vertices whose colours are compared
-    measurements: float = 1000.0  # independent colours in a photo: pixels are not, their errors hang together
+    measurements: float = 100.0  # independent colours in a photo: pixels are not, their errors hang together
     colour_deviation: float = 0.05  # of a photo's colour from the lit head's
     albedo_deviation: float = 0.12  # of a vertex' own albedo from the model's; what makes views agree
     light_deviation: float = 0.5  # of the coefficients of light
     colour_robust: float = 2.0  # deviations beyond which a colour counts less: hair, glasses, shadows, shine
+    outline: float = 0.95  # of the part of the face that is compared, as a share of the points' outline
     feature_weight: float = 0.3  # of eyes and the mouth's inside among the colours
     # free form
     free_form_photos: int = 3  # from so many photos on the head may leave its model
     free_form_centres: int = 120  # bumps over half of the face and its middle
-    free_form_mm: float = 1.5  # deviation of a bump
+    free_form_mm: float = 0.7  # deviation of a bump
     free_form_radius_mm: float = 12.0  # of a bump
     free_form_asymmetry: float = 0.4  # deviation of what differs between the sides, as a share
     # who belongs together

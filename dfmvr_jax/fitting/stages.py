@@ -28,7 +28,7 @@ from dfmvr_jax.fitting.colours import (
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.fitting.gauss_newton import System, minimise
 from dfmvr_jax.fitting.photos import FittingPhoto, focal_of_film
-from dfmvr_jax.fitting.point_table import PointTable
+from dfmvr_jax.fitting.point_table import YAWS, PointTable
 from dfmvr_jax.fitting.points import PhotoPoints, PointPlaces, place_points, point_normal
 from dfmvr_jax.fitting.unknowns import POSE, Head, Layout, make_layout, move_head, prior_system
 from dfmvr_jax.render.array_types import Array, Bool, Float
@@ -55,7 +55,9 @@ class Fit(NamedTuple):
 
 def prepare_model(model: MorphableModel, table: PointTable, config: FitConfig) -> FittingModel:
     """Look up what a fit needs of a model."""
-    return FittingModel(model, place_points(model, table), choose_samples(model, config))
+    places = place_points(model, table)
+    from_the_front = np.asarray(places.mean[len(YAWS) // 2])
+    return FittingModel(model, places, choose_samples(model, from_the_front, config))
 
 
 def padded_number(photos: int) -> int:
