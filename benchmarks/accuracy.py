@@ -29,9 +29,10 @@ from benchmarks.heads import read_scan
 from benchmarks.results import write_results
 from dfmvr_jax.command_line import run
 from dfmvr_jax.compilation import keep_compiled
-from dfmvr_jax.conventions import HEAD_PARTS, UNIT_MM
+from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import Scan, compare_with_scan, face_disc
+from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.fitting.fit_person import PersonFit, Wishes, fit_person
 from dfmvr_jax.fitting.fitted_person import describe
@@ -129,12 +130,12 @@ def put_glasses_on(photo: np.ndarray, person: GeneratedPerson, number: int) -> n
 
 
 def face_of(model: MorphableModel, neutral: Float[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
-    """The vertices of a head that count: the face's in the disc, without what lies in the mouth."""
+    """The vertices of a head that count: those in the disc that a scanner sees."""
     points = UNIT_MM * neutral
     disc = face_disc(points[np.asarray(model.landmarks)[list(REGISTRATION)]], DISC)
-    inner = np.isin(np.asarray(model.part_labels), [HEAD_PARTS.index(p) for p in ("mouth", "teeth")])
-    weight = np.ones(len(points)) if model.photo_weight is None else np.asarray(model.photo_weight)
-    return disc.holds(points) & (weight > 0) & ~inner
+    turns = np.array([[0, yaw, 0] for yaw in (-0.8, 0.0, 0.8)], np.float32)
+    seen = seen_vertices(neutral, np.asarray(model.triangles), turns, np.zeros((3, 3), np.float32))
+    return disc.holds(points) & seen
 
 
 def corresponding_error(

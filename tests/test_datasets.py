@@ -14,6 +14,7 @@ import pytest
 from array_record.python import array_record_module
 from PIL import Image, ImageEnhance
 
+from dfmvr_jax import lights
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config, DataConfig, LossConfig
 from dfmvr_jax.conventions import AMBIENT, PARSED_AS, UNIT_MM
@@ -36,7 +37,6 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import face_shape, load_face_model
 from dfmvr_jax.face_model.topology import topology
-from dfmvr_jax import lights
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels

@@ -266,7 +266,7 @@ def colour_normal(
     samples: ColourSamples,
     seen: Seen,
     look: Look,
-    index: Int[Array, "photos own"],
+    index: Int[Array | np.ndarray, "photos own"],
     unknowns: int,
     config: FitConfig,
 ) -> tuple[Float[Array, "unknowns"], Float[Array, "unknowns unknowns"]]:
@@ -295,7 +295,7 @@ def colour_normal(
 def scatter_normal(
     gradients: Float[Array, "photos own"],
     hessians: Float[Array, "photos own own"],
-    index: Int[Array, "photos own"],
+    index: Int[Array | np.ndarray, "photos own"],
     unknowns: int,
 ) -> tuple[Float[Array, "unknowns"], Float[Array, "unknowns unknowns"]]:
     """Add what each photo says of its own unknowns up to gradient and Hessian of all."""

@@ -18,8 +18,9 @@ from dfmvr_jax.files import whole_files
 from dfmvr_jax.fitting.colours import FAR, head_shapes
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.fitting.fit_person import PersonFit, PhotoError, Wishes
-from dfmvr_jax.fitting.paint import paint_head
+from dfmvr_jax.fitting.paint import on_face, paint_head
 from dfmvr_jax.fitting.photos import FittingPhoto
+from dfmvr_jax.fitting.point_table import YAWS
 from dfmvr_jax.fitting.points import seen_yaw
 from dfmvr_jax.fitting.size import Size, find_size
 from dfmvr_jax.fitting.stages import photo_colours
@@ -34,7 +35,7 @@ from dfmvr_jax.turntable import turn_whole_head
 
 HEAD_YAWS = (-60.0, 0.0, 60.0)  # degrees, of the head in the overview
 PICTURE = 320  # px, side of the overview's pictures
-GREY = 0.75  # albedo of the head without its colours
+GREY = 0.65  # albedo of the head without its colours
 SHARP = 0.5  # px of the crop, blur of the photos whose colours the head gets
 
 
@@ -164,7 +165,8 @@ def describe(found: PersonFit, config: FitConfig, wishes: Wishes, modes: int) ->
     model, head, look = found.fitting.model, found.fit.head, found.fit.look
     counts = np.ones(len(found.photos), bool)
     colours = photo_colours(found.photos, counts, SHARP)
-    colors, confidence = paint_head(model, head, look, colours, config)
+    face = jnp.asarray(on_face(model, np.asarray(found.fitting.places.mean[len(YAWS) // 2])))
+    colors, confidence = paint_head(model, head, look, colours, face, config)
     neutral = np.asarray(model.mean_shape + model.identity_basis @ head.identity, np.float64)
     size = find_size(neutral, model, wishes.pupils_mm)
     millimetres = UNIT_MM * size.scale
@@ -260,7 +262,7 @@ def draw_person(
     vertices = np.float32(person.vertices_mm / UNIT_MM)
     turns = turn_whole_head(person.model, np.radians(HEAD_YAWS).tolist())
     grey = np.full_like(person.colors, GREY)
-    for colors, light in ((person.colors, _front_light(0.3)), (grey, _front_light(0.6))):
+    for colors, light in ((person.colors, _front_light(0.3)), (grey, _front_light(0.25))):
         drawn = []
         for rotation, translation in zip(turns.rotation, turns.translation):
             pose = rotation_matrix(rotation), translation

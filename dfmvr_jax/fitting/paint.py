@@ -4,6 +4,8 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from scipy.spatial import ConvexHull
 
 from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, vertex_normals
@@ -18,13 +20,40 @@ from dfmvr_jax.render.shade import shade
 from dfmvr_jax.render.visible import visible
 
 DARKEST = 0.08  # shading below which a photo tells nothing of the albedo
+PLAIN, FADED = 0.85, 1.0  # shares of the outline within which photos colour the head fully, and at all
+PRIOR = 0.1  # measurements that the model's albedo counts at a vertex
+TINY = 1e-9
 SQUARELY = 2.0  # photos seen squarely: a confidence of 1 - 1/e
+
+
+def on_face(model: MorphableModel, points: Float[np.ndarray, "points 3"]) -> Float[np.ndarray, "vertices"]:
+    """1 within the outline of the detector's points, seen from the front, falling to 0 at a little more."""
+    shape = np.asarray(model.mean_shape)
+    weight = np.ones(len(shape)) if model.photo_weight is None else np.asarray(model.photo_weight)
+    middle = points[:, :2].mean(axis=0)
+    outline = points[ConvexHull(points[:, :2]).vertices, :2] - middle
+    around = np.arctan2(outline[:, 1], outline[:, 0])
+    order = np.argsort(around)
+    offset = shape[:, :2] - middle
+    radius = np.interp(
+        np.arctan2(offset[:, 1], offset[:, 0]),
+        around[order],
+        np.linalg.norm(outline, axis=1)[order],
+        period=2 * np.pi,
+    )
+    share = np.linalg.norm(offset, axis=1) / radius
+    return weight * np.clip((FADED - share) / (FADED - PLAIN), 0, 1)
 
 
 @functools.partial(jax.jit, static_argnames="config")
 @full_precision
 def paint_head(
-    model: MorphableModel, head: Head, look: Look, colours: PhotoColours, config: FitConfig
+    model: MorphableModel,
+    head: Head,
+    look: Look,
+    colours: PhotoColours,
+    face: Float[Array, "vertices"],
+    config: FitConfig,
 ) -> tuple[Float[Array, "vertices 3"], Float[Array, "vertices"]]:
     """Albedo of each vertex, and how often and how squarely it is seen: 0 to 1.
 
@@ -33,11 +62,11 @@ def paint_head(
       head: fitted.
       look: whose light is taken out.
       colours: of the photos, as sharp as wanted.
+      face: 1 where photos may colour the head, 0 where they show hair or clothes before it (`on_face`).
       config: of the fit.
     """
     size = colours.images.shape[1]
     by_model = face_albedo(model, look.albedo)
-    on_face = jnp.ones(len(by_model)) if model.photo_weight is None else model.photo_weight
 
     def in_photo(photo):
         shape, rotation, translation, log_focal, image, inside, centre, longer_side, counts, light = photo
@@ -59,8 +88,10 @@ def paint_head(
 
     photos = (head_shapes(model, head), *head[2:], *colours, look.light)
     seen, shading, squarely, weight = jax.lax.map(in_photo, photos)
-    weight = (weight**2)[..., None] * on_face[:, None] / config.colour_deviation**2
-    prior = 0.1 / config.albedo_deviation**2
-    told = jnp.sum(weight * shading * seen, axis=0) + prior * by_model
-    albedo = told / (jnp.sum(weight * shading**2, axis=0) + prior)
-    return albedo, on_face * (1 - jnp.exp(-SQUARELY * squarely.sum(axis=0)))
+    weight = (weight**2)[..., None] * face[:, None] / config.colour_deviation**2
+    known, told = jnp.sum(weight * shading**2, axis=0), jnp.sum(weight * shading * seen, axis=0)
+    # what no photo shows has the tone of what they show
+    by_model = by_model * jnp.sum(told * by_model, axis=0) / (jnp.sum(known * by_model**2, axis=0) + TINY)
+    prior = PRIOR / config.albedo_deviation**2
+    albedo = (told + prior * by_model) / (known + prior)
+    return albedo, face * (1 - jnp.exp(-SQUARELY * squarely.sum(axis=0)))

@@ -31,6 +31,7 @@ class PhotoPoints(NamedTuple):
     weight: Float[Array, "photos points"]  # 0: not to be used
     centre: Float[Array, "photos 2"]  # principal point
     longer_side: Float[Array, "photos"]  # of the photo, the unit of focal lengths
+    unit: Float[Array, "photos"]  # pixels that a unit of the model takes, roughly: in these, points scatter
 
 
 class Normal(NamedTuple):
@@ -79,14 +80,14 @@ def project_places(
 ]:
     """Where a head's points are seen, the derivatives by each photo's unknowns, and deviations, pixels."""
 
-    def in_photo(expression, rotation, translation, log_focal, centre, longer_side):
+    def in_photo(expression, rotation, translation, log_focal, centre, longer_side, unit):
         here = at_yaw(places, seen_yaw(rotation, translation))
         shape = here.mean + here.basis @ jnp.concatenate([head.identity, expression])
         focal = jnp.exp(log_focal) * longer_side
-        pixels, derivative, depth = project_points(shape, here.basis, rotation, translation, focal, centre)
-        return pixels, derivative, here.deviation * focal / depth
+        pixels, derivative, _ = project_points(shape, here.basis, rotation, translation, focal, centre)
+        return pixels, derivative, here.deviation * unit
 
-    return jax.vmap(in_photo)(*head[1:], points.centre, points.longer_side)
+    return jax.vmap(in_photo)(*head[1:], points.centre, points.longer_side, points.unit)
 
 
 @full_precision

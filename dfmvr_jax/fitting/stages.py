@@ -82,6 +82,7 @@ def photo_points(photos: Sequence[FittingPhoto], counts: Bool[np.ndarray, "photo
         weight=jnp.asarray(weight),
         centre=jnp.asarray(pad([_centre(photo) for photo in photos], number)),
         longer_side=jnp.asarray(pad([_longer_side(photo) for photo in photos], number)),
+        unit=jnp.asarray(pad([_unit(photo) for photo in photos], number)),
     )
 
 
@@ -120,6 +121,13 @@ def _centre(photo: FittingPhoto) -> np.ndarray:
 
 def _longer_side(photo: FittingPhoto) -> float:
     return max(photo.size) * _to_crop(photo)[0]
+
+
+def _unit(photo: FittingPhoto) -> float:
+    """Pixels of the crop that a unit of the model takes, by the first guess of the pose."""
+    camera = face_camera(len(photo.crop))
+    magnified = math.sqrt(abs(np.linalg.det(photo.pose.to_photo[:, :2])))
+    return float(camera.focal / camera.distance) * magnified * _to_crop(photo)[0]
 
 
 def _inside(photo: FittingPhoto) -> np.ndarray:
