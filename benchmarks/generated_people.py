@@ -55,7 +55,7 @@ class GeneratedPerson(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames="size")
 def _render(model: MorphableModel, coefficients: Coefficients, focal, distance, size: int):
-    camera = Camera(2 * focal, (size, size), distance, (2 * size, 2 * size), far=200.0)
+    camera = Camera(2 * focal, (float(size), float(size)), distance, (2 * size, 2 * size), far=200.0)
     face = place_face(model, coefficients)
     colors = light_face(model, face, coefficients)
     rendered = render_mesh(camera, face.posed[0], colors[0], model.triangles)

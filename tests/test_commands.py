@@ -216,7 +216,7 @@ def test_plain_photos_need_no_more_than_a_detector(
         photo.save(tmp_path / name)
     code, out, _ = run_program(
         monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
-        "--photos", *(tmp_path / f"{k}.jpg" for k in (1, 2, 3)),
+        "--fit", "none", "--photos", *(tmp_path / f"{k}.jpg" for k in (1, 2, 3)),
     )  # fmt: skip
     assert code == 0
     photos = json.loads((tmp_path / "out" / "coefficients.json").read_text())["photos"]

@@ -154,7 +154,7 @@ def choose_faces(
         free[: len(person.identity)] = False
         points = photo_points([face], np.ones(1, bool))
         head = fit_points(fitting, head, layout, points, config, config.pose_rounds, free)
-        return misfits(fitting, [face], head)[0]
+        return float(misfits(fitting, [face], head)[0])
 
     return [faces[0] if len(faces) == 1 else min(faces, key=misfit) for faces in read]
 
