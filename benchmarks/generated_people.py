@@ -1,7 +1,11 @@
-"""People made of a head model, and photos of them by cameras like those of phones, with all that is true."""
+"""People made of a head model, and photos of them by cameras like those of phones, with all that is true.
+
+python -m benchmarks.generated_people --out photos
+"""
 
 import dataclasses
 import functools
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -9,12 +13,15 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from benchmarks.arguments import make_parser, positive
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.command_line import run
+from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import light_face, place_face
 from dfmvr_jax.lights import sample_light
-from dfmvr_jax.pictures import halve
+from dfmvr_jax.pictures import halve, write_picture
 from dfmvr_jax.render import render_mesh
 from dfmvr_jax.render.array_types import Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
@@ -112,3 +119,22 @@ def generate_person(model: MorphableModel, seed: int, shooting: Shooting = Shoot
         translation=np.concatenate([one.translation for one in seen]),
     )
     return GeneratedPerson(photos, neutral, np.stack(shapes), focal, np.asarray(model.landmarks), truth)
+
+
+def main() -> None:
+    parser = make_parser("Photos of a generated person, to try fits on.")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the photos")
+    parser.add_argument("--face-model", default="builtin", help="whose random person it is")
+    parser.add_argument("--person", type=int, default=7, help="number of the person")
+    parser.add_argument("--photos", type=int, choices=sorted(YAWS), default=3, help="how many")
+    parser.add_argument("--size", type=positive, default=1000, help="side of the photos, pixels")
+    flags = parser.parse_args()
+    shooting = Shooting(yaws=YAWS[flags.photos], size=flags.size)
+    person = generate_person(load_face_model(flags.face_model), flags.person, shooting)
+    for number, photo in enumerate(person.photos, 1):
+        flags.out.mkdir(parents=True, exist_ok=True)
+        write_picture(flags.out / f"photo_{number}.jpg", photo)
+
+
+if __name__ == "__main__":
+    run(main)

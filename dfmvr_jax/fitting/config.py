@@ -16,9 +16,7 @@ class FitConfig:
     focal_deviation: float = 0.4  # of the focal length's logarithm, where it is guessed
     exif_deviation: float = 0.05  # of the same, where EXIF gives it
     # points
-    points_correlation: float = (
-        8.0  # the points' deviations are times this: their errors depend on each other
-    )
+    points_correlation: float = 4.0  # their deviations are times this: errors of points hang together
     points_robust: float = 2.0  # deviations beyond which a point counts less (Cauchy)
     pose_rounds: int = 12  # most steps of poses alone
     point_rounds: int = 20  # most steps of all unknowns on points
