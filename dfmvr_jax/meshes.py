@@ -39,7 +39,10 @@ def write_mesh(
     colors = _linear_light(colors) if is_gltf else colors
     vertex_colors = np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8)
     mesh = trimesh.Trimesh(vertices_mm, triangles, vertex_colors=vertex_colors, process=False)
-    mesh.export(path, **({"tree_postprocessor": _make_matte} if is_gltf else {}))
+    if is_gltf:
+        mesh.export(path, tree_postprocessor=_make_matte)
+    else:
+        mesh.export(path)
 
 
 def coefficients_json(coefficients: Coefficients, camera: Camera, model: MorphableModel) -> dict:

@@ -54,11 +54,14 @@ def test_perspective_and_nearest():
     np.testing.assert_allclose(fragments.depth[0, 0], screen @ [0, 0, 0.5], rtol=1e-6)
 
 
-def test_dense_face_sized_mesh_is_exact():
-    vertices, triangles = bumpy_ellipsoid(189)
-    clip = clip_positions(face_camera(224), jnp.asarray(vertices))
-    fragments = rasterize(clip, jnp.asarray(triangles), (224, 224))
-    ids, barycentrics, depth = naive_rasterize(clip, triangles, (224, 224))
+@pytest.mark.parametrize(
+    ("side", "size"), [(60, 72), pytest.param(189, 224, marks=pytest.mark.full)], ids=["small", "face-sized"]
+)
+def test_a_dense_mesh_is_exact(side, size):
+    vertices, triangles = bumpy_ellipsoid(side)
+    clip = clip_positions(face_camera(size), jnp.asarray(vertices))
+    fragments = rasterize(clip, jnp.asarray(triangles), (size, size))
+    ids, barycentrics, depth = naive_rasterize(clip, triangles, (size, size))
     np.testing.assert_array_equal(fragments.mask, ids >= 0)
     same = ids == np.asarray(fragments.triangle_ids)
     assert np.sum(~same) <= 5

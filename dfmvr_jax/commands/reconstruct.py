@@ -55,7 +55,8 @@ def main() -> None:
     aliases = {"--checkpoint": "--workdir", "--focal": "--focal-mm"}
     flags = parse_command(ReconstructFlags, __doc__, aliases=aliases)
     views = {view: (path, landmarks) for view, path, landmarks in named_views(flags) if path}
-    kind = flags.fit or ("none" if flags.aligned or views else "colours")
+    usual: FitKind = "none" if flags.aligned or views else "colours"
+    kind: FitKind = flags.fit or usual
     check_flags(flags, kind)
     if kind == "none":
         assert flags.workdir is not None  # `check_flags` has seen to it

@@ -61,7 +61,7 @@ def calibrate(model: MorphableModel, detector: Detector, heads: int = 24, seed: 
             identity=jnp.asarray(identity),
             expression=jnp.asarray(expression),
             albedo=jnp.asarray(albedo),
-            light=sample_light(rng, float(face_albedo(model, jnp.asarray(albedo)).mean())),
+            light=jnp.asarray(sample_light(rng, float(face_albedo(model, jnp.asarray(albedo)).mean()))),
             rotation=jnp.array([[rng.normal(0, PITCH), yaw + rng.normal(0, 0.08), rng.normal(0, ROLL)]]),
             translation=jnp.zeros((1, 3)),
         )

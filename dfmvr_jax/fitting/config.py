@@ -16,7 +16,7 @@ class FitConfig:
     focal_deviation: float = 0.4  # of the focal length's logarithm, where it is guessed
     exif_deviation: float = 0.05  # of the same, where EXIF gives it
     # points
-    points_correlation: float = 4.0  # their deviations are times this: errors of points hang together
+    points_correlation: float = 6.0  # their deviations are times this: errors of points hang together
     points_robust: float = 2.0  # deviations beyond which a point counts less (Cauchy)
     pose_rounds: int = 12  # most steps of poses alone
     point_rounds: int = 20  # most steps of all unknowns on points
@@ -35,7 +35,7 @@ class FitConfig:
     # free form
     free_form_photos: int = 3  # from so many photos on the head may leave its model
     free_form_centres: int = 120  # bumps over half of the face and its middle
-    free_form_mm: float = 0.7  # deviation of a bump
+    free_form_mm: float = 0.5  # deviation of a bump
     free_form_radius_mm: float = 12.0  # of a bump
     free_form_asymmetry: float = 0.4  # deviation of what differs between the sides, as a share
     # who belongs together

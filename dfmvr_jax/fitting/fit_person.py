@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.errors import InputError
@@ -121,9 +122,11 @@ def fit_person(
     tell("photos", math.nan)
     read, left_out = read_people(fitter, files, wishes)
     config = fitter.config
-    fitting = fitter.prepare(len(read), len(read[0][0].points) != COUNT)
+    fitting = fitter.by_landmarks if len(read[0][0].points) == COUNT else fitter.by_mesh
     photos = choose_faces(fitting, read, config, wishes)
-    photos, head, layout = fit_those_that_agree(fitting, photos, config, wishes, left_out, tell)
+    photos, head = fit_those_that_agree(fitting, photos, config, wishes, left_out, tell)
+    free_form = fitter.kind == "colours" and len(photos) >= config.free_form_photos
+    layout = _layout(fitting, photos, config, wishes, free_form)
     head, started_by = _better_start(fitting, photos, head, layout, config, start)
     fit = finish(fitting, photos, head, layout, fitter, np.ones(len(photos), bool), tell)
     left_out_errors = None
@@ -145,7 +148,7 @@ def choose_faces(
     sure = [faces[0] for faces in read if len(faces) == 1] or [faces[0] for faces in read]
     if all(len(faces) == 1 for faces in read) or len(read) == 1:
         return [faces[0] for faces in read]
-    person = _points_head(fitting, sure, config, wishes)[0]
+    person = _points_head(fitting, sure, config, wishes)
 
     def misfit(face: FittingPhoto) -> float:
         layout = _layout(fitting, [face], config, wishes)
@@ -166,17 +169,17 @@ def fit_those_that_agree(
     wishes: Wishes,
     left_out: dict[Path, str],
     tell: Tell,
-) -> tuple[list[FittingPhoto], Head, Layout]:
+) -> tuple[list[FittingPhoto], Head]:
     """Fit a head to points; a photo that fits far worse than the others is left out, and all begins anew."""
     while True:
-        head, layout = _points_head(fitting, photos, config, wishes, tell)
+        head = _points_head(fitting, photos, config, wishes, tell)
         if len(photos) < 3:
-            return photos, head, layout
+            return photos, head
         found = misfits(fitting, photos, head)
         worst = int(found.argmax())
         usual = float(np.median(np.delete(found, worst)))
         if found[worst] <= config.strange * usual:
-            return photos, head, layout
+            return photos, head
         photos = list(photos)
         stranger = photos.pop(worst)
         left_out[stranger.path] = (
@@ -186,9 +189,13 @@ def fit_those_that_agree(
 
 
 def _layout(
-    fitting: FittingModel, photos: Sequence[FittingPhoto], config: FitConfig, wishes: Wishes
+    fitting: FittingModel,
+    photos: Sequence[FittingPhoto],
+    config: FitConfig,
+    wishes: Wishes,
+    free_form: bool = False,
 ) -> Layout:
-    return layout_of(fitting.model, photos, config, wishes.same_expression, wishes.focal_mm)
+    return layout_of(fitting, photos, config, free_form, wishes.same_expression, wishes.focal_mm)
 
 
 def _points_head(
@@ -197,7 +204,7 @@ def _points_head(
     config: FitConfig,
     wishes: Wishes,
     tell: Tell = tell_nobody,
-) -> tuple[Head, Layout]:
+) -> Head:
     """Poses of the mean head, then all unknowns, on points."""
     layout = _layout(fitting, photos, config, wishes)
     points = photo_points(photos, np.ones(len(photos), bool))
@@ -208,7 +215,7 @@ def _points_head(
     head = fit_points(
         fitting, head, layout, points, config, config.point_rounds, None, lambda c: tell("points", c)
     )
-    return head, layout
+    return head
 
 
 def _better_start(
@@ -228,8 +235,8 @@ def _better_start(
     whole = np.zeros(len(head.identity), np.float32)
     whole[: len(identity)] = identity
     guessed = head._replace(
-        identity=np.asarray(whole),
-        expression=np.broadcast_to(expression, head.expression.shape).astype(np.float32),
+        identity=jnp.asarray(whole),
+        expression=jnp.broadcast_to(jnp.asarray(expression, jnp.float32), head.expression.shape),
     )
     guessed = fit_points(
         fitting, guessed, layout, points, config, config.pose_rounds, pose_unknowns(layout, len(photos))
@@ -288,7 +295,7 @@ def leave_out(
     head = finish(fitting, photos, head, layout, fitter, counts, lambda _, cost: tell(stage, cost)).head
     expression = np.asarray(head.expression).copy()
     expression[number] = expression[: len(photos)][counts].mean(axis=0)
-    head = head._replace(expression=expression)
+    head = head._replace(expression=jnp.asarray(expression))
     only = np.arange(len(photos)) == number
     head = fit_points(fitting, head, layout, photo_points(photos, only), config, config.pose_rounds, poses)
     return photo_errors(fitting, photos, head)[number]

@@ -8,7 +8,6 @@ from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.fitting.calibration import calibrate
 from dfmvr_jax.fitting.config import Effort, FitConfig, FitKind, effort_config
-from dfmvr_jax.fitting.free_form import with_free_form
 from dfmvr_jax.fitting.point_table import (
     PointTable,
     cached_table,
@@ -44,14 +43,15 @@ class Fitter:
             write_table(cached_table(self.model), table, self.model)
         return table
 
-    def prepare(self, photos: int, has_mesh: bool) -> FittingModel:
-        """The model for so many photos, whose points are MediaPipe's or 68 landmarks."""
-        return self._prepared(photos >= self.config.free_form_photos and self.kind == "colours", has_mesh)
+    @functools.cached_property
+    def by_mesh(self) -> FittingModel:
+        """The model for photos whose points are MediaPipe's."""
+        return prepare_model(self.model, self.table, self.config)
 
-    @functools.cache  # noqa: B019  a program has one fitter, for as long as it lives
-    def _prepared(self, free_form: bool, has_mesh: bool) -> FittingModel:
-        model = with_free_form(self.model, self.config) if free_form else self.model
-        return prepare_model(model, self.table if has_mesh else table_of_landmarks(self.model), self.config)
+    @functools.cached_property
+    def by_landmarks(self) -> FittingModel:
+        """The model for photos of which only the 68 landmarks are known."""
+        return prepare_model(self.model, table_of_landmarks(self.model), self.config)
 
 
 def load_fitter(

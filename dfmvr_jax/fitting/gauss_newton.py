@@ -6,7 +6,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import scipy.linalg
 
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import Array, Float
 
 State = TypeVar("State")
 FIRST_DAMPING = 1e-3  # of the diagonal
@@ -18,9 +18,9 @@ SMALLEST_GAIN = 1e-3  # of the cost, as a share, for which another step is worth
 class System(NamedTuple):
     """A cost near a state: cost + gradient · step + step · hessian · step / 2."""
 
-    cost: float
-    gradient: Float[np.ndarray, "unknowns"]
-    hessian: Float[np.ndarray, "unknowns unknowns"]  # Gauss and Newton's: positive semidefinite
+    cost: float | Float[Array, ""]
+    gradient: Float[np.ndarray | Array, "unknowns"]
+    hessian: Float[np.ndarray | Array, "unknowns unknowns"]  # Gauss and Newton's: positive semidefinite
 
 
 def minimise(
@@ -55,7 +55,7 @@ def minimise(
             damping *= WORSE
             if damping > MOST_DAMPING:
                 break
-        tell(system.cost)
+        tell(float(system.cost))
     return state
 
 

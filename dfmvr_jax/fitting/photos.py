@@ -64,10 +64,11 @@ def read_fitting_photo(
     photo = file.read(file.path)
     camera = camera_of_photo(file.path, photo.shape[:2])
     with naming(file.path):
-        landmarks = read_landmarks(file.landmarks) if file.landmarks else ()
-        # five points say too little of a face
-        given = len(landmarks) == COUNT
-        faces = [FoundFace(landmarks, 1.0)] if given else by_size(get_detector()(photo))
+        landmarks = read_landmarks(file.landmarks) if file.landmarks else None
+        if landmarks is not None and len(landmarks) == COUNT:  # five points say too little of a face
+            faces = [FoundFace(landmarks, 1.0)]
+        else:
+            faces = by_size(get_detector()(photo))
         faces = [found for found in faces if np.ptp(found.landmarks[:, 0]) >= SMALLEST_FACE]
         if not faces:
             raise InputError(

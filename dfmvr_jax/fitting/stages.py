@@ -26,6 +26,7 @@ from dfmvr_jax.fitting.colours import (
     weigh_samples,
 )
 from dfmvr_jax.fitting.config import FitConfig
+from dfmvr_jax.fitting.free_form import with_free_form
 from dfmvr_jax.fitting.gauss_newton import System, minimise
 from dfmvr_jax.fitting.photos import FittingPhoto, focal_of_film
 from dfmvr_jax.fitting.point_table import YAWS, PointTable
@@ -34,14 +35,15 @@ from dfmvr_jax.fitting.unknowns import POSE, Head, Layout, make_layout, move_hea
 from dfmvr_jax.render.array_types import Array, Bool, Float
 
 SURE = 1e-3  # deviation of the logarithm of a focal length that a user gives
-PADDED = (1, 3, 6, 12, 24)  # numbers of photos that code is compiled for
+PADDED = (3, 6, 12, 24)  # numbers of photos that code is compiled for
 Tell = Callable[[str, float], None]  # a stage and its cost so far
 
 
 class FittingModel(NamedTuple):
     """A head model and what a fit needs of it, made once for many people."""
 
-    model: MorphableModel
+    model: MorphableModel  # with the modes of the free form
+    free_form_modes: int  # the last ones of its identity
     places: PointPlaces
     samples: ColourSamples
 
@@ -54,10 +56,12 @@ class Fit(NamedTuple):
 
 
 def prepare_model(model: MorphableModel, table: PointTable, config: FitConfig) -> FittingModel:
-    """Look up what a fit needs of a model."""
-    places = place_points(model, table)
+    """Add the free form to a model, and look up what a fit needs of it."""
+    wide = with_free_form(model, config)
+    places = place_points(wide, table)
     from_the_front = np.asarray(places.mean[len(YAWS) // 2])
-    return FittingModel(model, places, choose_samples(model, from_the_front, config))
+    modes = wide.dimensions[0] - model.dimensions[0]
+    return FittingModel(wide, modes, places, choose_samples(wide, from_the_front, config))
 
 
 def padded_number(photos: int) -> int:
@@ -140,13 +144,23 @@ def _inside(photo: FittingPhoto) -> np.ndarray:
 
 
 def layout_of(
-    model: MorphableModel,
+    fitting: FittingModel,
     photos: Sequence[FittingPhoto],
     config: FitConfig,
+    free_form: bool = False,
     same_expression: bool = False,
     focal_mm: float | None = None,
 ) -> Layout:
-    """Number the unknowns of a head in these photos; `focal_mm`, as of 35 mm film, is then sure."""
+    """Number the unknowns of a head in these photos.
+
+    Args:
+      fitting: the head's model.
+      photos: of one person.
+      config: says what is known of focal lengths.
+      free_form: the head may leave its model.
+      same_expression: in all photos.
+      focal_mm: the photos' focal length, as of 35 mm film, where it is known for sure.
+    """
     number = padded_number(len(photos))
     keys = {key: place for place, key in enumerate(dict.fromkeys(photo.camera.key for photo in photos))}
     cameras = pad([keys[photo.camera.key] for photo in photos], number).astype(int)
@@ -156,7 +170,10 @@ def layout_of(
         SURE if focal else config.exif_deviation if photo.camera.focal else config.focal_deviation
         for focal, photo in zip(given, photos)
     ]
-    return make_layout(model, cameras, pad(means, number), pad(deviations, number), same_expression)
+    frozen = 0 if free_form else fitting.free_form_modes
+    return make_layout(
+        fitting.model, cameras, pad(means, number), pad(deviations, number), same_expression, frozen
+    )
 
 
 def first_head(model: MorphableModel, photos: Sequence[FittingPhoto], layout: Layout) -> Head:
@@ -185,13 +202,14 @@ def _first_pose(photo: FittingPhoto, focal: float) -> tuple[np.ndarray, np.ndarr
     height, width = photo.size
     roll = math.atan2(turn[1, 0], turn[0, 0])  # clockwise in the photo
     rotation = Rotation.from_euler("xyz", [0, photo.pose.yaw, -roll]).as_matrix()
-    return rotation, depth * np.array([(x - width / 2) / focal_px, -(y - height / 2) / focal_px, -1])
+    towards = np.array([(x - width / 2) / focal_px, -(y - height / 2) / focal_px, -1])
+    return rotation, float(depth) * towards
 
 
 def pose_unknowns(layout: Layout, photos: int) -> Bool[np.ndarray, "unknowns"]:
     """Which unknowns are the poses of the first so many photos."""
     free = np.zeros(layout.size, bool)
-    free[layout.index[:photos, -POSE - 1 : -1]] = True
+    free[layout.places[:photos, -POSE - 1 : -1]] = True
     return free
 
 
@@ -272,7 +290,7 @@ def _point_system(
     places: PointPlaces, head: Head, points: PhotoPoints, layout: Layout, config: FitConfig
 ) -> System:
     normal = point_normal(places, head, points, config)
-    gradient, hessian = scatter_normal(normal.gradient, normal.hessian, layout.index, layout.size)
+    gradient, hessian = scatter_normal(normal.gradient, normal.hessian, layout.places, layout.size)
     cost, by_prior, precision = prior_system(head, layout)
     return System(normal.cost.sum() + cost, gradient + by_prior, hessian + jnp.diag(precision))
 
@@ -289,8 +307,8 @@ def _whole_system(
     by_points = _point_system(fitting.places, fit.head, points, layout, config)
     seen = look_at_samples(fitting.model, fitting.samples, fit.head, colours)
     cost = colour_cost(fitting.samples, seen, fit.look, config)
-    by_colours = colour_normal(fitting.samples, seen, fit.look, layout.index, layout.size, config)
-    return System(*(a + b for a, b in zip(by_points, (cost, *by_colours))))
+    by_colours = colour_normal(fitting.samples, seen, fit.look, layout.places, layout.size, config)
+    return jax.tree.map(jnp.add, by_points, System(cost, *by_colours))
 
 
 @functools.partial(jax.jit, static_argnames="config")

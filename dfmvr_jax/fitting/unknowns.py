@@ -10,6 +10,7 @@ from dfmvr_jax.face_model.prior import BOUND_WEIGHT, Prior
 from dfmvr_jax.render.array_types import Array, Float, Int
 
 POSE = 6  # unknowns of a pose: a turn about the axes of the camera, then a shift
+FROZEN_DEVIATION = 1e-2  # of modes that stay at 0
 TURN_DEVIATION, SHIFT_DEVIATION = 1.0, 20.0  # of poses, radians and model units: hardly a prior
 
 
@@ -33,7 +34,7 @@ class Layout(NamedTuple):
     identity, and may share expression and focal length.
     """
 
-    index: Int[np.ndarray, "photos own"]  # in the vector of all
+    places: Int[np.ndarray, "photos own"]  # in the vector of all
     precision: Float[np.ndarray, "unknowns"]  # one over the prior's variance
     focal_mean: Float[np.ndarray, "photos"]  # of `log_focal`
     lowest: Float[np.ndarray, "expression"]
@@ -50,15 +51,25 @@ def make_layout(
     focal_mean: Float[np.ndarray, "photos"],
     focal_deviation: Float[np.ndarray, "photos"],
     same_expression: bool,
+    frozen_modes: int = 0,
 ) -> Layout:
-    """Number the unknowns of a head in photos; `cameras` says which camera took each, from 0 on."""
+    """Number the unknowns of a head in photos.
+
+    Args:
+      model: of the head.
+      cameras: which camera took each photo, from 0 on.
+      focal_mean: of the focal lengths' logarithms.
+      focal_deviation: of the same.
+      same_expression: in all photos.
+      frozen_modes: how many of the last identity modes stay where they are.
+    """
     identities, expressions, _ = model.dimensions
     photos, prior = len(cameras), expression_prior(model)
     faces = np.zeros(photos, int) if same_expression else np.arange(photos)
     expression_at = identities
     pose_at = expression_at + expressions * (faces.max() + 1)
     focal_at = pose_at + POSE * photos
-    index = np.concatenate(
+    places = np.concatenate(
         [
             np.broadcast_to(np.arange(identities), (photos, identities)),
             expression_at + expressions * faces[:, None] + np.arange(expressions),
@@ -67,18 +78,19 @@ def make_layout(
         ],
         axis=1,
     )
+    identity = np.where(np.arange(identities) < identities - frozen_modes, 1.0, FROZEN_DEVIATION)
     pose = [TURN_DEVIATION] * 3 + [SHIFT_DEVIATION] * 3
     deviation = np.empty(focal_at + cameras.max() + 1)
-    deviation[index] = np.concatenate(
+    deviation[places] = np.concatenate(
         [
-            np.ones((photos, identities)),
+            np.broadcast_to(identity, (photos, identities)),
             np.broadcast_to(np.asarray(prior.scale), (photos, expressions)),
             np.broadcast_to(pose, (photos, POSE)),
             np.reshape(focal_deviation, (photos, 1)),
         ],
         axis=1,
     )
-    return Layout(index, deviation**-2.0, focal_mean, np.asarray(prior.lowest), np.asarray(prior.highest))
+    return Layout(places, deviation**-2.0, focal_mean, np.asarray(prior.lowest), np.asarray(prior.highest))
 
 
 def expression_prior(model: MorphableModel) -> Prior:
@@ -91,7 +103,7 @@ def expression_prior(model: MorphableModel) -> Prior:
 
 def move_head(head: Head, layout: Layout, step: Float[np.ndarray, "unknowns"]) -> Head:
     """The head after a step of all unknowns."""
-    own = np.asarray(step)[layout.index].astype(np.float32)
+    own = np.asarray(step)[layout.places].astype(np.float32)
     identities, expressions = head.identity.shape[0], head.expression.shape[1]
     shapes, pose, focal = np.split(own, [identities + expressions, -1], axis=1)
     return Head(
@@ -120,7 +132,7 @@ def prior_system(
     photos = len(head.translation)
     value = (
         jnp.zeros(layout.size)
-        .at[layout.index]
+        .at[layout.places]
         .set(
             jnp.concatenate(
                 [
@@ -135,7 +147,7 @@ def prior_system(
     )
     outside = head.expression - jnp.clip(head.expression, layout.lowest, layout.highest)
     first = len(head.identity)
-    beyond = jnp.zeros(layout.size).at[layout.index[:, first : first + outside.shape[1]]].set(outside)
+    beyond = jnp.zeros(layout.size).at[layout.places[:, first : first + outside.shape[1]]].set(outside)
     precision = jnp.asarray(layout.precision)
     gradient = precision * (value + BOUND_WEIGHT * beyond)
     cost = 0.5 * jnp.sum(precision * (value**2 + BOUND_WEIGHT * beyond**2))
