@@ -53,7 +53,22 @@ RUN = {
     "python train.py --preset small --workdir runs/x": Run(FEW, leaves="runs/x/df_mvr"),
     "python evaluate.py --workdir runs/x": Run(leaves="runs/x/evaluation/error_maps.png"),
     "python reconstruct.py --workdir runs/x --photos photos --aligned --out out": Run(leaves="out/mesh.glb"),
+    "python -m benchmarks.generated_people --out photos": Run("--out person", leaves="person/photo_3.jpg"),
+    "python reconstruct.py --photos photos --out out": Run(
+        "--photos person", leaves="out/overlay_3_photo_3.jpg"
+    ),
+    "python reconstruct.py --photos a.jpg b.jpg c.jpg --out out": Run(leaves="out/head_1_a.ply"),
     "python reconstruct.py --workdir runs/x --photos a.jpg b.jpg c.jpg --out out": Run(leaves="out/mesh.glb"),
+    "python reconstruct.py --workdir runs/x --photos a.jpg b.jpg c.jpg --out out --fit none": Run(
+        leaves="out/overlay_left.png"
+    ),
+    "python -m dfmvr_jax.commands.calibrate_points --face-model ict.npz": Run(
+        "--face-model builtin-coarse --heads 6 --out points.npz", leaves="points.npz"
+    ),
+    "python -m benchmarks.accuracy --people 20 --out runs/accuracy": Run(
+        "--people 1 --cases three --effort quick --face-model builtin-coarse",
+        leaves="runs/accuracy/results.json",
+    ),
     "python -m dfmvr_jax.commands.export_torch --workdir runs/x --out x.pth": Run(
         needs="torch", leaves="x.pth"
     ),
@@ -190,6 +205,8 @@ NOT_RUN = {
     "--data.name synthetic/small-gnm --workdir runs/gnm": "needs GNM",
     "python -m benchmarks.heads --models builtin-coarse ict.npz --scan gt.ply --landmarks landmarks7.txt "
     "--facekit ICT-FaceKit --detect 300": "needs ICT-FaceKit and a scan",
+    "python -m benchmarks.accuracy --people 8 --others ict.npz": "needs ICT-FaceKit",
+    "python -m benchmarks.accuracy --cases --scan james --photos photos": "needs a scan and real photos",
     "python -m dfmvr_jax.commands.prepare_bfm": "stands for the command with all its flags",
     "pip install jax-tvm-ffi torch": "for GPUs",
     "pip install git+https://github.com/NVlabs/nvdiffrast --no-build-isolation": "for GPUs",

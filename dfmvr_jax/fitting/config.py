@@ -45,7 +45,7 @@ class FitConfig:
 
 
 def effort_config(effort: Effort) -> FitConfig:
-    """The settings behind `--effort`."""
+    """The settings of an effort."""
     if effort == "quick":
         return FitConfig(blurs=(3.0, 1.5), colour_rounds=5, samples=3000)
     if effort == "best":
