@@ -114,6 +114,7 @@ def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Lo
     )
 
 
+@jax.jit
 def head_shapes(model: MorphableModel, head: Head) -> Float[Array, "photos vertices 3"]:
     """The head as in each photo, model space."""
     neutral = model.mean_shape + model.identity_basis @ head.identity

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -28,7 +29,7 @@ def free_form_modes(model: MorphableModel, config: FitConfig) -> Float[np.ndarra
     and lower, so that a face is symmetric as far as photos do not speak against it.
     """
     shape = np.asarray(model.mean_shape, np.float64)
-    normals = np.asarray(vertex_normals(model.mean_shape, model), np.float64)
+    normals = np.asarray(jax.jit(vertex_normals)(model.mean_shape, model), np.float64)
     weight = np.ones(len(shape)) if model.photo_weight is None else np.asarray(model.photo_weight)
     face = np.flatnonzero((weight > 0) & (np.asarray(model.skin_mask) > 0) & (shape[:, 0] >= -1e-3))
     nose = face[shape[face, 2].argmax()]

@@ -72,6 +72,7 @@ def at_yaw(places: PointPlaces, yaw: Float[Array, ""]) -> PointPlaces:
     return PointPlaces(between(places.mean), between(places.basis), between(deviation))
 
 
+@jax.jit
 @full_precision
 def project_places(
     places: PointPlaces, head: Head, points: PhotoPoints
