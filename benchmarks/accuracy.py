@@ -37,6 +37,7 @@ from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.fitting.fit_person import PersonFit, Wishes, fit_person
 from dfmvr_jax.fitting.fitted_person import describe
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
+from dfmvr_jax.fitting.size import find_size
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
 from dfmvr_jax.render.array_types import Bool, Float
@@ -162,7 +163,8 @@ def surface_error(found: Float[np.ndarray, "n 3"], model: MorphableModel, scan: 
 
 def neutral_of(found: PersonFit) -> Float[np.ndarray, "n 3"]:
     model = found.fitting.model
-    return np.asarray(model.mean_shape + model.identity_basis @ found.fit.head.identity)
+    neutral = np.asarray(model.mean_shape + model.identity_basis @ found.fit.head.identity, np.float64)
+    return find_size(neutral, model, None).scale * neutral
 
 
 def scan_of(person: GeneratedPerson, model: MorphableModel) -> Scan:

@@ -282,7 +282,7 @@ def test_the_hessian_is_what_is_left_when_albedo_follows(toy_model, head, layout
     there = colours.look_at_samples(toy_model, samples, head, seen)
     _, hessian = colours.colour_normal(samples, there, look, layout.places, layout.size, CONFIG)
     count = len(samples.vertices)
-    prior = np.asarray(colours._prior_precision(look, CONFIG))[:, 0]
+    prior = np.asarray(look.prior)
     slow = np.zeros((layout.size, layout.size))
     for sample in range(count):
         for channel in range(3):
@@ -458,7 +458,9 @@ def test_the_size_by_pupils(coarse):
     assert 100 * size.scale * pupil_distance(shape, coarse) == pytest.approx(70)
     assert size.source == "pupils" and size.deviation < 0.01
     guessed = find_size(shape, coarse, None)
-    assert guessed.source == "model" and guessed.scale == 1 and 0.01 < guessed.deviation < 0.1
+    assert guessed.source == "model" and guessed.scale == pytest.approx(1)
+    assert 0.01 < guessed.deviation < 0.1
+    assert find_size(1.1 * shape, coarse, None).scale == pytest.approx(1 / 1.1)
 
 
 def test_photos_colour_the_face_and_fade_out(coarse):

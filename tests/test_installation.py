@@ -71,7 +71,8 @@ def test_all_that_is_installed_is_called_dfmvr_jax(built):
         inside = "dfmvr_jax" if folder == "dfmvr_jax" else f"dfmvr_jax/{folder}"
         modules = {f"{inside}/{path.relative_to(ROOT / folder)}" for path in (ROOT / folder).rglob("*.py")}
         assert modules and modules <= set(names)
-    assert {"dfmvr_jax/py.typed", "dfmvr_jax/face_model/assets/builtin.npz"} <= set(names)
+    data = ("py.typed", "face_model/assets/builtin.npz", "fitting/tables/builtin.npz")
+    assert {f"dfmvr_jax/{name}" for name in data} <= set(names)
 
 
 def test_the_source_distribution_holds_files_instead_of_links(built):

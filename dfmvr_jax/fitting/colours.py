@@ -30,6 +30,7 @@ from dfmvr_jax.render.visible import visible
 HIDDEN = 0.03  # behind what is seen, model units: a vertex there is not seen
 EDGE_ON = 0.25  # cosine of the angle from which on a surface is seen from the side
 FAR = 500.0  # plane, model units: telephoto lenses stand far away
+MEDIAN_OF_NORMAL = 0.6745  # of the absolute value, standard deviations
 SETTLING = 8  # rounds of albedo, light and weights in a step
 EXCLUDED_PARTS = ("mouth", "teeth")
 FEATURES = ("left eye", "right eye", "mouth", "teeth")
@@ -41,6 +42,7 @@ class Look(NamedTuple):
     albedo: Float[Array, "albedo"]  # coefficients of the model
     light: Float[Array, "photos 3 9"]
     precision: Float[Array, "photos samples"]  # of a colour: one over its variance; 0: not seen
+    prior: Float[Array, "samples"]  # of the albedo's difference from the model's: one over its variance
     # of each sample; it stays while the shape moves: shadows and shine are no shape
     shading: Float[Array, "photos samples 3"]
 
@@ -110,6 +112,7 @@ def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Lo
         jnp.zeros(model.dimensions[2]),
         jnp.zeros((photos, 3, 9)),
         jnp.zeros((photos, len(samples.vertices))),
+        jnp.ones(len(samples.vertices)),
         jnp.ones((photos, len(samples.vertices), 3)),
     )
 
@@ -187,12 +190,15 @@ def settle_look(
     rounds: int = SETTLING,
 ) -> Look:
     """Solve for light, albedo and which colours can be believed, the head's shape being given."""
-    variance = config.colour_deviation**2
-    look = look._replace(precision=weight / variance, shading=_shading(look, seen))
+    prior = jnp.maximum(weight.max(axis=0), 1e-6) / config.albedo_deviation**2
+    precision = weight / config.colour_deviation**2
+    look = look._replace(precision=precision, prior=prior, shading=_shading(look, seen))
 
     def settle(_, look: Look) -> Look:
         albedo = free_albedo(look, seen, samples, config)
-        squared = jnp.sum((seen.color - look.shading * albedo) ** 2, axis=-1) / (3 * variance)
+        residual = seen.color - look.shading * albedo
+        variance = measure_noise(residual, weight, config)[:, None] ** 2
+        squared = jnp.sum(residual**2, axis=-1) / (3 * variance)
         believed = 1 / (1 + squared / config.colour_robust**2) ** 2  # Geman and McClure's
         look = look._replace(precision=weight / variance * believed)
         look = look._replace(light=_light(look, seen, albedo, config))
@@ -202,10 +208,13 @@ def settle_look(
     return jax.lax.fori_loop(0, rounds, settle, look)
 
 
-def _prior_precision(look: Look, config: FitConfig) -> Float[Array, "samples 1"]:
-    """What the model's albedo counts at a sample: as much as one photo's colour would."""
-    measurements = look.precision.max(axis=0) * config.colour_deviation**2
-    return (jnp.maximum(measurements, 1e-6) / config.albedo_deviation**2)[:, None]
+def measure_noise(
+    residual: Float[Array, "photos samples 3"], weight: Float[Array, "photos samples"], config: FitConfig
+) -> Float[Array, "photos"]:
+    """Standard deviation of each photo's colours from the head's, by their median, not below the setting."""
+    seen = jnp.where(weight[..., None] > 0, jnp.abs(residual), jnp.nan)
+    median = jnp.nanmedian(seen, axis=(1, 2))
+    return jnp.maximum(jnp.nan_to_num(median / MEDIAN_OF_NORMAL), config.colour_deviation)
 
 
 def _shading(look: Look, seen: Seen) -> Float[Array, "photos samples 3"]:
@@ -220,7 +229,7 @@ def free_albedo(
     look: Look, seen: Seen, samples: ColourSamples, config: FitConfig
 ) -> Float[Array, "samples 3"]:
     """The albedo of each sample by the photos that see it and by the model."""
-    prior = _prior_precision(look, config)
+    prior = look.prior[:, None]
     known, told = _told(look, seen)
     return (told + prior * _model_colors(look, samples)) / (known + prior)
 
@@ -244,7 +253,7 @@ def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitCon
     """The model's albedo nearest to what the photos tell of the samples'."""
     if not len(look.albedo):
         return look.albedo
-    prior = _prior_precision(look, config)
+    prior = look.prior[:, None]
     known, told = _told(look, seen)
     trust = known * prior / (known + prior)
     rows = trust[..., None] * samples.albedo_basis
@@ -258,7 +267,7 @@ def colour_cost(samples: ColourSamples, seen: Seen, look: Look, config: FitConfi
     """Half of the squares of the colours' differences in deviations, each sample's albedo being free."""
     albedo = free_albedo(look, seen, samples, config)
     residual = seen.color - look.shading * albedo
-    by_model = _prior_precision(look, config) * (albedo - _model_colors(look, samples)) ** 2
+    by_model = look.prior[:, None] * (albedo - _model_colors(look, samples)) ** 2
     return 0.5 * (jnp.sum(look.precision[..., None] * residual**2) + jnp.sum(by_model))
 
 
@@ -287,7 +296,7 @@ def colour_normal(
     photos = (look.precision, look.shading, residual, seen.by_unknowns, index)
     start = jnp.zeros((*residual.shape[1:], unknowns))
     coupled, (gradients, hessians) = jax.lax.scan(add_photo, start, photos)
-    known = _told(look, seen)[0] + _prior_precision(look, config)
+    known = _told(look, seen)[0] + look.prior[:, None]
     coupled = (coupled / jnp.sqrt(known)[..., None]).reshape(-1, unknowns)
     gradient, hessian = scatter_normal(gradients, hessians, index, unknowns)
     return gradient, hessian - coupled.T @ coupled

@@ -25,11 +25,11 @@ class FitConfig:
     blur_power: float = 2.0  # measurements are divided by the blur to this power, as its pixels hang together
     colour_rounds: int = 10  # most steps on each level of the pyramid
     samples: int = 5000  # vertices whose colours are compared
-    measurements: float = 100.0  # independent colours in a photo: pixels are not, their errors hang together
-    colour_deviation: float = 0.05  # of a photo's colour from the lit head's
-    albedo_deviation: float = 0.12  # of a vertex' own albedo from the model's; what makes views agree
+    measurements: float = 20.0  # independent colours in a photo: pixels are not, their errors hang together
+    colour_deviation: float = 0.006  # of a photo's colour from the lit head's, at least: it is measured
+    albedo_deviation: float = 0.08  # of a vertex' own albedo from the model's; what makes views agree
     light_deviation: float = 0.5  # of the coefficients of light
-    colour_robust: float = 2.0  # deviations beyond which a colour counts less: hair, glasses, shadows, shine
+    colour_robust: float = 5.0  # deviations beyond which a colour counts less: hair, glasses, shadows, shine
     outline: float = 0.95  # of the part of the face that is compared, as a share of the points' outline
     feature_weight: float = 0.3  # of eyes and the mouth's inside among the colours
     # free form

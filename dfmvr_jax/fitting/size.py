@@ -30,14 +30,21 @@ def pupil_distance(vertices: Float[np.ndarray, "vertices 3"], model: MorphableMo
 def find_size(
     vertices: Float[np.ndarray, "vertices 3"], model: MorphableModel, pupils_mm: float | None
 ) -> Size:
-    """Size a neutral head (model units) by the distance of the pupils, or leave it as the model has it.
+    """Size a neutral head (model units) by the distance of the pupils, or as large as the model's mean.
 
-    The model's heads have the sizes of real ones, so its own spread of pupil distances is the deviation.
+    What a fit makes of the size is worth less than the mean: it follows from small errors of the shape.
+    The deviation is that of the model's own heads, which have the sizes of real ones.
     """
     if pupils_mm is not None:
         return Size(pupils_mm / (UNIT_MM * pupil_distance(vertices, model)), "pupils", RULER_MM / pupils_mm)
-    mean = np.asarray(model.mean_shape)
-    here = pupil_distance(mean, model)
-    modes = np.moveaxis(np.asarray(model.identity_basis), -1, 0)
-    changes = np.array([pupil_distance(mean + mode, model) - here for mode in modes])
-    return Size(1.0, "model", float(np.sqrt((changes**2).sum()) / here))
+    face = np.asarray(model.skin_mask) > 0
+    mean = np.asarray(model.mean_shape, np.float64)[face]
+    here = centroid_size(mean)
+    modes = np.moveaxis(np.asarray(model.identity_basis)[face], -1, 0)
+    changes = np.array([centroid_size(mean + mode) - here for mode in modes])
+    return Size(here / centroid_size(vertices[face]), "model", float(np.sqrt((changes**2).sum()) / here))
+
+
+def centroid_size(points: Float[np.ndarray, "n 3"]) -> float:
+    """Root of the mean square distance of points from their middle."""
+    return float(np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean()))
