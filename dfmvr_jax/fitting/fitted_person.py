@@ -166,7 +166,7 @@ def describe(found: PersonFit, config: FitConfig, wishes: Wishes, modes: int) ->
     counts = np.ones(len(found.photos), bool)
     colours = photo_colours(found.photos, counts, SHARP)
     face = jnp.asarray(on_face(model, np.asarray(found.fitting.places.mean[len(YAWS) // 2])))
-    colors, confidence = paint_head(model, head, look, colours, face, config)
+    colors, confidence = paint_head(model, head, look, colours, face)
     neutral = np.asarray(model.mean_shape + model.identity_basis @ head.identity, np.float64)
     size = find_size(neutral, model, wishes.pupils_mm)
     millimetres = UNIT_MM * size.scale
