@@ -192,7 +192,10 @@ def settle_look(
     """Solve for light, albedo and which colours can be believed, the head's shape being given."""
     prior = jnp.maximum(weight.max(axis=0), 1e-6) / config.albedo_deviation**2
     precision = weight / config.colour_deviation**2
-    look = look._replace(precision=precision, prior=prior, shading=_shading(look, seen))
+    look = look._replace(precision=precision, prior=prior)
+    # light and albedo share a factor: light comes first, so that albedo stays like the model's
+    look = look._replace(light=_light(look, seen, _model_colors(look, samples), config))
+    look = look._replace(shading=_shading(look, seen))
 
     def settle(_, look: Look) -> Look:
         albedo = free_albedo(look, seen, samples, config)
