@@ -37,13 +37,14 @@ from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.fitting.fit_person import PersonFit, Wishes, fit_person
 from dfmvr_jax.fitting.fitted_person import describe
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
+from dfmvr_jax.fitting.photos import FILM_MM
 from dfmvr_jax.fitting.size import find_size
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
 from dfmvr_jax.render.array_types import Bool, Float
 
 DISC = 1.2
-FILM_DIAGONAL_OF_SQUARE = 43.27 / np.sqrt(2)  # mm of film that a square photo's side stands for
+FILM_DIAGONAL_OF_SQUARE = FILM_MM / np.sqrt(2)  # mm of film that a square photo's side stands for
 
 
 class Case(NamedTuple):

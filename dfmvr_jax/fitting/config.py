@@ -49,7 +49,5 @@ def effort_config(effort: Effort) -> FitConfig:
     if effort == "quick":
         return FitConfig(blurs=(3.0, 1.5), colour_rounds=5, samples=3000)
     if effort == "best":
-        return FitConfig(
-            colour_rounds=20, samples=8000, crop_size=256, blurs=(6.0, 3.0, 1.5, 0.8), check=True
-        )
+        return FitConfig(colour_rounds=20, samples=8000, blurs=(6.0, 3.0, 1.5, 0.8), check=True)
     return FitConfig()

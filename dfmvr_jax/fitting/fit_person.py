@@ -132,7 +132,7 @@ def fit_person(
     left_out_errors = None
     if config.check and len(photos) >= 3:
         left_out_errors = [
-            leave_out(fitting, photos, number, fit, layout, fitter, tell) for number in range(len(photos))
+            leave_out(fitting, photos, number, layout, fitter, tell) for number in range(len(photos))
         ]
     errors = photo_errors(fitting, photos, fit.head)
     return PersonFit(fitting, photos, left_out, fit, errors, left_out_errors, started_by)
@@ -275,7 +275,6 @@ def leave_out(
     fitting: FittingModel,
     photos: Sequence[FittingPhoto],
     number: int,
-    fit: Fit,
     layout: Layout,
     fitter: Fitter,
     tell: Tell,

@@ -14,7 +14,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.landmarks import COUNT, WITHOUT_JAW
 from dfmvr_jax.photos.alignment import FittedPose, fit_pose, mean_landmarks, warp
-from dfmvr_jax.photos.detection import Detector
+from dfmvr_jax.photos.detection import Detector, numbered_face
 from dfmvr_jax.photos.faces import FoundFace, by_size
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, naming
@@ -76,9 +76,7 @@ def read_fitting_photo(
                 f"{SMALLEST_FACE} pixels, and not in profile?"
             )
         if face is not None:
-            if not 1 <= face <= len(faces):
-                raise InputError(f"has {len(faces)} face{'s' * (len(faces) > 1)}, no number {face}")
-            faces = [faces[face - 1]]
+            faces = [numbered_face(faces, face)]
         shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
         eight_bits = np.round(255 * photo).astype(np.uint8)
         picture = np.asarray(Image.fromarray(eight_bits).reduce(shrink))

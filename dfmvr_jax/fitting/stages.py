@@ -36,7 +36,6 @@ from dfmvr_jax.render.array_types import Array, Bool, Float
 
 SURE = 1e-3  # deviation of the logarithm of a focal length that a user gives
 PADDED = (3, 6, 12, 24)  # numbers of photos that code is compiled for
-Tell = Callable[[str, float], None]  # a stage and its cost so far
 
 
 class FittingModel(NamedTuple):

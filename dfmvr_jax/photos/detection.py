@@ -44,11 +44,7 @@ def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int
             "no face found; is the photo upright and the face well lit, not too small and not in profile? "
             "Or give its landmarks in a file"
         )
-    if not 1 <= number <= len(faces):
-        raise InputError(
-            f"has {len(faces)} face{'s' * (len(faces) > 1)}, no number {number} (1 is the largest)"
-        )
-    face = faces[number - 1]
+    face = numbered_face(faces, number)
     height, width = photo.shape[:2]
     inner = face.landmarks[WITHOUT_JAW]
     if ((inner < 0) | (inner > (width, height))).any():
@@ -56,3 +52,12 @@ def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int
             "the face is cut off by the photo's border: brows, eyes, nose and mouth must be on it"
         )
     return face
+
+
+def numbered_face(faces: list[FoundFace], number: int) -> FoundFace:
+    """The face of that number of some, the largest first. Raises `InputError` where there is none."""
+    if not 1 <= number <= len(faces):
+        raise InputError(
+            f"has {len(faces)} face{'s' * (len(faces) > 1)}, no number {number} (1 is the largest)"
+        )
+    return faces[number - 1]
