@@ -1,0 +1,1 @@
+"""Textures of heads, from the photos that they were fitted to."""
