@@ -27,6 +27,7 @@ OPTIONAL = {
     "rich": "cli",
     "PIL": "cli",
     "trimesh": "cli",
+    "pygltflib": "cli",
     "tensorboardX": "cli",
     "flatbuffers": "cli",
     "fast_simplification": "cli",
