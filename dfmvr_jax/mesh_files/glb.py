@@ -15,23 +15,22 @@ from dfmvr_jax.mesh_files.head import Head, PhotoCamera
 from dfmvr_jax.mesh_files.morph_targets import morph_targets
 from dfmvr_jax.mesh_files.normals import surface_normals
 from dfmvr_jax.mesh_files.pieces import corners_of, triangles_of_pieces
-from dfmvr_jax.render.array_types import Bool, Float, Int, UInt8
+from dfmvr_jax.render.array_types import Float, Int, UInt8
 
 METRE = 1000.0  # mm
 ROUGHNESS = 0.6
-STILL_MM = 0.01  # what a morph target moves by less does not move,
-STILL_NORMAL = 0.01  # and turns if its normal changes by more
+STILL_MM = 0.01  # what a morph target moves by less stays where it is
+STILL_NORMAL = 0.02  # and so does a normal: a degree
 JPEG_QUALITY = 95
 NEAR, FAR = 0.01, 100.0  # m, from cameras
 OPAQUE = 65535
 
 
 class Displacement(NamedTuple):
-    """A morph target: how far vertices move, and where there is anything to move."""
+    """A morph target: how it changes the neutral head."""
 
     positions: Float[np.ndarray, "vertices 3"]  # m
     normals: Float[np.ndarray, "vertices 3"]
-    moved: Bool[np.ndarray, "vertices"]
 
 
 def write_glb(path: Path, head: Head, texture: UInt8[np.ndarray, "rows columns 3"] | None) -> None:
@@ -76,14 +75,12 @@ def write_glb(path: Path, head: Head, texture: UInt8[np.ndarray, "rows columns 3
 
 
 def displacements(head: Head) -> dict[str, Displacement]:
-    """Give the morph targets by name; what moves too little to be seen is still."""
+    """Give the morph targets by name."""
     neutral = surface_normals(head.neutral_mm, head.model)
-    found = {}
-    for name, moves in morph_targets(head).items():
-        turns = surface_normals(head.neutral_mm + moves, head.model) - neutral
-        moved = (abs(moves).max(axis=1) > STILL_MM) | (abs(turns).max(axis=1) > STILL_NORMAL)
-        found[name] = Displacement(moves / METRE, turns, moved)
-    return found
+    return {
+        name: Displacement(moves / METRE, surface_normals(head.neutral_mm + moves, head.model) - neutral)
+        for name, moves in morph_targets(head).items()
+    }
 
 
 def linear_light(srgb: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
@@ -105,8 +102,9 @@ def _primitive(
     rows = np.asarray(model.uv_triangles) if textured else whole
     corners = corners_of(whole[triangles], rows[triangles])
     vertices = corners.vertices
+    positions = head.neutral_mm[vertices] / METRE
     attributes = gltf.Attributes(
-        POSITION=buffer.add_vertices(np.float32(head.neutral_mm[vertices] / METRE), bounded=True),
+        POSITION=buffer.add_vertices(positions.astype(np.float32), bounded=True),
         NORMAL=buffer.add_vertices(surface_normals(head.neutral_mm, model)[vertices]),
     )
     if textured:
@@ -126,10 +124,9 @@ def _primitive(
 def _target(
     buffer: GltfBuffer, target: Displacement, vertices: Int[np.ndarray, "corners"]
 ) -> gltf.Attributes:
-    moved = target.moved[vertices]
     return gltf.Attributes(
-        POSITION=buffer.add_displacements(target.positions[vertices], moved, bounded=True),
-        NORMAL=buffer.add_displacements(target.normals[vertices], moved, bounded=False),
+        POSITION=buffer.add_displacements(target.positions[vertices], STILL_MM / METRE, bounded=True),
+        NORMAL=buffer.add_displacements(target.normals[vertices], STILL_NORMAL),
     )
 
 

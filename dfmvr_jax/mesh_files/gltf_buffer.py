@@ -3,7 +3,7 @@
 import numpy as np
 import pygltflib as gltf
 
-from dfmvr_jax.render.array_types import Bool, Float, Int, Num
+from dfmvr_jax.render.array_types import Float, Int, Num
 
 COMPONENTS = {"float32": gltf.FLOAT, "uint16": gltf.UNSIGNED_SHORT, "uint32": gltf.UNSIGNED_INT}
 TYPES = {1: gltf.SCALAR, 2: gltf.VEC2, 3: gltf.VEC3, 4: gltf.VEC4}
@@ -17,14 +17,26 @@ class GltfBuffer:
         self.data = bytearray()
         self.views: list[gltf.BufferView] = []
         self.accessors: list[gltf.Accessor] = []
+        self._known: dict[tuple[bytes, int | None], int] = {}
 
-    def add_bytes(self, data: bytes, target: int | None = None) -> int:
-        """Add bytes; `target` says that they are vertices or indices."""
-        self.views.append(
-            gltf.BufferView(buffer=0, byteOffset=len(self.data), byteLength=len(data), target=target)
-        )
-        self.data += data + bytes(-len(data) % ALIGNMENT)
-        return len(self.views) - 1
+    def add_bytes(self, data: bytes, target: int | None = None, stride: int | None = None) -> int:
+        """Add bytes, once if they come again.
+
+        `target` says that they are vertices, with a `stride` of so many bytes, or indices.
+        """
+        if (data, target) not in self._known:
+            self._known[data, target] = len(self.views)
+            self.views.append(
+                gltf.BufferView(
+                    buffer=0,
+                    byteOffset=len(self.data),
+                    byteLength=len(data),
+                    byteStride=stride,
+                    target=target,
+                )
+            )
+            self.data += data + bytes(-len(data) % ALIGNMENT)
+        return self._known[data, target]
 
     def add_indices(self, triangles: Int[np.ndarray, "triangles 3"], count: int) -> int:
         """Add triangles of so many vertices."""
@@ -34,15 +46,17 @@ class GltfBuffer:
 
     def add_vertices(self, values: Num[np.ndarray, "vertices axes"], bounded: bool = False) -> int:
         """Add float32 values of vertices, or uint16 that stand for 0 to 1; `bounded` tells their range."""
-        view = self.add_bytes(np.ascontiguousarray(values).tobytes(), gltf.ARRAY_BUFFER)
+        stride = values.itemsize * values.shape[1]
+        view = self.add_bytes(values.tobytes(), gltf.ARRAY_BUFFER, stride)
         bounds = _bounds(values) if bounded else {}
         normalized = values.dtype != np.float32
         return self._add(values.dtype, values.shape, bufferView=view, normalized=normalized, **bounds)
 
     def add_displacements(
-        self, values: Float[np.ndarray, "vertices 3"], moved: Bool[np.ndarray, "vertices"], bounded: bool
+        self, values: Float[np.ndarray, "vertices 3"], still: float, bounded: bool = False
     ) -> int:
-        """Add displacements that are zero but where `moved`, in the form that takes fewer bytes."""
+        """Add displacements in the form that takes fewer bytes; those up to `still` count as zero."""
+        moved = abs(values).max(axis=1) > still
         values = np.where(moved[:, None], values, 0).astype(np.float32)
         bounds = _bounds(values) if bounded else {}
         if not moved.any():
