@@ -17,13 +17,15 @@ import numpy as np
 from PIL import Image
 
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.coefficients_json import coefficients_json
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import for_each_view
-from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.morphable_model import MorphableModel, face_shape
 from dfmvr_jax.face_rendering import Face, Rendering, light_face, place_face, render_face
 from dfmvr_jax.files import whole_files
-from dfmvr_jax.meshes import coefficients_json, write_meshes
+from dfmvr_jax.mesh_files.head import Head, PhotoCamera
+from dfmvr_jax.mesh_files.write_head import write_head
 from dfmvr_jax.overview import draw_overview
 from dfmvr_jax.photos.detection import Detector, load_detector
 from dfmvr_jax.photos.detector_names import DetectorName
@@ -39,6 +41,8 @@ from dfmvr_jax.prediction import Run, load_run
 from dfmvr_jax.render import mesh_edges
 from dfmvr_jax.render.array_types import Array, Bool, Float, Int
 from dfmvr_jax.render.camera import Camera
+
+PHOTOGRAPHED = "photographed"  # the expression's name in mesh.glb
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,13 +93,40 @@ class Reconstruction:
         overview = draw_overview(model, self.coefficients, self.crops, self.given, self.rendering)
         edges = mesh_edges(model.triangles)
         with whole_files(Path(folder)) as unfinished:
-            write_meshes(unfinished, self.vertices_mm, self.triangles, np.asarray(self.face.albedo))
+            write_head(unfinished, _as_head(self))
             (unfinished / "coefficients.json").write_text(json.dumps(description, indent=2) + "\n")
             Image.fromarray(overview).save(unfinished / "overview.png")
             for view, photo, posed, colors in zip(VIEWS, self.photos, self.face.posed, self.colors):
                 if photo:
                     picture = draw_on_photo(model, edges, camera, posed, colors, photo)
                     Image.fromarray(picture).save(unfinished / f"overlay_{view}.png")
+
+
+def _as_head(face: Reconstruction) -> Head:
+    """The face as mesh files have it; one expression for all photos."""
+    model = face.run.model
+    identity, expression = face.coefficients.identity, face.coefficients.expression
+    neutral = face_shape(model, identity, np.zeros_like(expression))
+    photos = [photo for photo in face.photos if photo]
+    return Head(
+        model=model,
+        unit_mm=UNIT_MM,
+        neutral_mm=UNIT_MM * np.asarray(neutral),
+        mesh_mm=face.vertices_mm,
+        colors=np.asarray(face.face.albedo),
+        photographed_mm={PHOTOGRAPHED: face.vertices_mm},
+        opens_as=PHOTOGRAPHED,
+        cameras=tuple(
+            PhotoCamera(
+                name=f"photo_{camera.view}",
+                size_px=photo.photo.shape[1::-1],
+                focal_px=camera.focal_px,
+                principal_point_px=camera.principal_point_px,
+                vertex_mm_to_photo_pixel=camera.vertex_mm_to_photo_pixel,
+            )
+            for camera, photo in zip(face.cameras, photos)
+        ),
+    )
 
 
 def reconstruct(

@@ -25,7 +25,9 @@ from dfmvr_jax.fitting.points import seen_yaw
 from dfmvr_jax.fitting.size import Size, find_size
 from dfmvr_jax.fitting.stages import photo_colours
 from dfmvr_jax.geometry import rotation_matrix
-from dfmvr_jax.meshes import write_mesh, write_meshes
+from dfmvr_jax.mesh_files.head import Head, PhotoCamera
+from dfmvr_jax.mesh_files.ply import write_ply
+from dfmvr_jax.mesh_files.write_head import write_head
 from dfmvr_jax.pictures import halve, tile, to_uint8
 from dfmvr_jax.render import mesh_edges, render_mesh
 from dfmvr_jax.render.array_types import Array, Float, Int, UInt8
@@ -117,9 +119,9 @@ class FittedPerson:
         names = photo_names([photo.file for photo in self.photos])
         overlays = draw_overlays(self)
         with whole_files(Path(folder)) as unfinished:
-            write_meshes(unfinished, self.vertices_mm, self.triangles, self.colors)
+            write_head(unfinished, as_head(self))
             for name, photo in zip(names, self.photos):
-                write_mesh(unfinished / f"head_{name}.ply", photo.vertices_mm, self.triangles, self.colors)
+                write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
             text = json.dumps(self.as_json(), indent=2) + "\n"
             (unfinished / "coefficients.json").write_text(text, encoding="utf-8")
             for name, overlay in zip(names, overlays):
@@ -152,6 +154,31 @@ class FittedPerson:
                 "light": "9 spherical harmonics per colour channel, fixed to the camera; band 0 gets +0.8",
             },
         }
+
+
+def as_head(person: FittedPerson) -> Head:
+    """Give the head as mesh files have it; they open with the expression of the photo nearest to frontal."""
+    names = [f"photo_{name}" for name in photo_names([photo.file for photo in person.photos])]
+    frontal = min(zip(person.photos, names), key=lambda named: abs(named[0].yaw_degrees))
+    return Head(
+        model=person.model,
+        unit_mm=UNIT_MM * person.size.scale,
+        neutral_mm=person.vertices_mm,
+        mesh_mm=person.vertices_mm,
+        colors=person.colors,
+        photographed_mm={name: photo.vertices_mm for name, photo in zip(names, person.photos)},
+        opens_as=frontal[1],
+        cameras=tuple(
+            PhotoCamera(
+                name,
+                photo.size_px,
+                photo.focal_px,
+                photo.principal_point_px,
+                photo.vertex_mm_to_photo_pixel,
+            )
+            for name, photo in zip(names, person.photos)
+        ),
+    )
 
 
 def photo_names(files: list[Path]) -> list[str]:

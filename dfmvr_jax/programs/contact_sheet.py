@@ -12,9 +12,7 @@ from rich.progress import track
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.conventions import HEAD_PARTS, VIEWS
 from dfmvr_jax.face_camera import face_cameras
-from dfmvr_jax.face_model.arkit import ARKIT
-from dfmvr_jax.face_model.arkit_units import BLENDSHAPES, units_of_blendshape
-from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS
+from dfmvr_jax.face_model.full_expressions import full_expressions
 from dfmvr_jax.face_model.loading import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.sampling import sample_coefficients
@@ -99,15 +97,7 @@ def draw_shapes(model: MorphableModel, shine: float, size: int, columns: int) ->
 
 def _shapes(model: MorphableModel) -> dict[str, np.ndarray]:
     """Expression coefficients of each shape by its name."""
-    if model.expression_names == EXPRESSION_UNITS:
-        return {name: units_of_blendshape(name) for name in ARKIT if name in BLENDSHAPES}
-    count = model.dimensions[1]
-    names = model.expression_names or tuple(f"{number}" for number in range(count))
-    prior = model.expression_prior
-    full = np.full(count, 2.0)  # standard deviations, where there is no end to it
-    if prior is not None:
-        full = np.where(np.isfinite(prior.highest), prior.highest, full * np.asarray(prior.scale))
-    shapes = dict(zip(names, np.diag(full)))
+    shapes = full_expressions(model)
     if {"mouthClose", "jawOpen"} <= shapes.keys():  # which closes the mouth of an open jaw
         shapes["mouthClose"] = shapes["mouthClose"] + shapes["jawOpen"]
     return shapes

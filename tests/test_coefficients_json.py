@@ -3,42 +3,13 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
-import trimesh
 
 from dfmvr_jax.coefficients import Coefficients
+from dfmvr_jax.coefficients_json import coefficients_json
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import face_shape
 from dfmvr_jax.geometry import rotation_matrix
-from dfmvr_jax.meshes import coefficients_json, write_meshes
 from dfmvr_jax.render.camera import project
-
-
-@pytest.fixture
-def mesh():
-    rng = np.random.default_rng(0)
-    colors = rng.uniform(-0.1, 1.1, size=(40, 3))
-    return rng.normal(size=(40, 3)) * 80, rng.permutation(120).reshape(40, 3) % 40, colors
-
-
-def test_meshes_read_back_the_same(tmp_path, mesh):
-    vertices, triangles, colors = mesh
-    write_meshes(tmp_path, vertices, triangles, colors)
-    paths = sorted(tmp_path.iterdir())
-    assert [path.name for path in paths] == ["mesh.glb", "mesh.obj", "mesh.ply"]
-    for path in paths:
-        (found,) = trimesh.load_scene(path, process=False).geometry.values()
-        np.testing.assert_allclose(found.vertices, vertices, atol=1e-4)
-        np.testing.assert_array_equal(found.faces, triangles)
-        if path.suffix == ".glb":  # has a material, so trimesh keeps the colours, of linear light, apart
-            assert found.visual.material.metallicFactor == 0
-            stored = found.visual.vertex_attributes["color"][:, :3] / 255
-            stored = np.where(stored < 0.0031308, 12.92 * stored, 1.055 * stored ** (1 / 2.4) - 0.055)
-            bright = colors > 0.2  # in the dark, steps of 1/255 of linear light are wide
-            np.testing.assert_allclose(stored[bright], np.clip(colors, 0, 1)[bright], atol=0.01)
-        else:
-            expected = np.round(255 * np.clip(colors, 0, 1))
-            np.testing.assert_array_equal(found.visual.vertex_colors[:, :3], expected)
 
 
 def test_the_face_can_be_rebuilt_from_the_json(toy_model):
