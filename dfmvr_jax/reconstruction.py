@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -106,7 +107,7 @@ def _as_head(face: Reconstruction) -> Head:
     """The face as mesh files have it; one expression for all photos."""
     model = face.run.model
     identity, expression = face.coefficients.identity, face.coefficients.expression
-    neutral = face_shape(model, identity, np.zeros_like(expression))
+    neutral = face_shape(model, identity, jnp.zeros_like(expression))
     photos = [photo for photo in face.photos if photo]
     return Head(
         model=model,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from pygltflib import GLTF2
 
 import evaluate
 import reconstruct
@@ -125,7 +126,10 @@ def test_reconstruction_of_aligned_photos(trained, exported, monkeypatch, capsys
     meshes = [trimesh.load(tmp_path / "out" / f"mesh.{kind}", process=False) for kind in ("ply", "obj")]
     assert np.ptp(meshes[0].vertices[:, 1]) > 150  # a head in millimetres
     np.testing.assert_allclose(meshes[0].vertices, meshes[1].vertices, atol=1e-3)
-    assert (tmp_path / "out" / "mesh.glb").stat().st_size > 1000
+    glb = GLTF2.load_binary(tmp_path / "out" / "mesh.glb")
+    assert [node.name for node in glb.nodes] == ["head", *(f"photo_{view}" for view in views)]
+    assert glb.meshes[0].extras["targetNames"][-1] == "photographed" and glb.meshes[0].weights[-1] == 1
+    assert 0.15 < np.ptp(trimesh.load_scene(tmp_path / "out" / "mesh.glb").bounds[:, 1]) < 0.4  # metres
     description = json.loads((tmp_path / "out" / "coefficients.json").read_text())
     assert np.shape(description["rotation"]) == (3, 3)
     assert [name for name, photo in description["photos"].items() if photo] == list(views)

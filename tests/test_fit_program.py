@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import trimesh
 from PIL import Image
+from pygltflib import GLTF2
 from scipy.spatial.transform import Rotation
 
 import reconstruct
@@ -139,6 +140,18 @@ def test_the_head_lies_on_its_photos(family, ann, model):
         assert photo["landmark_error_of_eye_distance"] < 0.06
         overlay = np.asarray(Image.open(folder / "out" / "ann" / f"overlay_{number + 1}_{'abc'[number]}.jpg"))
         assert overlay.shape == (420, 420, 3) and depth.min() > 0
+
+
+def test_the_glb_opens_as_the_photo_nearest_to_frontal(family):
+    folder, *_ = family
+    file = GLTF2.load_binary(folder / "out" / "ann" / "mesh.glb")
+    photos = [f"photo_{name}" for name in ("1_a", "2_b", "3_c")]
+    assert [node.name for node in file.nodes] == ["head", *photos]
+    names, weights = file.meshes[0].extras["targetNames"], np.array(file.meshes[0].weights)
+    assert names[-3:] == photos and "jawOpen" in names
+    found = json.loads((folder / "out" / "ann" / "coefficients.json").read_text())
+    frontal = np.argmin([abs(photo["yaw_degrees"]) for photo in found["photos"]])
+    assert weights[names.index(photos[frontal])] == weights.sum() == 1
 
 
 def test_the_pupils_give_the_size(family, model):
