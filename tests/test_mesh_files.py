@@ -323,11 +323,13 @@ require('gltf-validator').validateBytes(bytes).then(report => console.log(JSON.s
 def issues(path: Path) -> dict:
     """What the Khronos validator has to say of a file."""
     if shutil.which("node") is None:
-        pytest.skip("needs node, and the Khronos validator: npm install gltf-validator")
+        pytest.skip("needs node, and the Khronos validator: npm install --no-save gltf-validator")
     root = Path(__file__).parents[1]
     run = subprocess.run(["node", "-e", VALIDATE, str(path)], cwd=root, capture_output=True, text=True)
     if "Cannot find module 'gltf-validator'" in run.stderr:
-        pytest.skip("needs the Khronos validator: npm install gltf-validator, here or where NODE_PATH is")
+        pytest.skip(
+            "needs the Khronos validator: npm install --no-save gltf-validator, here or where NODE_PATH is"
+        )
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout)
 

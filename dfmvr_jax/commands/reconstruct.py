@@ -8,8 +8,9 @@ folders, one a person. Faces are found by MediaPipe's networks (fetch them once 
 python -m dfmvr_jax.commands.fetch), unless a file of 68 landmarks lies beside a photo, of the same name
 (.pts, .txt, .npy).
 
-Writes mesh.ply, mesh.glb and mesh.obj (the neutral head; millimetres, colours per vertex), the head as in
-each photo, coefficients.json with cameras and errors, overview.png, and the head on each photo.
+Writes mesh.glb (the head in metres, with expressions and cameras, for Blender and the like), mesh.ply and
+mesh.obj (the neutral head in millimetres, colours per vertex), the head as in each photo, coefficients.json
+with cameras and errors, overview.png, and the head on each photo.
 
 With --fit none a trained network alone does it, from three photos (left, front, right) or one: name its run
 by --workdir. So it is, too, with --aligned (crops of a data set) and with --left, --front and --right. A run
