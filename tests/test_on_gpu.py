@@ -178,7 +178,7 @@ def test_the_largest_batch_is_found_with_few_compilations(slope, curve, limit):
 
 
 NOT_THERE = ("tyro", "grain", "tensorflow_datasets", "array_record", "trimesh", "open3d", "tensorboardX")
-NOT_THERE += ("torch", "jaxtyping", "beartype")
+NOT_THERE += ("torch", "jaxtyping", "beartype", "pygltflib")
 
 IMPORT_WITHOUT = """
 import importlib, sys
