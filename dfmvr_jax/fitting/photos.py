@@ -23,6 +23,8 @@ from dfmvr_jax.render.array_types import Float, UInt8
 FILM_MM = 43.27  # diagonal of the film that focal lengths "in 35 mm film" speak of
 SHOWN = 1600  # pixels of the longer side of the pictures that show a photo
 SMALLEST_FACE = 40  # pixels from one side to the other; below it nothing is seen of the person
+HEAD_ROOM = 1.9  # side of what is kept of a photo in full resolution, in sides of the points' box
+FULL = 1600  # pixels of that box's side beyond which no texture gets sharper
 
 
 class CameraOfPhoto(NamedTuple):
@@ -30,6 +32,14 @@ class CameraOfPhoto(NamedTuple):
 
     key: tuple  # photos of the same camera and focal length have the same
     focal: float | None  # in longer sides of the photo; None: the file does not say
+
+
+class HeadPicture(NamedTuple):
+    """What a photo shows of the head and close around it, as sharp as textures need it."""
+
+    pixels: UInt8[np.ndarray, "h w 3"]
+    corner: tuple[int, int]  # left, top; pixels of the photo
+    shrink: int  # pixels of the photo to one of the picture
 
 
 class FittingPhoto(NamedTuple):
@@ -43,6 +53,7 @@ class FittingPhoto(NamedTuple):
     crop: Float[np.ndarray, "size size 3"]
     crop_to_photo: Float[np.ndarray, "2 3"]  # pixel of the crop -> of the photo: a scale and a shift
     picture: UInt8[np.ndarray, "h w 3"]  # the photo, shrunk to at most `SHOWN` pixels
+    head: HeadPicture
 
     @property
     def points(self) -> Float[np.ndarray, "points 2"]:
@@ -80,10 +91,12 @@ def read_fitting_photo(
         shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
         eight_bits = np.round(255 * photo).astype(np.uint8)
         picture = np.asarray(Image.fromarray(eight_bits).reduce(shrink))
-        return [_with_face(file.path, photo, camera, found, picture, model, config) for found in faces]
+        return [
+            _with_face(file.path, photo, eight_bits, camera, found, picture, model, config) for found in faces
+        ]
 
 
-def _with_face(path, photo, camera, face, picture, model, config) -> FittingPhoto:
+def _with_face(path, photo, eight_bits, camera, face, picture, model, config) -> FittingPhoto:
     points = face.landmarks if face.mesh is None else face.mesh
     low, high = points.min(axis=0), points.max(axis=0)
     scale = config.crop_room * (high - low).max() / config.crop_size
@@ -101,7 +114,20 @@ def _with_face(path, photo, camera, face, picture, model, config) -> FittingPhot
         crop=warp(photo, crop_to_photo, config.crop_size),
         crop_to_photo=crop_to_photo,
         picture=picture,
+        head=cut_head(eight_bits, points),
     )
+
+
+def cut_head(photo: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "points 2"]) -> HeadPicture:
+    """Cut out the surroundings of a face's points, shrunk by a whole number where they are larger than needed."""
+    low, high = points.min(axis=0), points.max(axis=0)
+    side = float((high - low).max())
+    shrink = math.ceil(side / FULL)
+    size = np.array(photo.shape[1::-1])
+    left, top = np.clip(np.floor((low + high) / 2 - HEAD_ROOM / 2 * side), 0, size - 1).astype(int).tolist()
+    right, bottom = np.clip(np.ceil((low + high) / 2 + HEAD_ROOM / 2 * side), (left + 1, top + 1), size)
+    cut = Image.fromarray(photo[top : int(bottom), left : int(right)])
+    return HeadPicture(np.array(cut.reduce(shrink)), (left, top), shrink)
 
 
 def camera_of_photo(path: Path, size: tuple[int, int]) -> CameraOfPhoto:
