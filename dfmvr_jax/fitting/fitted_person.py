@@ -34,6 +34,8 @@ from dfmvr_jax.render.array_types import Array, Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
 from dfmvr_jax.render.shade import shade
 from dfmvr_jax.turntable import turn_whole_head
+from dfmvr_jax.viewer.shown import ErrorMap, ShownPhoto
+from dfmvr_jax.viewer.write_view import write_view
 
 HEAD_YAWS = (-60.0, 0.0, 60.0)  # degrees, of the head in the overview
 PICTURE = 320  # px, side of the overview's pictures
@@ -111,10 +113,11 @@ class FittedPerson:
         """iBUG's 68 landmarks on the neutral head."""
         return self.vertices_mm[np.asarray(self.model.landmarks)]
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, error_map: ErrorMap | None = None) -> None:
         """Write meshes, coefficients.json and pictures into a folder (docs/photos.md): all of them or none.
 
-        Files that are there are replaced. Raises `InputError` where the folder cannot be written to.
+        view.html shows the `error_map`, where there is one. Files that are there are replaced. Raises `InputError`
+        where the folder cannot be written to.
         """
         names = photo_names([photo.file for photo in self.photos])
         overlays = draw_overlays(self)
@@ -127,6 +130,7 @@ class FittedPerson:
             for name, overlay in zip(names, overlays):
                 Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
             Image.fromarray(draw_person(self, overlays)).save(unfinished / "overview.png")
+            write_page(unfinished / "view.html", self, Path(folder).resolve().name, error_map)
 
     def as_json(self) -> dict:
         """Give all but the mesh as JSON has it."""
@@ -178,6 +182,26 @@ def as_head(person: FittedPerson) -> Head:
             )
             for name, photo in zip(names, person.photos)
         ),
+    )
+
+
+def write_page(path: Path, person: FittedPerson, title: str, error_map: ErrorMap | None = None) -> None:
+    """Write the page that shows the head on its photos."""
+    count = len(person.photos)
+    photos = [
+        ShownPhoto(photo.file.name, describe_fit(photo), read.picture, photo.light)
+        for photo, read in zip(person.photos, person.fitting_photos)
+    ]
+    facts = f"A head fitted to {count} photo{'s' if count > 1 else ''}."
+    write_view(path, as_head(person), title, facts, photos, person.confidence, error_map=error_map)
+
+
+def describe_fit(photo: HeadInPhoto) -> str:
+    """Say how the head stands in the photo and how well it fits."""
+    share = 100 * photo.landmark_error.of_eye_distance
+    return (
+        f"Head turned by {photo.yaw_degrees:+.0f}°, landmarks off by {photo.landmark_error.pixels:.1f} px, "
+        f"{share:.1f} % of the eyes' distance."
     )
 
 
