@@ -116,8 +116,8 @@ class FittedPerson:
     def save(self, folder: Path | str, error_map: ErrorMap | None = None) -> None:
         """Write meshes, coefficients.json and pictures into a folder (docs/photos.md): all of them or none.
 
-        view.html shows the `error_map`, where there is one. Files that are there are replaced. Raises `InputError`
-        where the folder cannot be written to.
+        view.html shows the `error_map`, where there is one. Files that are there are replaced. Raises
+        `InputError` where the folder cannot be written to.
         """
         names = photo_names([photo.file for photo in self.photos])
         overlays = draw_overlays(self)

@@ -10,7 +10,7 @@ TYPES = ("float32", "int16", "uint8", "uint16", "uint32")
 
 
 def pack_arrays(arrays: dict[str, np.ndarray]) -> dict:
-    """Give the arrays as `unpackArrays` of the page takes them: a block in base64, and where each lies in it."""
+    """Give arrays as `unpackArrays` of the page takes them: a block in base64, and where each lies in it."""
     data, places = bytearray(), {}
     for name, array in arrays.items():
         kind = array.dtype.name

@@ -19,8 +19,8 @@ SLIDERS = {
     "Show the teeth": ("mouthUpperUpLeft", "mouthUpperUpRight", "mouthLowerDownLeft", "mouthLowerDownRight"),
     "Puff the cheeks": ("cheekPuff",),
     "Wrinkle the nose": ("noseSneerLeft", "noseSneerRight"),
-    "Close its left eye": ("eyeBlinkLeft",),
-    "Close its right eye": ("eyeBlinkRight",),
+    "Close the left eye": ("eyeBlinkLeft",),
+    "Close the right eye": ("eyeBlinkRight",),
     "Lower the brows": ("browDownLeft", "browDownRight"),
     "Raise the brows": ("browInnerUp", "browOuterUpLeft", "browOuterUpRight"),
 }

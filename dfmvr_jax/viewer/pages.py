@@ -29,7 +29,7 @@ def assemble(page: str, styles: Sequence[str], scripts: Sequence[str], images: s
 
 
 def fill(template: str, texts: Mapping[str, str]) -> str:
-    """Put texts in the places of a template that have their names, {{name}}; places in texts stay as they are."""
+    """Put texts in the places of a template that have their names, {{name}}; those in texts stay."""
     return PLACE.sub(lambda place: texts[place[1]], template)
 
 

@@ -42,8 +42,8 @@ def write_view(
 ) -> None:
     """Write a page that shows a head in a browser: to turn, to move, on its photos.
 
-    It is one file of at most `LARGEST` bytes, for which photos and textures shrink as far as need be. Write it
-    within `whole_files`.
+    It is one file of at most `LARGEST` bytes, for which photos and textures shrink as far as need be. Write
+    it within `whole_files`.
 
     Args:
       path: of the page.
@@ -95,7 +95,7 @@ def _arrays(
     if error_map is not None:
         facts[:, 1] = np.nan_to_num(error_map.errors_mm / RED_MM)
         facts[:, 2] = ~np.isnan(error_map.errors_mm)
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "neutral": head.neutral_mm.astype(np.float32),
         "corners": corners.vertices.astype(np.uint32),
         "triangles": corners.triangles.astype(np.uint32),

@@ -31,7 +31,6 @@ uniform bool textured, lit;
 uniform sampler2D photographed, albedo, confidence;
 uniform vec3 light[9];  // spherical harmonics times their constants, fixed to the camera
 uniform vec3 seenColours[4], errorColours[4];
-uniform vec3 lineColour;
 out vec4 pixel;
 
 vec3 lightAt(vec3 n) {
@@ -65,12 +64,13 @@ void main() {
     colour *= 0.7 + 0.3 * clamp(n.z, 0.0, 1.0);
     shaded = false;
   } else if (surface == 5) {
-    colour = lineColour;
+    colour = vec3(0.06, 0.24, 0.28);
     shaded = false;
   }
   if (shaded) colour *= lightAt(n);
   if (surface != 5 && !gl_FrontFacing) colour *= 0.35;
-  pixel = vec4(clamp(colour, 0.0, 1.0), 1.0);
+  float opacity = surface == 5 ? 0.5 : 1.0;
+  pixel = vec4(opacity * clamp(colour, 0.0, 1.0), opacity);
 }`;
 
 class Drawing {
@@ -86,6 +86,7 @@ class Drawing {
     gl.useProgram(this.program);
     gl.enable(gl.DEPTH_TEST);
     gl.polygonOffset(1, 1); // surfaces lie behind their edges
+    gl.blendFunc(gl.ONE, gl.ONE_MINUS_SRC_ALPHA);
 
     const count = corners.length;
     this.moving = { position: new Float32Array(3 * count), normal: new Float32Array(3 * count) };
@@ -197,9 +198,10 @@ class Drawing {
     gl.disable(gl.POLYGON_OFFSET_FILL);
     if (surface === "wireframe") {
       gl.uniform1i(this.uniform("surface"), SURFACES.edges);
-      gl.uniform3f(this.uniform("lineColour"), 0.06, 0.24, 0.28);
+      gl.enable(gl.BLEND);
       gl.bindBuffer(gl.ELEMENT_ARRAY_BUFFER, this.edges.buffer);
       gl.drawElements(gl.LINES, this.edges.count, gl.UNSIGNED_INT, 0);
+      gl.disable(gl.BLEND);
     }
   }
 }
