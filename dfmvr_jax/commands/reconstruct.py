@@ -10,7 +10,8 @@ python -m dfmvr_jax.commands.fetch), unless a file of 68 landmarks lies beside a
 
 Writes mesh.glb (the head in metres, with expressions and cameras, for Blender and the like), mesh.ply and
 mesh.obj (the neutral head in millimetres, colours per vertex), the head as in each photo, coefficients.json
-with cameras and errors, overview.png, and the head on each photo.
+with cameras and errors, overview.png, the head on each photo, and view.html, a page to look at the head in a
+browser; of many people, index.html lists all.
 
 With --fit none a trained network alone does it, from three photos (left, front, right) or one: name its run
 by --workdir. So it is, too, with --aligned (crops of a data set) and with --left, --front and --right. A run
@@ -40,6 +41,9 @@ class ReconstructFlags:
     same_expression: bool = False  # the face has the same expression in all photos
     focal_mm: float | None = None  # focal length of the camera, as of 35 mm film; None: EXIF's, or found
     pupils_mm: float | None = None  # distance of the person's pupils, to have the head in its true size
+    # a scan of the person, mm, to compare the neutral head with; beside it may lie a .txt or .npy of its name
+    # with seven or 68 landmarks
+    scan: Path | None = None
     face: int | None = None  # which face, where a photo shows several: 1 is the largest; None: the person's
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo
@@ -88,6 +92,7 @@ def main() -> None:
             check=flags.check,
             detector=flags.detector,
             wishes=Wishes(flags.same_expression, flags.focal_mm, flags.pupils_mm, flags.face),
+            scan=flags.scan,
         )
 
 
@@ -106,6 +111,8 @@ def check_flags(flags: ReconstructFlags, kind: FitKind) -> None:
         raise InputError("a network alone (--fit none, --aligned, --left ...) needs its run: give --workdir")
     if kind != "none" and flags.aligned:
         raise InputError("--aligned: a fit takes whole photos; leave it out, or give --fit none")
+    if kind == "none" and flags.scan is not None:
+        raise InputError("--scan: is of fits, and there is none (--fit none, --aligned, --left ...)")
     for name, value, low, high in (
         ("focal-mm", flags.focal_mm, 8, 1200),
         ("pupils-mm", flags.pupils_mm, 30, 90),

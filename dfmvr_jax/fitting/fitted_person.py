@@ -116,8 +116,8 @@ class FittedPerson:
     def save(self, folder: Path | str, error_map: ErrorMap | None = None) -> None:
         """Write meshes, coefficients.json and pictures into a folder (docs/photos.md): all of them or none.
 
-        view.html shows the `error_map`, where there is one. Files that are there are replaced. Raises
-        `InputError` where the folder cannot be written to.
+        view.html shows the `error_map`, where there is one, and coefficients.json its errors. Files that are
+        there are replaced. Raises `InputError` where the folder cannot be written to.
         """
         names = photo_names([photo.file for photo in self.photos])
         overlays = draw_overlays(self)
@@ -125,11 +125,13 @@ class FittedPerson:
             write_head(unfinished, as_head(self))
             for name, photo in zip(names, self.photos):
                 write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
-            text = json.dumps(self.as_json(), indent=2) + "\n"
+            found = self.as_json() | ({} if error_map is None else {"scan": error_map.as_json()})
+            text = json.dumps(found, indent=2) + "\n"
             (unfinished / "coefficients.json").write_text(text, encoding="utf-8")
             for name, overlay in zip(names, overlays):
                 Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
             Image.fromarray(draw_person(self, overlays)).save(unfinished / "overview.png")
+            Image.fromarray(draw_thumbnail(self, overlays)).save(unfinished / "thumbnail.jpg", quality=88)
             write_page(unfinished / "view.html", self, Path(folder).resolve().name, error_map)
 
     def as_json(self) -> dict:
@@ -321,6 +323,15 @@ def draw_person(
             drawn.append(image + 1 - coverage[..., None])
         rows.append(list(to_uint8(np.asarray(halve(jnp.stack(drawn))))))
     return tile(rows, ("photos", "fit", "head", "shape"))
+
+
+def draw_thumbnail(
+    person: FittedPerson, overlays: list[UInt8[np.ndarray, "h w 3"]]
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Draw the face in the photo that is nearest to frontal, and beside it the head on it."""
+    number = min(range(len(person.photos)), key=lambda n: abs(person.photos[n].yaw_degrees))
+    read = person.fitting_photos[number]
+    return np.concatenate([_face_of(read, picture) for picture in (read.picture, overlays[number])], axis=1)
 
 
 def _front_light(strength: float) -> Float[Array, "3 9"]:

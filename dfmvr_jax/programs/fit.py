@@ -7,8 +7,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from dfmvr_jax.closest_points import import_open3d
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.scan_files import read_scan_landmarks, read_scan_points, scan_landmarks_beside
+from dfmvr_jax.fitting.against_scan import compare_person
 from dfmvr_jax.fitting.config import Effort, FitConfig, FitKind
 from dfmvr_jax.fitting.fit import fit
 from dfmvr_jax.fitting.fit_person import Wishes
@@ -18,6 +21,8 @@ from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
 from dfmvr_jax.programs.people import for_each_person, list_people
+from dfmvr_jax.programs.people_page import PeoplePage
+from dfmvr_jax.viewer.shown import ErrorMap
 
 
 def fit_people(
@@ -31,13 +36,17 @@ def fit_people(
     check: bool,
     detector: DetectorName,
     wishes: Wishes,
+    scan: Path | None,
 ) -> None:
-    """Fit a head to the photos of each person.
+    """Fit a head to the photos of each person, and compare it with the scan of the one.
 
-    Where that fails for one of several people, the others follow. Raises `InputError` at the end.
+    Where that fails for one of several people, the others follow; a page lists them all. Raises `InputError`
+    at the end.
     """
     keep_compiled()
     people = list_people(out, photos, views, check_number)
+    if scan is not None:
+        check_scan(scan, len(people))
     run = load_run(workdir, face_model) if workdir else None
     name = face_model or (run.config.face_model if run else "builtin")
     fitter = load_fitter(name, effort, kind, detector, check or None)
@@ -45,10 +54,26 @@ def fit_people(
     def fit_one(files: list[PhotoFile], folder: Path) -> None:
         with progress_bar(folder.name, len(files), fitter.config, kind) as tell:
             person = fit(files, face_model=fitter, checkpoint=run, wishes=wishes, tell=tell)
-        person.save(folder)
-        report(person, folder, run is not None)
+        error_map = None if scan is None else compare_person(person, scan)
+        person.save(folder, error_map)
+        report(person, folder, run is not None, error_map)
 
-    for_each_person(people, check_number, fit_one)
+    if list(people) == [out]:
+        for_each_person(people, check_number, fit_one)
+    else:
+        page = PeoplePage(out, people)
+        print(f"all of them, kept up to date: {out / 'index.html'}")
+        for_each_person(people, check_number, fit_one, page.tell)
+
+
+def check_scan(scan: Path, people: int) -> None:
+    """Raise `InputError`, before a fit begins, where a scan cannot be of use."""
+    if people > 1:
+        raise InputError(f"--scan {scan}: is of one person, and --photos has {people}; give those of the one")
+    import_open3d()
+    read_scan_points(scan)
+    if landmarks := scan_landmarks_beside(scan):
+        read_scan_landmarks(landmarks)
 
 
 def check_number(files: Sequence[PhotoFile], where: str | Path) -> None:
@@ -89,11 +114,12 @@ class progress_bar:
         self.bar.stop()
 
 
-def report(person: FittedPerson, folder: Path, had_network: bool) -> None:
+def report(person: FittedPerson, folder: Path, had_network: bool, error_map: ErrorMap | None) -> None:
     """Say what was written and how well the head fits each photo."""
     for reason in person.left_out.values():
         print(f"warning: left out: {reason}", file=sys.stderr)
     print(f"meshes, coefficients.json, overview.png and overlays: {folder}")
+    print(f"to look at in a browser: {folder / 'view.html'}")
     for photo in person.photos:
         error = photo.landmark_error
         line = (
@@ -105,5 +131,10 @@ def report(person: FittedPerson, folder: Path, had_network: bool) -> None:
         print(line)
     how = {"model": "as large as the head model's mean", "pupils": "by the distance of the pupils"}
     print(f"  size: {how[person.size.source]}, sure to {100 * person.size.deviation:.1f} %")
+    if error_map is not None:
+        print(
+            f"  from {error_map.scan} to the neutral head: RMSE {error_map.rmse_mm:.2f} mm, mean "
+            f"{error_map.mean_mm:.2f}, median {error_map.median_mm:.2f} (laid over it by {error_map.laid_by})"
+        )
     if had_network:
         print(f"  the better start was that of the {person.started_by}")

@@ -17,10 +17,12 @@ def for_each_person(
     people: Mapping[Path, list[PhotoFile] | Path],
     check_number: CheckNumber,
     do: Callable[[list[PhotoFile], Path], None],
+    tell: Callable[[Path, str | None], None] = lambda folder, failure: None,
 ) -> None:
     """Do something with each person's photos and the folder where the results go.
 
-    Where that fails for one of several, it is said, and the others follow. Raises `InputError` at the end.
+    Where that fails for one of several, it is said, and the others follow. `tell` hears of each folder that
+    it is done, or why not. Raises `InputError` at the end.
     """
     failed = 0
     for folder, files in people.items():
@@ -29,12 +31,14 @@ def for_each_person(
                 files = find_photo_files(files)
             check_number(files, folder.name)
             do(files, folder)
+            tell(folder, None)
         except (InputError, OSError) as error:
             if len(people) == 1:
                 raise
             failed += 1
-            reason = as_printed(error) if isinstance(error, InputError) else error
+            reason = as_printed(error) if isinstance(error, InputError) else str(error)
             print(f"error: {reason}", file=sys.stderr)
+            tell(folder, reason)
     if failed:
         raise InputError(f"{failed} of {len(people)} subjects were left out, see above")
 

@@ -1,6 +1,6 @@
 """What a page shows of a head besides its mesh."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -24,3 +24,14 @@ class ErrorMap(NamedTuple):
     rmse_mm: float
     mean_mm: float
     median_mm: float
+    laid_by: Literal["landmarks", "shape"]  # how the head was brought to the scan before ICP
+
+    def as_json(self) -> dict:
+        """Give all but the map as JSON has it."""
+        return {
+            "file": self.scan,
+            "rmse_mm": self.rmse_mm,
+            "mean_mm": self.mean_mm,
+            "median_mm": self.median_mm,
+            "laid_by": self.laid_by,
+        }

@@ -1,0 +1,61 @@
+"""The page of all people of a run, kept up to date while it runs."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from dfmvr_jax.viewer.write_index import ListedPerson, write_index
+
+
+class PeoplePage:
+    """index.html of the folder in which each person has one: those of this run, and of earlier runs.
+
+    It is written at once and again with each news, so that a run that is killed leaves a page that tells how
+    far it came.
+    """
+
+    def __init__(self, folder: Path, people: Iterable[Path]):
+        earlier = folder.glob("*/coefficients.json") if folder.is_dir() else ()
+        self.folder = folder
+        self.people = {
+            person: saved_person(person) for person in (*people, *(path.parent for path in earlier))
+        }
+        self._write()
+
+    def tell(self, person: Path, failure: str | None) -> None:
+        """Take in that a person's files were written, or why not."""
+        self.people[person] = saved_person(person)._replace(failure=failure)
+        self._write()
+
+    def _write(self) -> None:
+        write_index(self.folder, [self.people[person] for person in sorted(self.people)])
+
+
+def saved_person(folder: Path) -> ListedPerson:
+    """What a person's folder tells; files that are missing or damaged tell nothing."""
+    there = {name: name if (folder / name).is_file() else None for name in ("view.html", "thumbnail.jpg")}
+    try:
+        found = json.loads((folder / "coefficients.json").read_text(encoding="utf-8"))
+        notes = describe_person(found)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        notes = ()
+    return ListedPerson(folder.name, notes, there["view.html"], there["thumbnail.jpg"])
+
+
+def describe_person(found: dict) -> tuple[str, ...]:
+    """Say by their coefficients.json how many photos a person has, and how well the head fits them."""
+
+    def mean(key: str) -> str:
+        shares = [photo[key] for photo in found["photos"]]
+        return f"{100 * sum(shares) / len(shares):.1f} % of the eyes' distance"
+
+    photos = found["photos"]
+    count = f"{len(photos)} photo{'s' if len(photos) > 1 else ''}"
+    if found["left_out"]:
+        count += f", {len(found['left_out'])} left out"
+    notes = [count, f"Landmarks off by {mean('landmark_error_of_eye_distance')}"]
+    if "left_out_error_of_eye_distance" in photos[0]:
+        notes.append(f"By the other photos alone: {mean('left_out_error_of_eye_distance')}")
+    if "scan" in found:
+        notes.append(f"RMSE to the scan {found['scan']['rmse_mm']:.2f} mm")
+    return tuple(notes)
