@@ -23,6 +23,7 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.fitting.against_scan import compare_person
 from dfmvr_jax.fitting.fit_person import Wishes, fit_person, misfits
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.fitting.network_start import choose_views, network_start
@@ -30,6 +31,7 @@ from dfmvr_jax.fitting.photos import read_fitting_photo
 from dfmvr_jax.fitting.stages import first_head, layout_of
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import Prediction, Run
+from dfmvr_jax.programs.fit import check_scan
 from tests.run_program import run_program
 
 MODEL = "builtin-coarse"
@@ -113,7 +115,8 @@ def test_each_person_gets_files_and_bad_photos_are_named(family):
     assert out.count("landmarks off by") == 4 and "size: by the distance of the pupils" in out
     written = {path.name for path in (folder / "out" / "ann").iterdir()}
     names = ("1_a", "2_b", "3_c")
-    expected = {"mesh.ply", "mesh.glb", "mesh.obj", "coefficients.json", "overview.png"}
+    expected = {"mesh.ply", "mesh.glb", "mesh.obj", "coefficients.json", "overview.png", "view.html"}
+    expected |= {"thumbnail.jpg"}
     assert written == expected | {f"head_{name}.ply" for name in names} | {
         f"overlay_{name}.jpg" for name in names
     }
@@ -140,6 +143,40 @@ def test_the_head_lies_on_its_photos(family, ann, model):
         assert photo["landmark_error_of_eye_distance"] < 0.06
         overlay = np.asarray(Image.open(folder / "out" / "ann" / f"overlay_{number + 1}_{'abc'[number]}.jpg"))
         assert overlay.shape == (420, 420, 3) and depth.min() > 0
+
+
+def test_a_page_lists_all_and_each_has_one(family):
+    folder, *_ = family
+    index = (folder / "out" / "index.html").read_text()
+    assert "3 people, 1 failed" in index and index.count("<a ") == 2
+    assert "3 photos, 1 left out" in index and "no face found" in index
+    page = (folder / "out" / "ann" / "view.html").read_text()
+    assert "<title>ann</title>" in page and '"file":"c.jpg"' in page and '"Open the jaw"' in page
+
+
+def test_a_scan_gives_errors_and_a_map(ann, points_fitter, tmp_path):
+    """The truth itself, in another place; and of two people's photos it is asked whose it is."""
+    (photo,) = save(ann.photos[1:2], tmp_path)
+    person = fit([photo], face_model=points_fitter)
+    scan = tmp_path / "scan.ply"
+    chosen = ann.neutral[:, 2] > -0.3
+    trimesh.PointCloud(100 * ann.neutral[chosen] + [0, 30, 0]).export(scan)
+    by_shape = compare_person(person, scan)
+    np.savetxt(scan.with_suffix(".txt"), 100 * ann.neutral[np.asarray(person.model.landmarks)] + [0, 30, 0])
+    by_landmarks = compare_person(person, scan)
+    assert (by_shape.laid_by, by_landmarks.laid_by) == ("shape", "landmarks")
+    assert 0.3 < by_landmarks.rmse_mm < 4 and abs(by_shape.rmse_mm - by_landmarks.rmse_mm) < 0.2
+    seen = ~np.isnan(by_landmarks.errors_mm)
+    assert 0.1 < seen.mean() < 0.9
+
+    person.save(tmp_path / "out", by_landmarks)
+    found = json.loads((tmp_path / "out" / "coefficients.json").read_text())["scan"]
+    assert found["rmse_mm"] == by_landmarks.rmse_mm and found["file"] == "scan.ply"
+    assert f"RMSE {by_landmarks.rmse_mm:.2f} mm" in (tmp_path / "out" / "view.html").read_text()
+    with pytest.raises(InputError, match="is of one person, and --photos has 2"):
+        check_scan(scan, 2)
+    with pytest.raises(InputError, match="gone.ply: there is no such file"):
+        check_scan(tmp_path / "gone.ply", 1)
 
 
 def test_the_glb_opens_as_the_photo_nearest_to_frontal(family):

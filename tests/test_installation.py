@@ -71,7 +71,12 @@ def test_all_that_is_installed_is_called_dfmvr_jax(built):
         inside = "dfmvr_jax" if folder == "dfmvr_jax" else f"dfmvr_jax/{folder}"
         modules = {f"{inside}/{path.relative_to(ROOT / folder)}" for path in (ROOT / folder).rglob("*.py")}
         assert modules and modules <= set(names)
-    data = ("py.typed", "face_model/assets/builtin.npz", "fitting/tables/builtin.npz")
+    data = (
+        "py.typed",
+        "face_model/assets/builtin.npz",
+        "fitting/tables/builtin.npz",
+        "viewer/page/view.html",
+    )
     assert {f"dfmvr_jax/{name}" for name in data} <= set(names)
 
 

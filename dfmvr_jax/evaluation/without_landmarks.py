@@ -1,5 +1,6 @@
 """Where the landmarks of a scan are that has none: where they come to lie when a head is laid over it."""
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,6 +11,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import FEWEST_POINTS, face_disc
 from dfmvr_jax.render.array_types import Float, Int
 
+USED_POINTS = 3000  # of the face, at most
 REACHES_MM = (40.0, 20.0, 10.0, 10.0, 5.0, 5.0, 5.0, 5.0)  # of pairs, round by round
 ROUNDS = 6  # of each reach
 TURNS = (0.0, -30.0, 30.0)  # degrees about the upright axis, of the first poses
@@ -47,6 +49,7 @@ def find_landmarks(
         )
     marks = vertices[landmarks]
     face = vertices[face_disc(marks).holds(vertices)]
+    face = face[:: math.ceil(len(face) / USED_POINTS)]
     tree = cKDTree(points)
     pose, share = max((_lay(tree, face, start) for start in _starts(points, marks)), key=lambda laid: laid[1])
     scale = np.cbrt(np.linalg.det(pose[:3, :3]))

@@ -129,17 +129,17 @@ def _light(light: Float[np.ndarray, "3 9"]) -> list:
 def _legends(error_map: ErrorMap | None) -> dict:
     legends = {
         "confidence": {
-            "title": "How well the photos show it",
+            "title": "Seen by the photos",
             "ticks": ["not at all", "squarely"],
-            "text": "Where none does, it is a guess.",
+            "text": "What no photo shows is a guess.",
         }
     }
     if error_map is not None:
         legends["error"] = {
             "title": "Distance to the scan",
             "ticks": [f"{tick:g}" for tick in np.arange(RED_MM)] + [f"{RED_MM:g} mm"],
-            "text": f"RMSE {error_map.rmse_mm:.2f} mm, mean {error_map.mean_mm:.2f}, median "
-            f"{error_map.median_mm:.2f}. Grey: not measured. {error_map.scan}",
+            "text": f"From {error_map.scan} to the neutral head: RMSE {error_map.rmse_mm:.2f} mm, mean "
+            f"{error_map.mean_mm:.2f} mm, median {error_map.median_mm:.2f} mm. Grey: not measured.",
         }
     return legends
 

@@ -3,7 +3,7 @@
 const MOTION = 450; // ms, of the way to another camera
 const SURFACE_NAMES = {
   photographed: "As photographed",
-  albedo: "Skin alone",
+  albedo: "Albedo",
   grey: "Grey",
   confidence: "Confidence",
   wireframe: "Wireframe",
@@ -231,6 +231,7 @@ class View {
     find(".compare").hidden = this.standing === null;
     document.querySelectorAll(".photos button").forEach((button, number) => {
       button.setAttribute("aria-pressed", String(number === this.standing));
+      if (number === this.standing) button.scrollIntoView({ block: "nearest", inline: "nearest" });
     });
     find("#facts").textContent = this.standing === null ? this.page.facts : this.photos[this.standing].note;
     this.canvas.setAttribute(
@@ -242,12 +243,12 @@ class View {
   showLegend() {
     const told = this.page.legends[this.surface], legend = find(".legend");
     legend.hidden = !told;
+    find("#told").textContent = told?.text ?? "";
     if (!told) return;
     const colours = this.page.scales[this.surface].map((colour) => `rgb(${colour.map((c) => Math.round(255 * c))})`);
     legend.querySelector("strong").textContent = told.title;
     legend.querySelector(".bar").style.background = `linear-gradient(to right, ${colours})`;
     legend.querySelector(".ticks").replaceChildren(...told.ticks.map((tick) => make("span", { textContent: tick })));
-    legend.querySelector("p").textContent = told.text;
   }
 
   buildControls() {
