@@ -31,6 +31,7 @@ OPTIONAL = {
     "tensorboardX": "cli",
     "flatbuffers": "cli",
     "fast_simplification": "cli",
+    "cv2": "photos",
     "tensorflow_datasets": "data",
     "importlib_resources": "data",
     "array_record": "data",

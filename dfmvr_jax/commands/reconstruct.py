@@ -8,8 +8,8 @@ folders, one a person. Faces are found by MediaPipe's networks (fetch them once 
 python -m dfmvr_jax.commands.fetch), unless a file of 68 landmarks lies beside a photo, of the same name
 (.pts, .txt, .npy).
 
-Writes mesh.glb (the head in metres, with expressions and cameras, for Blender and the like), mesh.ply and
-mesh.obj (the neutral head in millimetres, colours per vertex), the head as in each photo, coefficients.json
+Writes mesh.glb (the head in metres, with expressions and cameras, for Blender and the like), mesh.obj and
+mesh.ply (the neutral head in millimetres), its texture, the head as in each photo, coefficients.json
 with cameras and errors, overview.png, the head on each photo, and view.html, a page to look at the head in a
 browser; of many people, index.html lists all.
 
@@ -26,6 +26,7 @@ from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.fitting.config import Effort, FitKind
 from dfmvr_jax.photos.detector_names import DetectorName
+from dfmvr_jax.textures.head_texture import SIZES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,7 @@ class ReconstructFlags:
     # a scan of the person, mm, to compare the neutral head with; beside it may lie a .txt or .npy of its name
     # with seven or 68 landmarks
     scan: Path | None = None
+    texture_size: int = 2048  # side of the texture, texels, a power of two from 256 to 4096; 0: none
     face: int | None = None  # which face, where a photo shows several: 1 is the largest; None: the person's
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo
@@ -93,6 +95,7 @@ def main() -> None:
             detector=flags.detector,
             wishes=Wishes(flags.same_expression, flags.focal_mm, flags.pupils_mm, flags.face),
             scan=flags.scan,
+            texture_size=flags.texture_size,
         )
 
 
@@ -113,6 +116,9 @@ def check_flags(flags: ReconstructFlags, kind: FitKind) -> None:
         raise InputError("--aligned: a fit takes whole photos; leave it out, or give --fit none")
     if kind == "none" and flags.scan is not None:
         raise InputError("--scan: is of fits, and there is none (--fit none, --aligned, --left ...)")
+    if flags.texture_size not in (0, *SIZES):
+        sizes = ", ".join(map(str, SIZES))
+        raise InputError(f"--texture-size {flags.texture_size}: expected one of {sizes}, or 0 for none")
     for name, value, low, high in (
         ("focal-mm", flags.focal_mm, 8, 1200),
         ("pupils-mm", flags.pupils_mm, 30, 90),

@@ -18,6 +18,7 @@ from dfmvr_jax.fitting.network_start import network_start
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 from dfmvr_jax.prediction import Run, load_run
+from dfmvr_jax.textures.head_texture import check_size
 
 
 def fit(
@@ -31,6 +32,7 @@ def fit(
     detector: DetectorName = "mediapipe",
     wishes: Wishes = Wishes(),  # noqa: B008
     tell: Tell = tell_nobody,
+    texture_size: int = 2048,
 ) -> FittedPerson:
     """Fit a head to one person's photos, one or more, in any order.
 
@@ -45,14 +47,17 @@ def fit(
       detector: what finds faces and landmarks.
       wishes: what is known of the photos, and which face is meant.
       tell: is told the stage and the cost so far after each step.
+      texture_size: side of the texture, texels, a power of two from 256 to 4096; 0: none.
 
     Raises:
-      InputError: the head model, the run, or none of the photos can be used.
+      InputError: the head model, the run, or none of the photos can be used, or textures have no such size.
     """
     if isinstance(photos, str | Path):
         raise InputError(f"{photos}: give a list of photos, of one person: fit(['a.jpg', ...])")
     if not photos:
         raise InputError("there are no photos; give one or more of one person")
+    if texture_size:
+        check_size(texture_size)
     run = checkpoint if isinstance(checkpoint, Run) or checkpoint is None else load_run(Path(checkpoint))
     if isinstance(face_model, Fitter):
         fitter = face_model
@@ -65,4 +70,4 @@ def fit(
     ]
     start = network_start(run, fitter.model) if run else None
     found = fit_person(fitter, files, wishes, start, tell)
-    return describe(found, fitter.config, wishes, fitter.model.dimensions[0])
+    return describe(found, fitter.config, wishes, fitter.model.dimensions[0], texture_size)

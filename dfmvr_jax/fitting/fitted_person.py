@@ -1,6 +1,7 @@
 """A fitted person as users have it: the head, its photos, and the files of both."""
 
 import dataclasses
+import functools
 import json
 import math
 import re
@@ -13,7 +14,7 @@ from PIL import Image
 
 from dfmvr_jax.conventions import AMBIENT, UNIT_MM
 from dfmvr_jax.face_camera import face_camera
-from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
+from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, vertex_normals
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.fitting.colours import FAR, head_shapes
 from dfmvr_jax.fitting.config import FitConfig
@@ -33,6 +34,9 @@ from dfmvr_jax.render import mesh_edges, render_mesh
 from dfmvr_jax.render.array_types import Array, Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
 from dfmvr_jax.render.shade import shade
+from dfmvr_jax.textures.atlas import with_atlas
+from dfmvr_jax.textures.head_texture import HeadTexture
+from dfmvr_jax.textures.surface import Surface, TexturePhoto
 from dfmvr_jax.turntable import turn_whole_head
 from dfmvr_jax.viewer.shown import ErrorMap, ShownPhoto
 from dfmvr_jax.viewer.write_view import write_view
@@ -102,6 +106,18 @@ class FittedPerson:
     size: Size
     started_by: str  # "points" or "network"
     fitting_photos: tuple[FittingPhoto, ...] = dataclasses.field(repr=False)
+    face: Float[np.ndarray, "vertices"]  # 1 where photos may colour it, 0 where they show hair or clothes
+    texture_size: int = 2048  # texels on a side; 0: no texture
+
+    @functools.cached_property
+    def texture(self) -> HeadTexture | None:
+        """Baked from the photos (docs/textures.md); None: not wanted, or the model has no place for one."""
+        if self.texture_size == 0 or self.model.uv is None:
+            return None
+        from dfmvr_jax.textures.bake import bake_texture
+
+        surface, photos = textured_surface(self)
+        return bake_texture(surface, photos, self.texture_size)
 
     @property
     def triangles(self) -> Int[np.ndarray, "triangles 3"]:
@@ -122,7 +138,7 @@ class FittedPerson:
         names = photo_names([photo.file for photo in self.photos])
         overlays = draw_overlays(self)
         with whole_files(Path(folder)) as unfinished:
-            write_head(unfinished, as_head(self))
+            write_head(unfinished, as_head(self), self.texture)
             for name, photo in zip(names, self.photos):
                 write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
             found = self.as_json() | ({} if error_map is None else {"scan": error_map.as_json()})
@@ -187,6 +203,22 @@ def as_head(person: FittedPerson) -> Head:
     )
 
 
+def textured_surface(person: FittedPerson) -> tuple[Surface, list[TexturePhoto]]:
+    """Give the head, and what its photos show of it, for a texture."""
+    colors = np.asarray(face_albedo(person.model, jnp.asarray(person.albedo)))
+    surface = Surface(person.model, person.vertices_mm, colors, person.face)
+    photos = []
+    for photo, read in zip(person.photos, person.fitting_photos):
+        corner, shrink = np.array(read.head.corner), read.head.shrink
+        x, y = (photo.principal_point_px - corner) / shrink
+        posed = photo.vertices_mm @ photo.rotation.T + photo.translation_mm
+        outline = (read.points - corner) / shrink
+        photos.append(
+            TexturePhoto(read.head.pixels, photo.focal_px / shrink, (x, y), posed, photo.light, outline)
+        )
+    return surface, photos
+
+
 def write_page(path: Path, person: FittedPerson, title: str, error_map: ErrorMap | None = None) -> None:
     """Write the page that shows the head on its photos."""
     count = len(person.photos)
@@ -195,7 +227,8 @@ def write_page(path: Path, person: FittedPerson, title: str, error_map: ErrorMap
         for photo, read in zip(person.photos, person.fitting_photos)
     ]
     facts = f"A head fitted to {count} photo{'s' if count > 1 else ''}."
-    write_view(path, as_head(person), title, facts, photos, person.confidence, error_map=error_map)
+    head = as_head(person)
+    write_view(path, head, title, facts, photos, person.confidence, person.texture, error_map)
 
 
 def describe_fit(photo: HeadInPhoto) -> str:
@@ -213,7 +246,9 @@ def photo_names(files: list[Path]) -> list[str]:
     return [f"{number}_{stem}" if stem else str(number) for number, stem in enumerate(stems, 1)]
 
 
-def describe(found: PersonFit, config: FitConfig, wishes: Wishes, modes: int) -> FittedPerson:
+def describe(
+    found: PersonFit, config: FitConfig, wishes: Wishes, modes: int, texture_size: int = 2048
+) -> FittedPerson:
     """Turn what a fit found into millimetres, colours and cameras of whole photos."""
     model, head, look = found.fitting.model, found.fit.head, found.fit.look
     counts = np.ones(len(found.photos), bool)
@@ -249,7 +284,7 @@ def describe(found: PersonFit, config: FitConfig, wishes: Wishes, modes: int) ->
             )
         )
     return FittedPerson(
-        model=model,
+        model=with_atlas(model) if texture_size else model,
         identity=np.asarray(head.identity),
         albedo=np.asarray(look.albedo),
         modes=modes,
@@ -261,6 +296,8 @@ def describe(found: PersonFit, config: FitConfig, wishes: Wishes, modes: int) ->
         size=size,
         started_by=found.started_by,
         fitting_photos=tuple(found.photos),
+        face=np.asarray(face),
+        texture_size=texture_size,
     )
 
 

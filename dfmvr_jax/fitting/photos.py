@@ -119,7 +119,7 @@ def _with_face(path, photo, eight_bits, camera, face, picture, model, config) ->
 
 
 def cut_head(photo: UInt8[np.ndarray, "h w 3"], points: Float[np.ndarray, "points 2"]) -> HeadPicture:
-    """Cut out the surroundings of a face's points, shrunk by a whole number where they are larger than needed."""
+    """Cut out the surroundings of a face's points, shrunk by a whole number where they are large."""
     low, high = points.min(axis=0), points.max(axis=0)
     side = float((high - low).max())
     shrink = math.ceil(side / FULL)

@@ -37,6 +37,7 @@ def fit_people(
     detector: DetectorName,
     wishes: Wishes,
     scan: Path | None,
+    texture_size: int,
 ) -> None:
     """Fit a head to the photos of each person, and compare it with the scan of the one.
 
@@ -53,7 +54,14 @@ def fit_people(
 
     def fit_one(files: list[PhotoFile], folder: Path) -> None:
         with progress_bar(folder.name, len(files), fitter.config, kind) as tell:
-            person = fit(files, face_model=fitter, checkpoint=run, wishes=wishes, tell=tell)
+            person = fit(
+                files,
+                face_model=fitter,
+                checkpoint=run,
+                wishes=wishes,
+                tell=tell,
+                texture_size=texture_size,
+            )
         error_map = None if scan is None else compare_person(person, scan)
         person.save(folder, error_map)
         report(person, folder, run is not None, error_map)
@@ -116,6 +124,12 @@ class progress_bar:
 
 def report(person: FittedPerson, folder: Path, had_network: bool, error_map: ErrorMap | None) -> None:
     """Say what was written and how well the head fits each photo."""
+    if person.texture is None and person.texture_size:
+        print(
+            f"warning: no texture: the face model {person.model.name} has no texture coordinates, and "
+            "xatlas, which makes them, is not installed: pip install 'dfmvr_jax[atlas]'",
+            file=sys.stderr,
+        )
     for reason in person.left_out.values():
         print(f"warning: left out: {reason}", file=sys.stderr)
     print(f"meshes, coefficients.json, overview.png and overlays: {folder}")
