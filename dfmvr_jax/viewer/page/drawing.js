@@ -8,7 +8,7 @@ in vec3 facts;  // confidence, error in shares of the legend, 1 where it was mea
 uniform mat3 turn;
 uniform vec3 place, middle;
 uniform vec4 lens;  // scale and shift of the picture, clip space
-out vec3 towards, paint, known;
+out vec3 towards, eye, paint, known;
 out vec2 at;
 const float NEAR = 20.0, FAR = 20000.0;
 
@@ -18,13 +18,14 @@ void main() {
   gl_Position = vec4(lens.xy * seen.xy + lens.zw * depth,
                      ((FAR + NEAR) * depth - 2.0 * FAR * NEAR) / (FAR - NEAR), depth);
   towards = turn * normal;
+  eye = -seen;
   paint = colour;
   known = facts;
   at = uv;
 }`;
 const FRAGMENT_SHADER = `#version 300 es
 precision highp float;
-in vec3 towards, paint, known;
+in vec3 towards, eye, paint, known;
 in vec2 at;
 uniform int surface;
 uniform bool textured, lit;
@@ -68,7 +69,8 @@ void main() {
     shaded = false;
   }
   if (shaded) colour *= lightAt(n);
-  if (surface != 5 && !gl_FrontFacing) colour *= 0.35;
+  // the inside is dark, but not at the rim, where pixels of outlines belong to it
+  if (surface != 5 && !gl_FrontFacing) colour *= mix(1.0, 0.35, smoothstep(0.1, 0.5, -dot(n, normalize(eye))));
   float opacity = surface == 5 ? 0.5 : 1.0;
   pixel = vec4(opacity * clamp(colour, 0.0, 1.0), opacity);
 }`;
