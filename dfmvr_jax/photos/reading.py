@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.photos.color_profiles import as_srgb, grey_as_srgb, without_gamma
 from dfmvr_jax.render.array_types import Float
 
 # what cameras and scanners write; Pillow knows others that run programs, such as PostScript
@@ -28,7 +29,8 @@ def can_be_read(path: Path) -> bool:
 def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
     """An image file as RGB in [0, 1], float32, turned upright as its EXIF orientation says.
 
-    Grey, palette, CMYK and 16-bit images become RGB. Transparent parts become black, as what lies outside
+    Grey, palette, CMYK and 16-bit images become RGB, and colours sRGB, where the file holds another colour
+    profile, such as an iPhone's Display P3. Transparent parts become black, as what lies outside
     of a photo is black everywhere in this project. Raises `InputError` where the file is missing, damaged,
     no image, or larger than Pillow's limit (89 million pixels).
     """
@@ -39,13 +41,14 @@ def read_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
         with file:
             image: Image.Image = ImageOps.exif_transpose(file)
         if image.mode.startswith("I"):  # 16 bits of grey
-            grey = np.asarray(image, np.float32) / 65535
-            return np.repeat(np.clip(grey, 0, 1)[..., None], 3, axis=-1)
+            grey = grey_as_srgb(np.clip(np.asarray(image, np.float32) / 65535, 0, 1), image)
+            return without_gamma(np.repeat(grey[..., None], 3, axis=-1), file)
+        image = as_srgb(image)
         if image.has_transparency_data:
             image = Image.alpha_composite(
                 Image.new("RGBA", image.size, (0, 0, 0, 255)), image.convert("RGBA")
             )
-        return np.asarray(image.convert("RGB"), np.float32) / 255
+        return without_gamma(np.asarray(image.convert("RGB"), np.float32) / 255, file)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such photo") from None
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
