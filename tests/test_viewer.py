@@ -437,6 +437,19 @@ def test_at_a_photo_the_head_lies_on_it(browser, pages, number):
 
 
 @pytest.mark.browser
+def test_a_textured_head_has_the_light_of_its_photo(browser, pages):
+    """And not of all photos; vertices have the same colours in the other page."""
+    stages = []
+    for page in pages.values():
+        opened(browser, page)
+        browser.driver.find_element("css selector", ".photos button").click()
+        stages.append(browser.picture(".stage"))
+        assert browser.run("return document.querySelector('#light').value") == "0"
+        assert browser.run("return document.querySelector('[name=surface]:checked').value") == "albedo"
+    assert difference(*stages) < 1.5
+
+
+@pytest.mark.browser
 def test_mouse_wheel_and_keys(browser, pages):
     from selenium.webdriver import ActionChains, Keys
     from selenium.webdriver.common.actions.wheel_input import ScrollOrigin

@@ -145,6 +145,8 @@ class View {
     this.rest();
     this.choosePhotoOfExpression(number);
     this.setExpression(1);
+    // the photographed texture has the light of all photos, the albedo in this one's light looks like this photo
+    if (this.surface === "photographed") this.setSurface("albedo");
     this.setLight(number);
     this.showStanding();
     this.goTo(this.fittingCamera());
@@ -161,6 +163,7 @@ class View {
   }
 
   seeFrom(yaw) {
+    if (this.standing !== null) this.setLight("soft");
     this.leave();
     this.yaw = yaw;
     this.fitted = true;
@@ -207,6 +210,7 @@ class View {
 
   setSurface(surface) {
     this.surface = surface;
+    find(`[value=${surface}]`).checked = true;
     find("#light").disabled = ["photographed", "confidence", "error"].includes(surface);
     this.showLegend();
     this.redraw();
