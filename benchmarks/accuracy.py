@@ -25,13 +25,13 @@ from PIL import Image
 
 from benchmarks.arguments import make_parser, positive
 from benchmarks.generated_people import YAWS, GeneratedPerson, Shooting, generate_person
-from benchmarks.heads import read_scan
 from benchmarks.results import write_results
 from dfmvr_jax.command_line import run
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import Scan, compare_with_scan, face_disc
+from dfmvr_jax.evaluation.scan_files import read_scan
 from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.fitting.fit_person import PersonFit, Wishes, fit_person

@@ -22,9 +22,9 @@ from benchmarks.results import write_results
 from dfmvr_jax.closest_points import closest_points
 from dfmvr_jax.command_line import run
 from dfmvr_jax.conventions import UNIT_MM
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import Scan, compare_with_scan, face_disc
 from dfmvr_jax.evaluation.registration import register_landmarks
+from dfmvr_jax.evaluation.scan_files import read_scan
 from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.face_model.ict_facekit import FaceKit, read_facekit
 from dfmvr_jax.face_model.makehuman.sliders import rigid_motions
@@ -227,23 +227,6 @@ def main() -> None:
             print(f"  faces found          {100 * found['detected']:.1f} % of {flags.detect}")
         results[name] = found
     write_results(flags.json, results)
-
-
-def read_scan(path: Path, landmarks: Path) -> Scan:
-    """A scan in millimetres. Raises `InputError` where a file cannot be read."""
-    import trimesh
-
-    try:
-        points, marks = trimesh.load(path, process=False).vertices, np.loadtxt(landmarks, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"{path}, {landmarks}: cannot be read as a mesh and its landmarks ({error})"
-        ) from None
-    if marks.shape != (len(REGISTRATION), 3):
-        raise InputError(
-            f"{landmarks}: has {marks.shape}, expected {len(REGISTRATION)} rows of three numbers"
-        )
-    return Scan(np.asarray(points, float), marks)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ function bytesOf(base64) {
 
 // Arrays by name; `places` has type, first byte and length of each.
 async function unpackArrays({ block, places }) {
+  if (!window.DecompressionStream) throw new Error("This browser is too old for this page: use one of 2023 or newer.");
   const packed = new Blob([bytesOf(block)]).stream();
   const stream = packed.pipeThrough(new DecompressionStream("deflate"));
   const buffer = await new Response(stream).arrayBuffer();
