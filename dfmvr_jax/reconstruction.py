@@ -38,10 +38,13 @@ from dfmvr_jax.photos.preparation import (
     landmarks_beside,
     prepare_photo,
 )
+from dfmvr_jax.pictures import overlay, to_uint8
 from dfmvr_jax.prediction import Run, load_run
 from dfmvr_jax.render import mesh_edges
-from dfmvr_jax.render.array_types import Array, Bool, Float, Int
+from dfmvr_jax.render.array_types import Array, Bool, Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
+from dfmvr_jax.viewer.shown import ShownPhoto
+from dfmvr_jax.viewer.write_view import write_view
 
 PHOTOGRAPHED = "photographed"  # the expression's name in mesh.glb
 
@@ -83,8 +86,8 @@ class Reconstruction:
     def save(self, folder: Path | str) -> None:
         """Write meshes, coefficients.json and pictures into a folder; files that are there are replaced.
 
-        mesh.ply, .glb, .obj, overview.png, overlay_left.png and so on (docs/photos.md): all of them or none.
-        Raises `InputError` where the folder cannot be written to.
+        mesh.ply, .glb, .obj, overview.png, overlay_left.png, view.html and so on (docs/photos.md): all of
+        them or none. Raises `InputError` where the folder cannot be written to.
         """
         model, camera = self.run.model, self.run.camera
         cameras = {camera.view: camera.as_json() for camera in self.cameras}
@@ -101,6 +104,8 @@ class Reconstruction:
                 if photo:
                     picture = draw_on_photo(model, edges, camera, posed, colors, photo)
                     Image.fromarray(picture).save(unfinished / f"overlay_{view}.png")
+            Image.fromarray(_draw_thumbnail(self)).save(unfinished / "thumbnail.jpg", quality=88)
+            _write_page(unfinished / "view.html", self, Path(folder).resolve().name)
 
 
 def _as_head(face: Reconstruction) -> Head:
@@ -128,6 +133,39 @@ def _as_head(face: Reconstruction) -> Head:
             for camera, photo in zip(face.cameras, photos)
         ),
     )
+
+
+def _write_page(path: Path, face: Reconstruction, title: str) -> None:
+    """Write the page that shows the face on its photos, which have one light and one expression."""
+    given = [photo for photo in face.photos if photo]
+    photos = [
+        ShownPhoto(
+            file=camera.file.name,
+            note=_describe_view(camera),
+            picture=to_uint8(photo.photo),
+            light=np.asarray(face.coefficients.light),
+            expression=PHOTOGRAPHED,
+        )
+        for camera, photo in zip(face.cameras, given)
+    ]
+    count = f"{len(photos)} photo{'s' if len(photos) > 1 else ''}"
+    write_view(path, _as_head(face), title, f"A face that a network saw in {count}.", photos)
+
+
+def _describe_view(camera: FaceInPhoto) -> str:
+    """Say how the head stands in the photo and how well it fits, as far as that is known."""
+    said = f"The {camera.view} photo."
+    share = camera.landmark_error_of_eye_distance
+    if share is not None:
+        said += f" Landmarks off by {100 * share:.1f} % of the eyes' distance."
+    return said
+
+
+def _draw_thumbnail(face: Reconstruction) -> UInt8[np.ndarray, "h w 3"]:
+    """Draw the face in the photo nearest to frontal, and beside it the reconstruction on it."""
+    view = max(np.flatnonzero(face.given), key=lambda view: VIEWS[view] == "front")
+    crop, image = to_uint8(face.crops[view]), to_uint8(np.asarray(face.rendering.images[view]))
+    return np.concatenate([crop, overlay(crop, image, np.asarray(face.rendering.masks[view]))], axis=1)
 
 
 def reconstruct(

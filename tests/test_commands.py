@@ -134,6 +134,9 @@ def test_reconstruction_of_aligned_photos(trained, exported, monkeypatch, capsys
     assert np.shape(description["rotation"]) == (3, 3)
     assert [name for name, photo in description["photos"].items() if photo] == list(views)
     assert np.shape(Image.open(tmp_path / "out" / "overview.png"))[1] > 3 * 32
+    assert np.shape(Image.open(tmp_path / "out" / "thumbnail.jpg")) == (32, 64, 3)
+    page = (tmp_path / "out" / "view.html").read_text()
+    assert all(f'"file":"{view}.png"' in page for view in views) and not (tmp_path / "index.html").exists()
     model = load_run(trained / "run").model
     for view in views:
         report = description["photos"][view]
@@ -169,6 +172,7 @@ def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeyp
     assert err.splitlines()[0].startswith(f"error: {subjects / 'b' / 'left.png'}: is not an image")
     assert "c: 2 photos of a subject; give all three" in err.splitlines()[1]
     assert "2 of 3 subjects were left out" in err.splitlines()[-1]
+    assert "3 people, 2 failed" in (tmp_path / "out" / "index.html").read_text()
     shutil.copy(exported / "front.png", subjects)
     code, _, err = run_program(
         monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",

@@ -88,7 +88,10 @@ def photograph(head: Head, number: int) -> np.ndarray:
 @pytest.fixture(scope="module")
 def photos(head):
     files = ("a.jpg", BAD)
-    return [ShownPhoto(file, f"About {file}.", photograph(head, k), LIGHT) for k, file in enumerate(files)]
+    return [
+        ShownPhoto(file, f"About {file}.", photograph(head, k), LIGHT, "ab"[k])
+        for k, file in enumerate(files)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +213,7 @@ def test_twenty_photos_fit_into_a_page(tmp_path, head, texture):
     """Photos of noise, which JPEG keeps worst."""
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (1200, 1600, 3), np.uint8)
-    photos = [ShownPhoto(f"{number}.jpg", "", noise, LIGHT) for number in range(20)]
+    photos = [ShownPhoto(f"{number}.jpg", "", noise, LIGHT, str(number)) for number in range(20)]
     cameras = tuple(head.cameras[number % 2] for number in range(20))
     many = head._replace(
         cameras=cameras, photographed_mm={str(k): head.photographed_mm["ab"[k % 2]] for k in range(20)}

@@ -221,13 +221,12 @@ def textured_surface(person: FittedPerson) -> tuple[Surface, list[TexturePhoto]]
 
 def write_page(path: Path, person: FittedPerson, title: str, error_map: ErrorMap | None = None) -> None:
     """Write the page that shows the head on its photos."""
-    count = len(person.photos)
+    head, count = as_head(person), len(person.photos)
     photos = [
-        ShownPhoto(photo.file.name, describe_fit(photo), read.picture, photo.light)
-        for photo, read in zip(person.photos, person.fitting_photos)
+        ShownPhoto(photo.file.name, describe_fit(photo), read.picture, photo.light, expression)
+        for photo, read, expression in zip(person.photos, person.fitting_photos, head.photographed_mm)
     ]
     facts = f"A head fitted to {count} photo{'s' if count > 1 else ''}."
-    head = as_head(person)
     write_view(path, head, title, facts, photos, person.confidence, person.texture, error_map)
 
 

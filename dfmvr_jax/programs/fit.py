@@ -21,7 +21,7 @@ from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
 from dfmvr_jax.programs.people import for_each_person, list_people
-from dfmvr_jax.programs.people_page import PeoplePage
+from dfmvr_jax.programs.people_page import tell_page
 from dfmvr_jax.viewer.shown import ErrorMap
 
 
@@ -66,12 +66,7 @@ def fit_people(
         person.save(folder, error_map)
         report(person, folder, run is not None, error_map)
 
-    if list(people) == [out]:
-        for_each_person(people, check_number, fit_one)
-    else:
-        page = PeoplePage(out, people)
-        print(f"all of them, kept up to date: {out / 'index.html'}")
-        for_each_person(people, check_number, fit_one, page.tell)
+    for_each_person(people, check_number, fit_one, tell_page(out, people))
 
 
 def check_scan(scan: Path, people: int) -> None:

@@ -10,6 +10,7 @@ from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files, landmarks_beside
 
+Tell = Callable[[Path, str | None], None]  # a folder is done, or why not
 CheckNumber = Callable[[Sequence[PhotoFile], str | Path], None]  # raises `InputError` for too few or too many
 
 
@@ -17,7 +18,7 @@ def for_each_person(
     people: Mapping[Path, list[PhotoFile] | Path],
     check_number: CheckNumber,
     do: Callable[[list[PhotoFile], Path], None],
-    tell: Callable[[Path, str | None], None] = lambda folder, failure: None,
+    tell: Tell,
 ) -> None:
     """Do something with each person's photos and the folder where the results go.
 

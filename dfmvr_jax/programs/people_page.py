@@ -1,10 +1,16 @@
 """The page of all people of a run, kept up to date while it runs."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from dfmvr_jax.programs.people import Tell
 from dfmvr_jax.viewer.write_index import ListedPerson, write_index
+
+ERRORS = {
+    "landmark_error_of_eye_distance": "Landmarks off by",
+    "left_out_error_of_eye_distance": "By the other photos alone:",
+}
 
 
 class PeoplePage:
@@ -31,6 +37,15 @@ class PeoplePage:
         write_index(self.folder, [self.people[person] for person in sorted(self.people)])
 
 
+def tell_page(folder: Path, people: Collection[Path]) -> Tell:
+    """Give what keeps the page of people up to date, which is written now; nothing for one person alone."""
+    if list(people) == [folder]:
+        return lambda person, failure: None
+    page = PeoplePage(folder, people)
+    print(f"all of them, kept up to date: {folder / 'index.html'}")
+    return page.tell
+
+
 def saved_person(folder: Path) -> ListedPerson:
     """What a person's folder tells; files that are missing or damaged tell nothing."""
     there = {name: name if (folder / name).is_file() else None for name in ("view.html", "thumbnail.jpg")}
@@ -45,17 +60,17 @@ def saved_person(folder: Path) -> ListedPerson:
 def describe_person(found: dict) -> tuple[str, ...]:
     """Say by their coefficients.json how many photos a person has, and how well the head fits them."""
 
-    def mean(key: str) -> str:
-        shares = [photo[key] for photo in found["photos"]]
-        return f"{100 * sum(shares) / len(shares):.1f} % of the eyes' distance"
-
     photos = found["photos"]
+    if isinstance(photos, dict):  # by view, as a network has them
+        photos = [photo for photo in photos.values() if photo]
     count = f"{len(photos)} photo{'s' if len(photos) > 1 else ''}"
-    if found["left_out"]:
+    if found.get("left_out"):
         count += f", {len(found['left_out'])} left out"
-    notes = [count, f"Landmarks off by {mean('landmark_error_of_eye_distance')}"]
-    if "left_out_error_of_eye_distance" in photos[0]:
-        notes.append(f"By the other photos alone: {mean('left_out_error_of_eye_distance')}")
+    notes = [count]
+    for key, said in ERRORS.items():
+        shares = [photo[key] for photo in photos if key in photo]
+        if shares:
+            notes.append(f"{said} {100 * sum(shares) / len(shares):.1f} % of the eyes' distance")
     if "scan" in found:
         notes.append(f"RMSE to the scan {found['scan']['rmse_mm']:.2f} mm")
     return tuple(notes)

@@ -10,6 +10,7 @@ from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
 from dfmvr_jax.programs.people import for_each_person, list_people
+from dfmvr_jax.programs.people_page import tell_page
 from dfmvr_jax.reconstruction import Reconstruction, reconstruct
 
 
@@ -35,7 +36,7 @@ def reconstruct_people(
         found = reconstruct(files, checkpoint=trained, aligned=aligned, detector=detector, face=face)
         save_and_report(found, folder)
 
-    for_each_person(people, check_number, reconstruct_person)
+    for_each_person(people, check_number, reconstruct_person, tell_page(out, people))
 
 
 def check_number(files: Sequence[PhotoFile], where: str | Path) -> None:
@@ -55,6 +56,7 @@ def save_and_report(face: Reconstruction, out: Path) -> None:
         )
     face.save(out)
     print(f"meshes, coefficients.json, overview.png and overlays: {out}")
+    print(f"to look at in a browser: {out / 'view.html'}")
     for photo in face.cameras:
         pixels, share = photo.landmark_error_px, photo.landmark_error_of_eye_distance
         if pixels is not None and share is not None:

@@ -14,6 +14,7 @@ class ShownPhoto(NamedTuple):
     note: str  # a sentence or two about it
     picture: UInt8[np.ndarray, "h w 3"]  # the whole photo, upright, of any size
     light: Float[np.ndarray, "3 9"]  # as `light_face` takes it
+    expression: str  # which of the head's photographed ones is that of this photo
 
 
 class ErrorMap(NamedTuple):

@@ -47,7 +47,7 @@ def write_view(
 
     Args:
       path: of the page.
-      head: which has a camera and an expression for each of `photos`, in their order.
+      head: which has a camera for each of `photos`, in their order, and their expressions.
       title: the person's name, plain text.
       facts: a sentence or two below it, plain text.
       photos: what the head was found in; none: the page shows the head alone.
@@ -62,7 +62,7 @@ def write_view(
         **_arrays(head, morphs, confidence, texture is not None, error_map),
         **_place(head),
         "morphs": [{"label": m.label, "names": list(m.names), "step": m.step_mm} for m in morphs],
-        "opens": list(head.photographed_mm).index(head.opens_as) if photos and head.opens_as else None,
+        "opens": next((k for k, photo in enumerate(photos) if photo.expression == head.opens_as), None),
         "softLight": _light(SOFT_LIGHT),
         "scales": {"confidence": CONFIDENCE_SCALE.tolist(), "error": SCALE.tolist()},
         "legends": _legends(error_map),
@@ -147,17 +147,17 @@ def _legends(error_map: ErrorMap | None) -> dict:
 def _pictures(
     head: Head, photos: Sequence[ShownPhoto], texture: HeadTexture | None, fineness: Fineness
 ) -> dict:
-    middle = head.neutral_mm.mean(axis=0)
+    middle, expressions = head.neutral_mm.mean(axis=0), list(head.photographed_mm)
     shown = [
         {
             "file": photo.file,
             "note": photo.note,
             "light": _light(photo.light),
-            "morph": number,
+            "morph": expressions.index(photo.expression),
             "picture": encode(photo.picture, fineness.photo_px, fineness.quality),
             **_camera(camera, middle),
         }
-        for number, (camera, photo) in enumerate(zip(head.cameras, photos, strict=bool(photos)))
+        for camera, photo in zip(head.cameras, photos, strict=bool(photos))
     ]
     textures = None
     if texture is not None:
