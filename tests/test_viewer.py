@@ -207,6 +207,7 @@ def test_other_models_have_no_sliders(tmp_path, toy_model):
     write_view(tmp_path / "toy.html", head, "toy")
     data = data_of(tmp_path / "toy.html")
     assert data["morphs"] == [] and data["photos"] == [] and data["opens"] is None
+    assert data["legends"] == {"confidence": None, "error": None}
 
 
 def test_twenty_photos_fit_into_a_page(tmp_path, head, texture):
@@ -514,6 +515,23 @@ def test_on_a_phone_nothing_is_cut_off(browser, pages):
         assert picture.shape[0] >= min(width, height) / 2
         corners = picture[[0, 0, -1, -1], [0, -1, 0, -1]].astype(int)
         assert abs(corners - corners[0]).max() < 40  # no head there
+    browser.resize(900, 700)
+
+
+@pytest.mark.browser
+def test_fingers_turn_and_zoom(browser, pages):
+    browser.resize(390, 844)
+    browser.open(pages["colored"])
+    before = browser.picture(".stage")
+    for fingers, to in ((((150, 200),), ((220, 210),)), (((150, 200), (240, 200)), ((100, 200), (290, 200)))):
+        for kind, places in (("Start", fingers), ("Move", to), ("End", ())):
+            points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(places)]
+            touch = {"type": f"touch{kind}", "touchPoints": points}
+            browser.driver.execute_cdp_cmd("Input.dispatchTouchEvent", touch)
+        after = browser.picture(".stage")
+        assert difference(after, before) > 3
+        before = after
+    assert browser.run("return scrollY") == 0 and browser.log() == []
     browser.resize(900, 700)
 
 

@@ -65,7 +65,7 @@ def write_view(
         "opens": next((k for k, photo in enumerate(photos) if photo.expression == head.opens_as), None),
         "softLight": _light(SOFT_LIGHT),
         "scales": {"confidence": CONFIDENCE_SCALE.tolist(), "error": SCALE.tolist()},
-        "legends": _legends(error_map),
+        "legends": _legends(confidence is not None or texture is not None, error_map),
     }
     for fineness in FINENESSES:
         page |= _pictures(head, photos, texture, fineness)
@@ -126,14 +126,15 @@ def _light(light: Float[np.ndarray, "3 9"]) -> list:
     return np.round(light.T * BANDS[:, None], 6).tolist()
 
 
-def _legends(error_map: ErrorMap | None) -> dict:
-    legends = {
-        "confidence": {
+def _legends(has_confidence: bool, error_map: ErrorMap | None) -> dict:
+    """What the colours of a surface mean; None: there is no such surface."""
+    legends: dict[str, dict | None] = {"confidence": None, "error": None}
+    if has_confidence:
+        legends["confidence"] = {
             "title": "Seen by the photos",
             "ticks": ["not at all", "squarely"],
             "text": "What no photo shows is a guess.",
         }
-    }
     if error_map is not None:
         legends["error"] = {
             "title": "Distance to the scan",

@@ -258,7 +258,7 @@ class View {
   buildControls() {
     const { page } = this;
     const surfaces = Object.keys(SURFACE_NAMES).filter(
-      (name) => (name !== "photographed" || this.pictures) && (name !== "error" || page.legends.error),
+      (name) => (name !== "photographed" || this.pictures) && page.legends[name] !== null,
     );
     for (const name of surfaces) {
       const input = make("input", { type: "radio", name: "surface", value: name, checked: name === this.surface });
