@@ -37,7 +37,7 @@ from tests.run_program import run_program
 MODEL = "builtin-coarse"
 SHOOTING = Shooting(size=420)
 ANN, BOB = 1000, 1001
-PROGRAM = ("--face-model", MODEL, "--effort", "quick")
+PROGRAM = ("--face-model", MODEL, "--effort", "quick", "--texture-size", "512")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def test_each_person_gets_files_and_bad_photos_are_named(family):
     written = {path.name for path in (folder / "out" / "ann").iterdir()}
     names = ("1_a", "2_b", "3_c")
     expected = {"mesh.ply", "mesh.glb", "mesh.obj", "coefficients.json", "overview.png", "view.html"}
-    expected |= {"thumbnail.jpg"}
+    expected |= {"thumbnail.jpg", "mesh.mtl", "texture.png", "texture_photographed.png"}
     assert written == expected | {f"head_{name}.ply" for name in names} | {
         f"overlay_{name}.jpg" for name in names
     }
@@ -189,6 +189,33 @@ def test_the_glb_opens_as_the_photo_nearest_to_frontal(family):
     found = json.loads((folder / "out" / "ann" / "coefficients.json").read_text())
     frontal = np.argmin([abs(photo["yaw_degrees"]) for photo in found["photos"]])
     assert weights[names.index(photos[frontal])] == weights.sum() == 1
+
+
+def test_heads_are_textured(family, model):
+    """All files; the skin of the one photo's person is the photo's, and continues on the neck."""
+    folder, *_ = family
+    file = GLTF2.load_binary(folder / "out" / "ann" / "mesh.glb")
+    assert len(file.images) == 1
+    texture = np.asarray(Image.open(folder / "out" / "bob" / "texture.png"))
+    photographed = np.asarray(Image.open(folder / "out" / "bob" / "texture_photographed.png"))
+    assert texture.shape == photographed.shape == (512, 512, 3)
+    column, row = (512 * np.asarray(model.uv) * [1, -1] + [0, 512]).astype(int).clip(0, 511).T
+    of_skin = np.isin(np.asarray(model.part_labels), [1, 11])  # the face's and the neck's
+    corners = np.asarray(model.uv_triangles)[of_skin[np.asarray(model.triangles)].all(axis=1)].ravel()
+    skin = texture[row[corners], column[corners]]
+    assert (skin.mean(axis=1) > 0.4 * skin.mean()).mean() > 0.93  # brows are darker
+    photo = np.asarray(Image.open(folder / "photos" / "bob" / "a.jpg"))
+    found = json.loads((folder / "out" / "bob" / "coefficients.json").read_text())["photos"][0]
+    tip = np.array(found["vertex_mm_to_photo_pixel"]) @ [
+        *trimesh.load(folder / "out" / "bob" / "head_1_a.ply", process=False).vertices[model.landmarks[30]],
+        1,
+    ]
+    x, y = (tip[:2] / tip[2]).astype(int)
+    at = np.asarray(model.uv)[
+        np.asarray(model.uv_triangles)[np.asarray(model.triangles) == model.landmarks[30]][0]
+    ]
+    there = photographed[int(512 * (1 - at[1])), int(512 * at[0])]
+    assert np.abs(there - photo[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1))).mean() < 20
 
 
 def test_the_pupils_give_the_size(family, model):
@@ -328,6 +355,7 @@ def test_the_views_that_a_network_gets(points_fitter, ann):
         (("--photos", "a.jpg", "--focal", "2"), "--focal-mm 2.0: expected 8 to 1200"),
         (("--photos", "a.jpg", "--pupils-mm", "640"), "--pupils-mm 640.0: expected 30 to 90"),
         (("--photos", "a.jpg", "--face", "0"), "--face 0: expected 1"),
+        (("--photos", "a.jpg", "--texture-size", "1000"), "--texture-size 1000: expected one of 256, 512"),
         (("--photos", "a.jpg", "--face-model", "nobody"), "face model nobody: expected builtin"),
         (("--photos", "nowhere.jpg", "--face-model", MODEL), "nowhere.jpg: there is no such photo"),
         (("--photos", "{tmp}", "--face-model", MODEL), "there are no photos; give one or more"),
@@ -345,5 +373,7 @@ def test_python_says_what_a_fit_wants():
         fit("a.jpg")
     with pytest.raises(InputError, match="there are no photos"):
         fit([])
+    with pytest.raises(InputError, match="a texture of 300 texels"):
+        fit(["a.jpg"], texture_size=300)
     with pytest.raises(InputError, match="a fit of kind 'none' is none"):
         fit(["a.jpg"], kind="none")

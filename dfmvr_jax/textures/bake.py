@@ -130,8 +130,9 @@ def _light_of_all(surface: Surface, views: Sequence[View]) -> Float[np.ndarray, 
     chosen = (surface.face > 0.5) & (seen > 0.3)
     usual = np.median(logarithm[chosen], axis=0) if chosen.any() else np.zeros(3)
     triangles = np.asarray(surface.model.triangles)
-    usual = np.tile(usual, (len(seen), 1))
-    return np.exp(spread_tone(surface.vertices_mm, triangles, logarithm, np.clip(2 * seen, 0, 1), usual))
+    known = np.clip(2 * seen, 0, 1)
+    smooth = spread_tone(surface.vertices_mm, triangles, logarithm, known, np.tile(usual, (len(seen), 1)))
+    return np.exp(smooth + known[:, None] * (logarithm - smooth))
 
 
 def _is_skin(model: MorphableModel) -> Bool[np.ndarray, "vertices"]:

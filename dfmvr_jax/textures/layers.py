@@ -15,6 +15,7 @@ from dfmvr_jax.textures.texels import Texels, Window
 from dfmvr_jax.textures.views import DARK, View
 
 ROOM = 16  # coarse texels around what is laid over, so that coarse features have room to go over
+SOFT = 1.5  # coarse texels, of the border where two photos meet
 BELIEVED = 0.005  # weight from which on a photo shows a texel at all
 Layer = tuple[Float[np.ndarray, "h w 3"], Float[np.ndarray, "h w"]]
 
@@ -42,7 +43,7 @@ def _layers(
     """What lies behind, where no photo is better, then each photo without its light."""
     behind, small = picture[window.pixels], window.shrunk(step).pixels
     source, known = found.source[small], found.known[small]
-    yield behind, _enlarge(1 - known, window)
+    yield behind, _enlarge(1 - known, window, SOFT)
     for number, view in enumerate(views):
         best = source == number
         if not best.any():
@@ -51,7 +52,7 @@ def _layers(
         seen = look_up(view.pixels, at[..., 0], at[..., 1])
         light = np.maximum(at[..., 2:], DARK) * _enlarge(np.exp(found.gain[number][small]), window)
         shows = _enlarge(found.weight[number][small] > BELIEVED, window)[..., None]
-        yield behind + shows * (seen * np.float32(1 / 255) / light - behind), _enlarge(known * best, window)
+        yield behind + shows * (seen * np.float32(1 / 255) / light - behind), _enlarge(known * best, window, SOFT)
 
 
 def lay_mirrored_over(
@@ -79,8 +80,10 @@ def windows(chosen: Bool[np.ndarray, "size size"], step: int) -> Iterator[Window
         yield Window(step * top, step * (top + height), step * left, step * (left + width))
 
 
-def _enlarge(values: np.ndarray, window: Window) -> np.ndarray:
-    """Values of coarse texels for all texels of a window."""
+def _enlarge(values: np.ndarray, window: Window, soft: float = 0.0) -> np.ndarray:
+    """Values of coarse texels, softened by so many of them if so, for all texels of a window."""
+    if soft:
+        values = cv2.GaussianBlur(values.astype(np.float32), (0, 0), soft)
     return cv2.resize(
         values.astype(np.float32), (window.width, window.height), interpolation=cv2.INTER_LINEAR
     )

@@ -84,7 +84,7 @@ def find_texels(model: MorphableModel, size: int) -> Texels:
     """Find the surface point at the centre of each texel of a square texture.
 
     Triangles do not lie over each other there, so that OpenCV's polygons do what our rasterizer does in a
-    fifth of the time; texels that a triangle only touches get the point at its border.
+    fifth of the time; texels that a triangle only touches get the point where it goes on.
     """
     corners = np.asarray(model.uv, np.float32)[np.asarray(model.uv_triangles)]
     corners = size * np.stack([corners[..., 0], 1 - corners[..., 1]], axis=-1) - np.float32(0.5)
@@ -108,7 +108,7 @@ def _barycentrics(
     places: Int[np.ndarray, "texels"],
     size: int,
 ) -> Float[np.ndarray, "texels 3"]:
-    """Weights of a triangle's corners at the centres of texels, none below 0."""
+    """Weights of a triangle's corners at the centres of texels; just outside of it some are below 0."""
     first, (u, v) = corners[:, 0], (corners[:, 1:] - corners[:, :1]).transpose(1, 0, 2)
     area = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
     area = np.where(np.abs(area) < SMALLEST, np.inf, area)[:, None]
@@ -119,12 +119,12 @@ def _barycentrics(
     table = np.concatenate([first, to_second, to_third], axis=1).astype(np.float32)[triangles]
     row, column = np.divmod(places, size)
     x, y = column - table[:, 0], row - table[:, 1]
-    weights = np.empty((len(places), 3), np.float32)
+    weights = np.zeros((len(places), 3), np.float32)
     weights[:, 1] = x * table[:, 2] + y * table[:, 3]
     weights[:, 2] = x * table[:, 4] + y * table[:, 5]
+    np.clip(weights, -1, 2, out=weights)  # of needles that a texel only touches
     weights[:, 0] = 1 - weights[:, 1] - weights[:, 2]
-    np.clip(weights, 0, 1, out=weights)
-    return weights / weights.sum(axis=1, keepdims=True)
+    return weights
 
 
 def nearest_texels(texels: Texels) -> tuple[Int[np.ndarray, "gutter"], Int[np.ndarray, "gutter"]]:

@@ -82,7 +82,7 @@ def face_shading(
     face: Float[np.ndarray, "vertices"],
 ) -> Float[np.ndarray, "vertices 3"]:
     """Brightness of a white surface in a photo's light, kept near that of the face, where light is known."""
-    found = np.asarray(shade(jnp.ones_like(normals), normals, jnp.asarray(light), AMBIENT))
+    found = np.asarray(shade(jnp.ones(normals.shape), jnp.asarray(normals), jnp.asarray(light), AMBIENT))
     usual = np.maximum(np.median(found[face > 0.5], axis=0), 1e-2)
     return np.clip(found, DARKEST * usual, BRIGHTEST * usual).astype(np.float32)
 
