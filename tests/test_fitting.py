@@ -10,14 +10,17 @@ import pytest
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
+from dfmvr_jax.face_model.morphable_model import vertex_normals
 from dfmvr_jax.face_model.prior import Prior, prior_loss
 from dfmvr_jax.fitting import calibration, colours, paint, point_table
 from dfmvr_jax.fitting.config import FitConfig, effort_config
 from dfmvr_jax.fitting.fitted_person import photo_names
 from dfmvr_jax.fitting.free_form import free_form_modes, with_free_form
 from dfmvr_jax.fitting.gauss_newton import System, minimise
+from dfmvr_jax.fitting.normals import normal_basis
 from dfmvr_jax.fitting.photos import camera_of_photo, focal_of_film
 from dfmvr_jax.fitting.point_table import YAWS, PointTable, read_table, table_of_landmarks, write_table
 from dfmvr_jax.fitting.points import PhotoPoints, at_yaw, place_points, point_normal, project_places, seen_yaw
@@ -25,6 +28,7 @@ from dfmvr_jax.fitting.projection import project_points
 from dfmvr_jax.fitting.size import find_size, pupil_distance
 from dfmvr_jax.fitting.stages import PADDED, padded_number
 from dfmvr_jax.fitting.unknowns import Head, make_layout, move_head, prior_system
+from dfmvr_jax.render.shade import spherical_harmonics
 
 CONFIG = dataclasses.replace(FitConfig(), samples=60, outline=5.0)
 PHOTOS = 2
@@ -282,16 +286,22 @@ def test_the_hessian_is_what_is_left_when_albedo_follows(toy_model, head, layout
     there = colours.look_at_samples(toy_model, samples, head, seen)
     _, hessian = colours.colour_normal(samples, there, look, layout.places, layout.size, CONFIG)
     count = len(samples.vertices)
-    prior = np.asarray(look.prior)
+    prior, all_shading = np.asarray(look.prior), np.asarray(colours.shading_of(look, there))
+    albedo = np.asarray(colours.free_albedo(look, there, samples, CONFIG))
+    light = look.light.at[..., 0].add(AMBIENT)
+    by_shading = jax.vmap(colours.shading_by_unknowns, (0, 0, None))(light, there, samples)
     slow = np.zeros((layout.size, layout.size))
     for sample in range(count):
         for channel in range(3):
             rows, cross, own = np.zeros((layout.size, layout.size)), np.zeros(layout.size), prior[sample]
             for photo in range(PHOTOS):
                 precision = float(look.precision[photo, sample])
-                shading = float(look.shading[photo, sample, channel])
+                shading = float(all_shading[photo, sample, channel])
                 derivative = np.zeros(layout.size)
-                derivative[layout.places[photo]] = np.asarray(there.by_unknowns[photo, sample, channel])
+                derivative[layout.places[photo]] = (
+                    np.asarray(there.by_unknowns[photo, sample, channel])
+                    - albedo[sample, channel] * by_shading[photo][sample, channel]
+                )
                 rows += precision * np.outer(derivative, derivative)
                 cross -= precision * shading * derivative
                 own += precision * shading**2
@@ -309,19 +319,60 @@ def test_light_and_albedo_are_found(toy_model, head):
     albedo = jnp.asarray(rng.normal(size=toy_model.dimensions[2]), jnp.float32)
     normals = rng.normal(size=(PHOTOS, len(samples.vertices), 3)) + [0, 0, 2]
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
-    harmonics = colours.spherical_harmonics(jnp.asarray(normals, jnp.float32))
+    normals = jnp.asarray(normals, jnp.float32)
+    harmonics = spherical_harmonics(normals)
     look = colours.first_look(toy_model, PHOTOS, samples)
-    shading = jnp.einsum("vsb,vcb->vsc", harmonics, light.at[..., 0].add(0.8))
+    shading = jnp.einsum("vsb,vcb->vsc", harmonics, light.at[..., 0].add(AMBIENT))
     color = shading * (samples.mean_albedo + samples.albedo_basis @ albedo)
     color = color.at[0, :20].set(0.0)  # hair
-    there = colours.Seen(color, harmonics, jnp.zeros((*color.shape, 1)))
+    turns = jnp.broadcast_to(jnp.eye(3), (PHOTOS, 3, 3))
+    there = colours.Seen(color, jnp.zeros((*color.shape, 1)), normals, turns)
     weight = jnp.full((PHOTOS, len(samples.vertices)), 3.0)
     found = colours.settle_look(look, weight, there, samples, CONFIG, 40)
     model_colors = samples.mean_albedo + samples.albedo_basis @ found.albedo
-    again = jnp.einsum("vsb,vcb->vsc", harmonics, found.light.at[..., 0].add(0.8)) * model_colors
+    again = jnp.einsum("vsb,vcb->vsc", harmonics, found.light.at[..., 0].add(AMBIENT)) * model_colors
     assert float(jnp.abs(again - color)[:, 20:].mean()) < 0.02
     precision = np.asarray(found.precision)
     assert precision[0, :20].max() < 0.1 * np.median(precision)  # and is not believed
+
+
+def test_normals_move_with_the_shape(toy_model):
+    """Against the derivatives of `vertex_normals`, a mode at a time."""
+    basis = np.concatenate(
+        [np.asarray(toy_model.identity_basis), np.asarray(toy_model.expression_basis)], axis=-1
+    )
+    vertices = np.arange(0, toy_model.num_vertices, 7)
+    found = normal_basis(toy_model, vertices, basis)
+    assert found.shape == (len(vertices), 3, basis.shape[-1])
+    normals = jax.jit(lambda shape: vertex_normals(shape, toy_model))
+    for mode in range(0, basis.shape[-1], 3):
+        slow = jax.jvp(normals, (toy_model.mean_shape,), (jnp.asarray(basis[..., mode]),))[1][vertices]
+        np.testing.assert_allclose(found[..., mode], slow, atol=1e-3 * abs(slow).max())
+
+
+def test_noise_is_measured_though_albedo_follows(toy_model):
+    """On colours of known noise: samples that one photo sees tell nothing, those of two half."""
+    rng = np.random.default_rng(4)
+    count, noise = 4000, 0.02
+    samples = colours.choose_samples(toy_model, np.asarray(toy_model.mean_shape), CONFIG)
+    take = rng.integers(0, len(samples.vertices), count)
+    samples = jax.tree.map(lambda leaf: leaf[take], samples)
+    normals = jnp.broadcast_to(jnp.array([0.0, 0.0, 1.0]), (PHOTOS, count, 3))
+    turns = jnp.broadcast_to(jnp.eye(3), (PHOTOS, 3, 3))
+    look = colours.first_look(toy_model, PHOTOS, samples)
+    look = look._replace(precision=jnp.asarray(rng.random((PHOTOS, count)) < 0.6, jnp.float32))
+    look = look._replace(precision=1e4 * look.precision, prior=jnp.full(count, 1.0))
+    empty = colours.Seen(jnp.zeros((PHOTOS, count, 3)), jnp.zeros((PHOTOS, count, 3, 1)), normals, turns)
+    color = colours.shading_of(look, empty) * samples.mean_albedo + noise * rng.normal(
+        size=(PHOTOS, count, 3)
+    )
+    there = empty._replace(color=jnp.asarray(color, jnp.float32))
+    albedo = colours.free_albedo(look, there, samples, CONFIG)
+    residual = there.color - colours.shading_of(look, there) * albedo
+    found = colours.measure_noise(residual, colours.freedom(look, there), CONFIG)
+    assert float(found) == pytest.approx(noise, rel=0.1)
+    naive = np.median(np.abs(residual)[np.asarray(look.precision) > 0]) / 0.6745
+    assert naive < 0.8 * noise  # what it would be without
 
 
 def test_pictures_are_read_between_their_pixels():

@@ -18,7 +18,8 @@ from scipy.spatial import Delaunay
 from dfmvr_jax.conventions import AMBIENT, HEAD_PARTS
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
 from dfmvr_jax.fitting.config import FitConfig
-from dfmvr_jax.fitting.projection import project_points
+from dfmvr_jax.fitting.normals import normal_basis
+from dfmvr_jax.fitting.projection import by_turning, project_points
 from dfmvr_jax.fitting.unknowns import Head
 from dfmvr_jax.render.array_types import Array, Float, Int
 from dfmvr_jax.render.camera import Camera, clip_positions, project
@@ -31,6 +32,7 @@ HIDDEN = 0.03  # behind what is seen, model units: a vertex there is not seen
 EDGE_ON = 0.25  # cosine of the angle from which on a surface is seen from the side
 FAR = 500.0  # plane, model units: telephoto lenses stand far away
 MEDIAN_OF_NORMAL = 0.6745  # of the absolute value, standard deviations
+FREE = 0.1  # share of an error that is seen, from which on it tells how far colours scatter
 SETTLING = 8  # rounds of albedo, light and weights in a step
 EXCLUDED_PARTS = ("mouth", "teeth")
 FEATURES = ("left eye", "right eye", "mouth", "teeth")
@@ -43,8 +45,6 @@ class Look(NamedTuple):
     light: Float[Array, "photos 3 9"]
     precision: Float[Array, "photos samples"]  # of a colour: one over its variance; 0: not seen
     prior: Float[Array, "samples"]  # of the albedo's difference from the model's: one over its variance
-    # of each sample; it stays while the shape moves: shadows and shine are no shape
-    shading: Float[Array, "photos samples 3"]
 
 
 class ColourSamples(NamedTuple):
@@ -55,6 +55,7 @@ class ColourSamples(NamedTuple):
     mean_albedo: Float[Array, "samples 3"]
     albedo_basis: Float[Array, "samples 3 albedo"]
     basis: Float[Array, "samples 3 shapes"]
+    normal_basis: Float[Array, "samples 3 shapes"]  # how their normals move with the same
 
 
 class PhotoColours(NamedTuple):
@@ -68,11 +69,12 @@ class PhotoColours(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What each photo shows at the samples, and how that changes with the photo's own unknowns."""
+    """What each photo shows at the samples."""
 
     color: Float[Array, "photos samples 3"]
-    harmonics: Float[Array, "photos samples 9"]  # of the normals
-    by_unknowns: Float[Array, "photos samples 3 own"]  # of the colour
+    by_unknowns: Float[Array, "photos samples 3 own"]  # derivatives of the colour by the photo's own unknowns
+    normals: Float[Array, "photos samples 3"]  # turned with the head
+    rotation: Float[Array, "photos 3 3"]  # of the head
 
 
 def choose_samples(
@@ -96,13 +98,14 @@ def choose_samples(
     count = min(config.samples, int((chance > 0).sum()))
     vertices = np.sort(np.random.default_rng(0).choice(len(shape), count, False, chance / chance.sum()))
     weight[np.isin(labels, [HEAD_PARTS.index(part) for part in FEATURES])] *= config.feature_weight
-    shapes = jnp.concatenate([model.identity_basis, model.expression_basis], axis=-1)
+    shapes = np.concatenate([np.asarray(model.identity_basis), np.asarray(model.expression_basis)], axis=-1)
     return ColourSamples(
         jnp.asarray(vertices),
         jnp.asarray(weight[vertices], jnp.float32),
         model.mean_albedo[vertices],
         model.albedo_basis[vertices],
-        shapes[vertices],
+        jnp.asarray(shapes[vertices]),
+        jnp.asarray(normal_basis(model, vertices, shapes)),
     )
 
 
@@ -113,7 +116,6 @@ def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Lo
         jnp.zeros((photos, 3, 9)),
         jnp.zeros((photos, len(samples.vertices))),
         jnp.ones(len(samples.vertices)),
-        jnp.ones((photos, len(samples.vertices), 3)),
     )
 
 
@@ -162,7 +164,7 @@ def look_at_samples(model: MorphableModel, samples: ColourSamples, head: Head, c
         found = sample_image(jnp.concatenate([image, *slopes(image)], axis=-1), pixels)
         across, down = found[:, 3:6], found[:, 6:9]
         by_unknowns = across[..., None] * motion[:, None, 0] + down[..., None] * motion[:, None, 1]
-        return Seen(found[:, :3], spherical_harmonics(normals), by_unknowns)
+        return Seen(found[:, :3], by_unknowns, normals, rotation)
 
     return jax.lax.map(in_photo, (head_shapes(model, head), *head[2:], *colours))
 
@@ -195,33 +197,57 @@ def settle_look(
     look = look._replace(precision=precision, prior=prior)
     # light and albedo share a factor: light comes first, so that albedo stays like the model's
     look = look._replace(light=_light(look, seen, _model_colors(look, samples), config))
-    look = look._replace(shading=_shading(look, seen))
 
     def settle(_, look: Look) -> Look:
         albedo = free_albedo(look, seen, samples, config)
-        residual = seen.color - look.shading * albedo
-        variance = measure_noise(residual, weight, config)[:, None] ** 2
+        residual = seen.color - shading_of(look, seen) * albedo
+        variance = measure_noise(residual, freedom(look, seen), config) ** 2
         squared = jnp.sum(residual**2, axis=-1) / (3 * variance)
         believed = 1 / (1 + squared / config.colour_robust**2) ** 2  # Geman and McClure's
         look = look._replace(precision=weight / variance * believed)
         look = look._replace(light=_light(look, seen, albedo, config))
-        look = look._replace(shading=_shading(look, seen))
         return look._replace(albedo=_model_albedo(look, seen, samples, config))
 
     return jax.lax.fori_loop(0, rounds, settle, look)
 
 
+def freedom(look: Look, seen: Seen) -> Float[Array, "photos samples"]:
+    """Share of a colour's error that is seen in its residual: the free albedo follows the rest.
+
+    It is 0 where one photo alone tells the albedo, and half for each of two that tell as much.
+    """
+    known = jnp.mean(look.precision[..., None] * shading_of(look, seen) ** 2, axis=-1)
+    return jnp.where(known > 0, 1 - known / (known.sum(axis=0) + look.prior), 0)
+
+
 def measure_noise(
-    residual: Float[Array, "photos samples 3"], weight: Float[Array, "photos samples"], config: FitConfig
-) -> Float[Array, "photos"]:
-    """Standard deviation of each photo's colours from the head's, by their median, not below the setting."""
-    seen = jnp.where(weight[..., None] > 0, jnp.abs(residual), jnp.nan)
-    median = jnp.nanmedian(seen, axis=(1, 2))
+    residual: Float[Array, "photos samples 3"], free: Float[Array, "photos samples"], config: FitConfig
+) -> Float[Array, ""]:
+    """Standard deviation of the photos' colours from the head's, by their median, not below the setting.
+
+    All photos have one: of two that differ none can tell which is the better one.
+
+    Args:
+      residual: what is left when albedo has followed the colours.
+      free: of them, by `freedom`.
+      config: has the setting.
+    """
+    errors = jnp.abs(residual) / jnp.sqrt(jnp.maximum(free, FREE))[..., None]
+    median = jnp.nanmedian(jnp.where(free[..., None] > FREE, errors, jnp.nan))
     return jnp.maximum(jnp.nan_to_num(median / MEDIAN_OF_NORMAL), config.colour_deviation)
 
 
-def _shading(look: Look, seen: Seen) -> Float[Array, "photos samples 3"]:
-    return jnp.einsum("vsb,vcb->vsc", seen.harmonics, look.light.at[..., 0].add(AMBIENT))
+def shading_of(look: Look, seen: Seen) -> Float[Array, "photos samples 3"]:
+    """Colours of a white head in each photo's light."""
+    return jax.vmap(_shade_white)(_whole_light(look), seen.normals)
+
+
+def _whole_light(look: Look) -> Float[Array, "photos 3 9"]:
+    return look.light.at[..., 0].add(AMBIENT)
+
+
+def _shade_white(light: Float[Array, "3 9"], normals: Float[Array, "*n 3"]) -> Float[Array, "*n 3"]:
+    return spherical_harmonics(normals) @ light.T
 
 
 def _model_colors(look: Look, samples: ColourSamples) -> Float[Array, "samples 3"]:
@@ -239,16 +265,17 @@ def free_albedo(
 
 def _told(look: Look, seen: Seen) -> tuple[Float[Array, "samples 3"], Float[Array, "samples 3"]]:
     """How much the photos know of each sample's albedo, and that times the albedo that they tell."""
-    weighted = look.precision[..., None] * look.shading
-    return jnp.sum(weighted * look.shading, axis=0), jnp.sum(weighted * seen.color, axis=0)
+    shading = shading_of(look, seen)
+    weighted = look.precision[..., None] * shading
+    return jnp.sum(weighted * shading, axis=0), jnp.sum(weighted * seen.color, axis=0)
 
 
 def _light(look: Look, seen: Seen, albedo: Float[Array, "samples 3"], config: FitConfig):
     """Light of each photo by linear least squares."""
-    precision = look.precision[:, :, None] * albedo**2
-    normal = jnp.einsum("vsc,vsb,vsd->vcbd", precision, seen.harmonics, seen.harmonics)
-    left = seen.color - AMBIENT * seen.harmonics[..., :1] * albedo
-    right = jnp.einsum("vsc,vsb->vcb", look.precision[:, :, None] * albedo * left, seen.harmonics)
+    precision, harmonics = look.precision[:, :, None] * albedo**2, spherical_harmonics(seen.normals)
+    normal = jnp.einsum("vsc,vsb,vsd->vcbd", precision, harmonics, harmonics)
+    left = seen.color - AMBIENT * harmonics[..., :1] * albedo
+    right = jnp.einsum("vsc,vsb->vcb", look.precision[:, :, None] * albedo * left, harmonics)
     return jnp.linalg.solve(normal + jnp.eye(9) / config.light_deviation**2, right[..., None])[..., 0]
 
 
@@ -269,7 +296,7 @@ def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitCon
 def colour_cost(samples: ColourSamples, seen: Seen, look: Look, config: FitConfig) -> Float[Array, ""]:
     """Half of the squares of the colours' differences in deviations, each sample's albedo being free."""
     albedo = free_albedo(look, seen, samples, config)
-    residual = seen.color - look.shading * albedo
+    residual = seen.color - shading_of(look, seen) * albedo
     by_model = look.prior[:, None] * (albedo - _model_colors(look, samples)) ** 2
     return 0.5 * (jnp.sum(look.precision[..., None] * residual**2) + jnp.sum(by_model))
 
@@ -287,22 +314,35 @@ def colour_normal(
 
     The albedo of each sample is eliminated: the Hessian is that of what is left when it has followed a step.
     """
-    residual = seen.color - look.shading * free_albedo(look, seen, samples, config)
+    albedo, shading = free_albedo(look, seen, samples, config), shading_of(look, seen)
+    residual = seen.color - shading * albedo
 
     def add_photo(coupled, photo):
-        precision, shading, residual, derivative, index = photo
+        precision, shading, residual, light, seen, index = photo
+        derivative = seen.by_unknowns - albedo[..., None] * shading_by_unknowns(light, seen, samples)
         weighted = precision[:, None, None] * derivative
         gradient = jnp.einsum("sck,sc->k", weighted, residual)
         hessian = jnp.einsum("sck,scl->kl", weighted, derivative)
         return coupled.at[..., index].add(shading[..., None] * weighted), (gradient, hessian)
 
-    photos = (look.precision, look.shading, residual, seen.by_unknowns, index)
+    photos = (look.precision, shading, residual, _whole_light(look), seen, index)
     start = jnp.zeros((*residual.shape[1:], unknowns))
     coupled, (gradients, hessians) = jax.lax.scan(add_photo, start, photos)
     known = _told(look, seen)[0] + look.prior[:, None]
     coupled = (coupled / jnp.sqrt(known)[..., None]).reshape(-1, unknowns)
     gradient, hessian = scatter_normal(gradients, hessians, index, unknowns)
     return gradient, hessian - coupled.T @ coupled
+
+
+def shading_by_unknowns(
+    light: Float[Array, "3 9"], seen: Seen, samples: ColourSamples
+) -> Float[Array, "samples 3 own"]:
+    """Derivatives of the shading in one photo by its own unknowns: shapes and turns move normals."""
+    shapes = jnp.einsum("ij,sjk->sik", seen.rotation, samples.normal_basis)
+    others = jnp.zeros((*shapes.shape[:2], seen.by_unknowns.shape[-1] - shapes.shape[-1] - 3))
+    normals = jnp.concatenate([shapes, by_turning(seen.normals), others], axis=-1)
+    by_normal = jax.vmap(jax.jacfwd(functools.partial(_shade_white, light)))(seen.normals)
+    return jnp.einsum("sci,sik->sck", by_normal, normals)
 
 
 def scatter_normal(

@@ -26,7 +26,7 @@ class FitConfig:
     colour_rounds: int = 10  # most steps on each level of the pyramid
     samples: int = 5000  # vertices whose colours are compared
     measurements: float = 20.0  # independent colours in a photo: pixels are not, their errors hang together
-    colour_deviation: float = 0.006  # of a photo's colour from the lit head's, at least: it is measured
+    colour_deviation: float = 0.002  # of a photo's colour from the lit head's, at least: it is measured
     albedo_deviation: float = 0.08  # of a vertex' own albedo from the model's; what makes views agree
     light_deviation: float = 0.5  # of the coefficients of light
     colour_robust: float = 5.0  # deviations beyond which a colour counts less: hair, glasses, shadows, shine

@@ -43,8 +43,19 @@ def project_points(
         axis=1,
     )
     by_shape = jnp.einsum("nis,nsk->nik", by_point @ rotation, basis)
-    x, y, z = turned.T
-    by_turn = jnp.stack(  # w x turned, columns by w
+    by_turn = by_turning(turned)
+    derivative = jnp.concatenate(
+        [by_shape, by_point @ by_turn, by_point, (pixels - centre)[..., None]], axis=-1
+    )
+    assert derivative.shape[-1] == basis.shape[-1] + POSE + 1
+    return pixels, derivative, depth
+
+
+def by_turning(vectors: Float[Array, "n 3"]) -> Float[Array, "n 3 3"]:
+    """Derivatives of vectors by a turn w about the axes: of w x vector, columns by w."""
+    x, y, z = vectors.T
+    zero = jnp.zeros_like(x)
+    return jnp.stack(
         [
             jnp.stack([zero, z, -y], axis=1),
             jnp.stack([-z, zero, x], axis=1),
@@ -52,8 +63,3 @@ def project_points(
         ],
         axis=1,
     )
-    derivative = jnp.concatenate(
-        [by_shape, by_point @ by_turn, by_point, (pixels - centre)[..., None]], axis=-1
-    )
-    assert derivative.shape[-1] == basis.shape[-1] + POSE + 1
-    return pixels, derivative, depth
