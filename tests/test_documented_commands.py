@@ -65,6 +65,10 @@ RUN = {
     "python -m dfmvr_jax.commands.calibrate_points --face-model ict.npz": Run(
         "--face-model builtin-coarse --heads 6 --out points.npz", leaves="points.npz"
     ),
+    "python -m benchmarks.texture --people 3 --out runs/texture": Run(
+        "--people 1 --megapixels 0.5 --size 500 --texture-size 512 --face-model builtin-coarse",
+        leaves="runs/texture/results.json",
+    ),
     "python -m benchmarks.accuracy --people 20 --out runs/accuracy": Run(
         "--people 1 --cases three --effort quick --face-model builtin-coarse",
         leaves="runs/accuracy/results.json",
@@ -207,6 +211,7 @@ NOT_RUN = {
     "--facekit ICT-FaceKit --detect 300": "needs ICT-FaceKit and a scan",
     "python -m benchmarks.accuracy --people 8 --others ict.npz": "needs ICT-FaceKit",
     "python -m benchmarks.accuracy --cases --scan james --photos photos": "needs a scan and real photos",
+    "python -m benchmarks.texture --people 0 --photos photos": "needs real photos",
     "python -m dfmvr_jax.commands.prepare_bfm": "stands for the command with all its flags",
     "pip install jax-tvm-ffi torch": "for GPUs",
     "pip install git+https://github.com/NVlabs/nvdiffrast --no-build-isolation": "for GPUs",

@@ -119,7 +119,12 @@ def test_what_is_missing_is_named_with_the_extras_of_the_program(tmp_path, comma
 
 
 def test_all_modules_of_the_extras_are_known():
-    others = {"pillow": "PIL", "open3d-cpu": "open3d", "ai-edge-litert": "ai_edge_litert"}
+    others = {
+        "pillow": "PIL",
+        "open3d-cpu": "open3d",
+        "ai-edge-litert": "ai_edge_litert",
+        "opencv-python-headless": "cv2",
+    }
     extras = ("cli", "data", "evaluation", "photos", "torch")
     first = {}
     for extra in extras:

@@ -26,7 +26,7 @@ from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.fitting.config import Effort, FitKind
 from dfmvr_jax.photos.detector_names import DetectorName
-from dfmvr_jax.textures.head_texture import SIZES
+from dfmvr_jax.textures.sizes import SIZES
 
 
 @dataclasses.dataclass(frozen=True)

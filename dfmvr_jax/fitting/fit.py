@@ -18,7 +18,7 @@ from dfmvr_jax.fitting.network_start import network_start
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 from dfmvr_jax.prediction import Run, load_run
-from dfmvr_jax.textures.head_texture import check_size
+from dfmvr_jax.textures.sizes import check_size
 
 
 def fit(

@@ -13,10 +13,11 @@ from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.array_types import Bool, Float, UInt8
 from dfmvr_jax.textures.consensus import TINY, Consensus, agree
 from dfmvr_jax.textures.hair import hair_tone, may_be_hair, scalp
-from dfmvr_jax.textures.head_texture import HeadTexture, check_size
+from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.textures.layers import lay_mirrored_over, lay_photos_over
 from dfmvr_jax.textures.lookup import look_up_points
 from dfmvr_jax.textures.mirror import Mirrored, mirror_face, vertex_uv
+from dfmvr_jax.textures.sizes import check_size
 from dfmvr_jax.textures.surface import Surface, TexturePhoto
 from dfmvr_jax.textures.texels import fill_gutters, find_texels, nearest_texels
 from dfmvr_jax.textures.tone import areas, spread_tone
@@ -42,7 +43,7 @@ def bake_texture(surface: Surface, photos: Sequence[TexturePhoto], size: int = 2
     Args:
       surface: the head.
       photos: that it was fitted to.
-      size: side of the texture, texels, one of `head_texture.SIZES`.
+      size: side of the texture, texels, one of `sizes.SIZES`.
 
     Raises:
       InputError: the texture cannot have that size, or the head model has no texture coordinates.

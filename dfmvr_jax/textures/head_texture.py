@@ -4,10 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr_jax.errors import InputError
 from dfmvr_jax.render.array_types import UInt8
-
-SIZES = (256, 512, 1024, 2048, 4096)  # that textures may have
 
 
 class HeadTexture(NamedTuple):
@@ -20,9 +17,3 @@ class HeadTexture(NamedTuple):
     albedo: UInt8[np.ndarray, "size size 3"]  # the same without light
     confidence: UInt8[np.ndarray, "size size"]  # 0: the model's or mirrored, 255: seen squarely by photos
     unseen: float  # share of the skin that no photo shows
-
-
-def check_size(size: int) -> None:
-    """Raise `InputError` where a texture cannot have that size."""
-    if size not in SIZES:
-        raise InputError(f"a texture of {size} texels: expected one of {', '.join(map(str, SIZES))}")

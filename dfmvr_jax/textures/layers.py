@@ -52,7 +52,10 @@ def _layers(
         seen = look_up(view.pixels, at[..., 0], at[..., 1])
         light = np.maximum(at[..., 2:], DARK) * _enlarge(np.exp(found.gain[number][small]), window)
         shows = _enlarge(found.weight[number][small] > BELIEVED, window)[..., None]
-        yield behind + shows * (seen * np.float32(1 / 255) / light - behind), _enlarge(known * best, window, SOFT)
+        yield (
+            behind + shows * (seen * np.float32(1 / 255) / light - behind),
+            _enlarge(known * best, window, SOFT),
+        )
 
 
 def lay_mirrored_over(
