@@ -119,7 +119,7 @@ def test_windows_and_thinned_texels_are_parts_of_the_whole(model, surface):
     texels = find_texels(model, SIZE)
     whole = texels.spread(surface.colors)
     window = Window(100, 222, 30, 95)
-    np.testing.assert_array_equal(texels.spread_within(surface.colors, window), whole[100:222, 30:95])
+    np.testing.assert_array_equal(texels.within(window).spread(surface.colors), whole[100:222, 30:95])
     np.testing.assert_array_equal(texels.thinned(4).spread(surface.colors), whole[::4, ::4])
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.array_types import Bool, Float, UInt8
 from dfmvr_jax.textures.consensus import TINY, Consensus, agree
 from dfmvr_jax.textures.hair import hair_tone, may_be_hair, scalp
@@ -62,8 +61,9 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     coarse = texels.thinned(step)
     per_mm = texels_per_mm(surface, size)
     views = [view_photo(photo, surface, coarse, per_mm, step) for photo in photos]
+    of_scalp = scalp(surface)
     features = coarse.spread(
-        np.column_stack([surface.colors, model.skin_mask, may_be_hair(surface), scalp(model)])
+        np.column_stack([surface.colors, model.skin_mask, may_be_hair(surface), of_scalp])
     )
     by_model, skin, doubt, on_scalp = features[..., :3], *np.moveaxis(features[..., 3:], -1, 0)
     shading = [np.maximum(coarse.spread(view.shading), DARK) for view in views]
@@ -80,7 +80,7 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     field = _tone_of_all(surface, found, mirrored)
     hair = hair_tone(views, shading, by_model, on_scalp)
     if hair is not None:
-        field += scalp(model)[:, None] * (hair - field)
+        field += of_scalp[:, None] * (hair - field)
 
     albedo = texels.spread((surface.colors + TINY) * np.exp(field) - TINY)
     nearest = nearest_texels(texels)
@@ -89,11 +89,16 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     if mirrored is not None:
         lay_mirrored_over(albedo, texels, model, mirrored, step)
     light = texels.spread(_light_of_all(surface, views))
-    pictures = to_uint8(albedo * light), to_uint8(albedo)
+    pictures = _eight_bits(albedo * light), _eight_bits(albedo)
     for picture in pictures:
         fill_gutters(picture, nearest)
     confidence = _confidence(views, found, size)
     return Baked(HeadTexture(*pictures, confidence, _unseen(surface, found)), found, views)
+
+
+def _eight_bits(picture: Float[np.ndarray, "size size 3"]) -> UInt8[np.ndarray, "size size 3"]:
+    """Colours from [0, 1], clipped, to 0..255, in a tenth of NumPy's time."""
+    return cv2.multiply(picture, np.full(4, 255.0), dtype=cv2.CV_8U)
 
 
 def texels_per_mm(surface: Surface, size: int) -> float:

@@ -1,11 +1,11 @@
 """Hair, which head models do not have: where it may lie on the skin, and its colour."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from dfmvr_jax.conventions import HEAD_PARTS
-from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import OUTER_EYE_CORNERS
 from dfmvr_jax.render.array_types import Float
 from dfmvr_jax.textures.consensus import TINY
@@ -14,7 +14,7 @@ from dfmvr_jax.textures.views import View
 
 BROWS, MOUTH = slice(17, 27), slice(48, 60)  # iBUG's
 ABOVE_MM, BESIDE_MM, STARTS_MM = 25.0, 15.0, 5.0
-SOFTENED = 3  # rounds of means over triangles, of the scalp's border
+SOFT_MM = 6.0  # of the scalp's border
 SEEN = 0.3  # cosine from which on a photo shows the hair's colour
 FEWEST = 200  # coarse texels that show it
 DARKEST, BRIGHTEST = -2.0, 0.4  # logarithms of what hair is to the scalp
@@ -32,14 +32,19 @@ def may_be_hair(surface: Surface) -> Float[np.ndarray, "vertices"]:
     return np.clip(np.maximum(above, beside), 0, 1)
 
 
-def scalp(model: MorphableModel) -> Float[np.ndarray, "vertices"]:
+def scalp(surface: Surface) -> Float[np.ndarray, "vertices"]:
     """1 on the scalp, 0 elsewhere, with a soft border."""
-    triangles = np.asarray(model.triangles)
-    share = (np.asarray(model.part_labels) == HEAD_PARTS.index("scalp")).astype(float)
-    for _ in range(SOFTENED):
+    triangles = np.asarray(surface.model.triangles)
+    share = (np.asarray(surface.model.part_labels) == HEAD_PARTS.index("scalp")).astype(float)
+    border = triangles[np.ptp(share[triangles], axis=1) > 0]
+    if not len(border):
+        return share
+    corners = surface.vertices_mm[border]
+    edge = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1).mean()
+    count = np.maximum(np.bincount(triangles.ravel(), minlength=len(share)), 1)
+    for _ in range(math.ceil((SOFT_MM / edge) ** 2)):  # a round spreads it by less than an edge
         around = np.repeat(share[triangles].mean(axis=1), 3)
-        count = np.bincount(triangles.ravel(), minlength=len(share))
-        share = np.bincount(triangles.ravel(), around, len(share)) / np.maximum(count, 1)
+        share = np.bincount(triangles.ravel(), around, len(share)) / count
     return share
 
 

@@ -11,7 +11,7 @@ from dfmvr_jax.textures.blend import blend
 from dfmvr_jax.textures.consensus import Consensus
 from dfmvr_jax.textures.lookup import look_up, look_up_uv
 from dfmvr_jax.textures.mirror import Mirrored, mirrored_uv
-from dfmvr_jax.textures.texels import Texels, Window
+from dfmvr_jax.textures.texels import Texels, TexelsWithin, Window
 from dfmvr_jax.textures.views import DARK, View
 
 ROOM = 16  # coarse texels around what is laid over, so that coarse features have room to go over
@@ -29,18 +29,18 @@ def lay_photos_over(
 ) -> None:
     """Blend what photos show into a texture, each photo where it is the best one."""
     for window in windows(found.source >= 0, step):
-        picture[window.pixels] = blend(_layers(picture, texels, views, found, window, step))
+        picture[window.pixels] = blend(_layers(picture, texels.within(window), views, found, step))
 
 
 def _layers(
     picture: Float[np.ndarray, "size size 3"],
-    texels: Texels,
+    texels: TexelsWithin,
     views: Sequence[View],
     found: Consensus,
-    window: Window,
     step: int,
 ) -> Iterator[Layer]:
     """What lies behind, where no photo is better, then each photo without its light."""
+    window = texels.window
     behind, small = picture[window.pixels], window.shrunk(step).pixels
     source, known = found.source[small], found.known[small]
     yield behind, _enlarge(1 - known, window, SOFT)
@@ -48,7 +48,7 @@ def _layers(
         best = source == number
         if not best.any():
             continue
-        at = texels.spread_within(np.column_stack([view.places, view.shading]), window)
+        at = texels.spread(np.column_stack([view.places, view.shading]))
         seen = look_up(view.pixels, at[..., 0], at[..., 1])
         light = np.maximum(at[..., 2:], DARK) * _enlarge(np.exp(found.gain[number][small]), window)
         shows = _enlarge(found.weight[number][small] > BELIEVED, window)[..., None]
@@ -68,7 +68,7 @@ def lay_mirrored_over(
     """Blend the other half of the face into a texture where that half alone is known."""
     before, uv = picture.copy(), mirrored_uv(model)
     for window in windows(mirrored.share > 0, step):
-        other = look_up_uv(before, texels.spread_within(uv, window))
+        other = look_up_uv(before, texels.within(window).spread(uv))
         mask = _enlarge(mirrored.share[window.shrunk(step).pixels], window)
         behind = before[window.pixels]
         other = behind + (mask > 0)[..., None] * (other - behind)

@@ -67,17 +67,27 @@ class Texels(NamedTuple):
         places = row[kept] // step * small + column[kept] // step
         return Texels(small, places, self.around[kept], self.triangles[kept])
 
-    def spread_within(
-        self, values: Float[np.ndarray, "vertices c"], window: Window
-    ) -> Float[np.ndarray, "h w c"]:
-        """The part of `spread` in a window."""
+    def within(self, window: Window) -> "TexelsWithin":
+        """Those of a window."""
         first, last = np.searchsorted(self.places, [window.top * self.size, window.bottom * self.size])
         row, column = np.divmod(self.places[first:last], self.size)
         inner = np.flatnonzero((column >= window.left) & (column < window.right))
         places = (row[inner] - window.top) * window.width + column[inner] - window.left
-        picture = np.zeros((window.height * window.width, values.shape[1]), np.float32)
-        picture[places] = self.around[first + inner] @ np.ascontiguousarray(values, np.float32)
-        return picture.reshape(window.height, window.width, -1)
+        return TexelsWithin(window, places, self.around[first + inner])
+
+
+class TexelsWithin(NamedTuple):
+    """Texels of a window that show surface, row by row, and the vertices around each."""
+
+    window: Window
+    places: Int[np.ndarray, "texels"]  # row * width + column, in the window
+    around: csr_array  # [texels, vertices]
+
+    def spread(self, values: Float[np.ndarray, "vertices c"]) -> Float[np.ndarray, "h w c"]:
+        """A picture of what vertices have; 0 where there is no surface."""
+        picture = np.zeros((self.window.height * self.window.width, values.shape[1]), np.float32)
+        picture[self.places] = self.around @ np.ascontiguousarray(values, np.float32)
+        return picture.reshape(self.window.height, self.window.width, -1)
 
 
 def find_texels(model: MorphableModel, size: int) -> Texels:

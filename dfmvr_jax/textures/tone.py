@@ -48,7 +48,7 @@ def areas(
 def graph_laplacian(triangles: Int[np.ndarray, "triangles 3"], vertices: int) -> csr_array:
     """The quadratic form of the squared differences along edges."""
     pairs = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    pairs = np.unique(np.sort(pairs, axis=1), axis=0)
     both = np.concatenate([pairs, pairs[:, ::-1]])
     joined = coo_array((np.ones(len(both)), both.T), (vertices, vertices)).tocsr()
+    joined.data[:] = 1  # an edge of two triangles comes twice
     return (diags_array(joined.sum(axis=1)) - joined).tocsr()
