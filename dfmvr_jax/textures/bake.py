@@ -10,7 +10,7 @@ from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.render.array_types import Bool, Float, UInt8
-from dfmvr_jax.textures.consensus import TINY, Consensus, agree
+from dfmvr_jax.textures.consensus import TINY, Consensus, agree, log_ratio
 from dfmvr_jax.textures.hair import hair_tone, may_be_hair, scalp
 from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.textures.layers import lay_mirrored_over, lay_photos_over
@@ -69,10 +69,9 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     shading = [np.maximum(coarse.spread(view.shading), DARK) for view in views]
     best = max(float(view.weight.max()) for view in views)
     found = agree(
-        np.stack([view.color / light for view, light in zip(views, shading)]),
+        np.stack([log_ratio(view.color, light, by_model) for view, light in zip(views, shading)]),
         np.stack([view.weight for view in views]) / max(best, DARK),
         np.stack([view.inside for view in views]),
-        by_model,
         skin,
         doubt,
     )

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dfmvr_jax.render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Float, Int, UInt8
 
 TINY = 0.02  # added to colours before their logarithm
 AGREEING = 0.25  # difference of logarithms beyond which a photo is hardly believed
@@ -30,46 +30,64 @@ class Consensus(NamedTuple):
 
 
 def agree(
-    albedo: Float[np.ndarray, "photos size size 3"],
+    ratio: Float[np.ndarray, "photos size size 3"],
     weight: Float[np.ndarray, "photos size size"],
     inside: Float[np.ndarray, "photos size size"],
-    model: Float[np.ndarray, "size size 3"],
     skin: Float[np.ndarray, "size size"],
     doubt: Float[np.ndarray, "size size"],
 ) -> Consensus:
     """Find where photos show the skin of the head.
 
     Args:
-      albedo: what each photo shows, without its light.
+      ratio: logarithm of what each photo shows, without its light, divided by the model.
       weight: how well it shows it.
       inside: 1 within the face, 0 outside.
-      model: colours of the head model.
       skin: 1 on plain skin, whose tone is known best.
       doubt: 1 where hair may lie on the skin, 0 in the midst of the face.
     """
-    ratio = np.log((albedo + TINY) / (model + TINY)).astype(np.float32)
     usual, spread = usual_tone(ratio, weight, skin)
-    strange = (((ratio - usual) / np.maximum(3 * spread, LIKE_SKIN)) ** 2).mean(axis=-1)
+    scale = np.maximum(3 * spread, LIKE_SKIN)
+    strange = np.stack([(((one - usual) / scale) ** 2).mean(axis=-1) for one in ratio])
     like_skin = 1 / (1 + doubt * blur(strange, SMOOTH)) ** 2
     weight = weight * like_skin
     believed = weight
     for _ in range(ROUNDS):
         total = believed.sum(axis=0)[..., None] + MODEL_COUNTS
-        tone = ((believed[..., None] * ratio).sum(axis=0) + MODEL_COUNTS * usual) / total
-        gap = ((ratio - tone) ** 2).mean(axis=-1)
+        tone = (_weighted_sum(believed, ratio) + MODEL_COUNTS * usual) / total
+        gap = np.stack([((one - tone) ** 2).mean(axis=-1) for one in ratio])
         least = np.where(weight > KNOWN, gap, np.inf).min(axis=0)  # the best one is always believed
         gap = np.maximum(gap - np.where(np.isfinite(least), least, 0), 0)
         believed = weight / (1 + gap / AGREEING**2) ** 2
     total = believed.sum(axis=0)[..., None]
-    tone = (believed[..., None] * ratio).sum(axis=0) / np.maximum(total, 1e-6)
+    tone = _weighted_sum(believed, ratio) / np.maximum(total, 1e-6)
     smooth = blur(believed, SMOOTH) * (weight > 0)
     source = np.where(smooth.max(axis=0) > KNOWN, smooth.argmax(axis=0), -1)
     best = np.take_along_axis(inside * like_skin, np.maximum(source, 0)[None], axis=0)[0]
     known = np.where(source >= 0, best, 0)
-    shared = (smooth * (source >= 0))[..., None]
-    layers = blur(np.concatenate([shared * (ratio - tone), shared], axis=-1), GAIN_SMOOTH)
-    gain = layers[..., :3] / (layers[..., 3:] + OVERLAP)
+    gain = np.stack([_gain(one - tone, of * (source >= 0)) for one, of in zip(ratio, smooth)])
     return Consensus(smooth, source, tone.astype(np.float32), known.astype(np.float32), usual, gain)
+
+
+def log_ratio(
+    color: UInt8[np.ndarray, "*n 3"], light: Float[np.ndarray, "*n 3"], model: Float[np.ndarray, "*n 3"]
+) -> Float[np.ndarray, "*n 3"]:
+    """Logarithm of a photo's colours, without its light, divided by the model's."""
+    albedo = color * np.float32(1 / 255) / light
+    return np.log((albedo + TINY) / (model + TINY)).astype(np.float32)
+
+
+def _weighted_sum(
+    weight: Float[np.ndarray, "photos h w"], pictures: Float[np.ndarray, "photos h w 3"]
+) -> Float[np.ndarray, "h w 3"]:
+    return np.einsum("nhw,nhwc->hwc", weight, pictures)
+
+
+def _gain(
+    brighter: Float[np.ndarray, "size size 3"], weight: Float[np.ndarray, "size size"]
+) -> Float[np.ndarray, "size size 3"]:
+    """The smooth part of how much brighter a photo is than all of them; nothing far from what it shows."""
+    layers = blur(np.dstack([weight[..., None] * brighter, weight])[None], GAIN_SMOOTH)[0]
+    return layers[..., :3] / (layers[..., 3:] + OVERLAP)
 
 
 def blur(

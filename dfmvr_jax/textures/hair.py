@@ -8,7 +8,7 @@ import numpy as np
 from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.landmarks import OUTER_EYE_CORNERS
 from dfmvr_jax.render.array_types import Float
-from dfmvr_jax.textures.consensus import TINY
+from dfmvr_jax.textures.consensus import log_ratio
 from dfmvr_jax.textures.surface import Surface
 from dfmvr_jax.textures.views import View
 
@@ -58,8 +58,8 @@ def hair_tone(
     tones = []
     for view, light in zip(views, shading):
         seen = (on_scalp > 0.95) & (view.squarely > SEEN)
-        albedo = view.color[seen] / light[seen].mean(axis=-1, keepdims=True)
-        tones.append(np.log((albedo + TINY) / (by_model[seen] + TINY)))
+        grey = light[seen].mean(axis=-1, keepdims=True)  # its colour is not known there
+        tones.append(log_ratio(view.color[seen], np.tile(grey, 3), by_model[seen]))
     tone = np.concatenate(tones)
     if len(tone) < FEWEST:
         return None

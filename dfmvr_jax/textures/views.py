@@ -34,7 +34,7 @@ class View(NamedTuple):
     pixels: UInt8[np.ndarray, "h w 3"]  # about as fine as the texture
     places: Float[np.ndarray, "vertices 2"]  # of the vertices, in those pixels
     shading: Float[np.ndarray, "vertices 3"]
-    color: Float[np.ndarray, "size size 3"]  # of the coarse texels, smoothed
+    color: UInt8[np.ndarray, "size size 3"]  # of the coarse texels, smoothed
     weight: Float[np.ndarray, "size size"]  # how well it shows the face's, 0 to 1
     squarely: Float[np.ndarray, "size size"]  # the cosine alone, where seen, of all
     inside: Float[np.ndarray, "size size"]  # 1 within the face, 0 outside
@@ -70,7 +70,7 @@ def view_photo(photo: TexturePhoto, surface: Surface, coarse: Texels, per_mm: fl
     weight = squarely**SQUARE * (inside > 0) * np.clip(bright, 0.1, 1) * sharp**2
     fine, share = _shrink(photo.pixels, per_mm / photo_per_mm)
     coarser, small = _shrink(photo.pixels, per_mm / step / photo_per_mm)
-    color = look_up(coarser, small[0] * column, small[1] * row) / np.float32(255)
+    color = look_up(coarser, small[0] * column, small[1] * row)
     places = (share * np.stack([x, y], axis=1)).astype(np.float32)
     weight, squarely, inside = (part.astype(np.float32) for part in (weight, squarely, inside))
     return View(fine, places, shading, color, weight, squarely, inside)
