@@ -240,6 +240,25 @@ def test_one_photo_from_the_side_gives_a_whole_face(surface, truth, true_texture
     assert gap < 0.5 * off(255 * model, true_texture, hidden)
 
 
+def test_needles_in_the_texture_do_no_harm(surface, photos):
+    """A texel that such a triangle only touches lies far out in its plane."""
+    model = surface.model
+    uv = np.asarray(model.uv).copy()
+    corners = np.asarray(model.uv_triangles)[
+        np.asarray(model.part_labels)[np.asarray(model.triangles)[:, 0]] == 6
+    ]
+    flat = corners[::7]
+    uv[flat[:, 2]] = 0.5 * (uv[flat[:, 0]] + uv[flat[:, 1]]) + 1e-5
+    spiky = surface._replace(
+        model=dataclasses.replace(model, uv=jnp.asarray(uv)),
+        colors=np.where(np.random.default_rng(0).random((len(surface.colors), 1)) > 0.5, 1.0, 0.0)
+        * [1, 1, 1],
+    )
+    found = bake(spiky, photos, SIZE)
+    assert np.isfinite(found.consensus.tone).all() and found.consensus.known.max() <= 1
+    assert np.isfinite(found.texture.unseen)
+
+
 def test_larger_textures_are_the_same_but_finer(surface, photos, baked):
     large = bake_texture(surface, photos, 2 * SIZE)
     small = cv2.resize(large.albedo, (SIZE, SIZE), interpolation=cv2.INTER_AREA)

@@ -62,9 +62,8 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     per_mm = texels_per_mm(surface, size)
     views = [view_photo(photo, surface, coarse, per_mm, step) for photo in photos]
     of_scalp = scalp(surface)
-    features = coarse.spread(
-        np.column_stack([surface.colors, model.skin_mask, may_be_hair(surface), of_scalp])
-    )
+    of_vertices = np.column_stack([surface.colors, model.skin_mask, may_be_hair(surface), of_scalp])
+    features = coarse.spread(of_vertices).clip(0, 1)
     by_model, skin, doubt, on_scalp = features[..., :3], *np.moveaxis(features[..., 3:], -1, 0)
     shading = [np.maximum(coarse.spread(view.shading), DARK) for view in views]
     best = max(float(view.weight.max()) for view in views)

@@ -64,7 +64,7 @@ def view_photo(photo: TexturePhoto, surface: Surface, coarse: Texels, per_mm: fl
     there &= far < _nearest_depth(surface.model, photo, column, row) + SLACK_MM
     there = cv2.erode(there.astype(np.uint8), np.ones((2 * ERODED + 1,) * 2, np.uint8))
     squarely = there * np.clip(cosine - EDGE_ON, 0, None) / (1 - EDGE_ON)
-    inside = np.minimum(on_face, _within(photo.outline, column, row))
+    inside = np.minimum(on_face.clip(0, 1), _within(photo.outline, column, row))
     bright = coarse.spread(shading).mean(axis=-1) / np.median(shading[face > 0.5].mean(axis=-1))
     sharp = min(1.0, photo_per_mm / per_mm)
     weight = squarely**SQUARE * (inside > 0) * np.clip(bright, 0.1, 1) * sharp**2
