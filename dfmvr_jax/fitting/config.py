@@ -33,9 +33,9 @@ class FitConfig:
     outline: float = 0.95  # of the part of the face that is compared, as a share of the points' outline
     feature_weight: float = 0.3  # of eyes and the mouth's inside among the colours
     # free form
-    free_form_photos: int = 3  # from so many photos on the head may leave its model
+    free_form_photos: int = 2  # from so many photos on the head may leave its model
     free_form_centres: int = 120  # bumps over half of the face and its middle
-    free_form_mm: float = 0.5  # deviation of a bump
+    free_form_mm: float = 1.0  # deviation of a bump
     free_form_radius_mm: float = 12.0  # of a bump
     free_form_asymmetry: float = 0.4  # deviation of what differs between the sides, as a share
     # who belongs together

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.prior import BOUND_WEIGHT, Prior
@@ -117,8 +118,6 @@ def move_head(head: Head, layout: Layout, step: Float[np.ndarray, "unknowns"]) -
 
 def turns(vectors: Float[np.ndarray, "photos 3"]) -> Float[np.ndarray, "photos 3 3"]:
     """Rotation matrices of rotation vectors, radians."""
-    from scipy.spatial.transform import Rotation
-
     return Rotation.from_rotvec(vectors).as_matrix()
 
 
