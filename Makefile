@@ -5,7 +5,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO := runs/demo
 TRAINING := --preset small
-QUICK := $(addprefix tests/test_,$(addsuffix .py,devices camera geometry imports interpolate losses meshes shade))
+QUICK := $(addprefix tests/test_,$(addsuffix .py,devices camera geometry imports interpolate losses mesh_files shade))
 # big blocks of memory in huge pages: training steps take a fifth less time on a CPU
 export GLIBC_TUNABLES := glibc.malloc.hugetlb=1
 

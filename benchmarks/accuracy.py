@@ -39,7 +39,7 @@ from dfmvr_jax.fitting.fitted_person import describe
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.fitting.photos import FILM_MM
 from dfmvr_jax.fitting.size import find_size
-from dfmvr_jax.landmarks import REGISTRATION
+from dfmvr_jax.landmarks import LEFT_EYE, REGISTRATION, RIGHT_EYE
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
 from dfmvr_jax.render.array_types import Bool, Float
 
@@ -61,12 +61,19 @@ def told_focal(wrong: float) -> Callable[[GeneratedPerson], Wishes]:
     return lambda person: Wishes(focal_mm=wrong * person.focal * FILM_DIAGONAL_OF_SQUARE)
 
 
+def told_pupils(person: GeneratedPerson) -> Wishes:
+    """Tell the fit the true distance of the pupils."""
+    right, left = (person.neutral[person.landmarks[list(eye)]].mean(axis=0) for eye in (RIGHT_EYE, LEFT_EYE))
+    return Wishes(pupils_mm=UNIT_MM * float(np.linalg.norm(left - right)))
+
+
 THREE = Shooting()
 CASES = {
     "three": Case(THREE),
     "one": Case(Shooting(yaws=YAWS[1])),
     "two": Case(Shooting(yaws=(-25.0, 25.0))),
     "eight": Case(Shooting(yaws=YAWS[8])),
+    "pupils known": Case(THREE, told_pupils),
     "focal known": Case(THREE, told_focal(1.0)),
     "focal half": Case(THREE, told_focal(0.5)),
     "one side": Case(Shooting(yaws=(0.0, 20.0, 40.0))),
@@ -162,10 +169,11 @@ def surface_error(found: Float[np.ndarray, "n 3"], model: MorphableModel, scan: 
     return compare_with_scan(UNIT_MM * found, triangles, marks, scan, DISC).errors.rmse_mm
 
 
-def neutral_of(found: PersonFit) -> Float[np.ndarray, "n 3"]:
+def neutral_of(found: PersonFit, wishes: Wishes) -> Float[np.ndarray, "n 3"]:
+    """The neutral head in model units, in the size that the fit gives it."""
     model = found.fitting.model
     neutral = np.asarray(model.mean_shape + model.identity_basis @ found.fit.head.identity, np.float64)
-    return find_size(neutral, model, None).scale * neutral
+    return find_size(neutral, model, wishes.pupils_mm).scale * neutral
 
 
 def scan_of(person: GeneratedPerson, model: MorphableModel) -> Scan:
@@ -184,11 +192,11 @@ def measure(
     seconds = time.perf_counter() - start
     by_points = fit_person(points_alone(fitter), files, wishes)
     mean = error(np.asarray(fitter.model.mean_shape))
-    fitted = error(neutral_of(found))
+    fitted = error(neutral_of(found, wishes))
     left_out = found.left_out_errors
     return Errors(
         mean_face=mean[0],
-        points=error(neutral_of(by_points))[0],
+        points=error(neutral_of(by_points, wishes))[0],
         fitted=fitted[0],
         mean_shape=mean[1],
         shape=fitted[1],

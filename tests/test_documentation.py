@@ -34,3 +34,10 @@ def test_every_test_that_fidelity_names_exists():
 def test_fidelity_tells_every_class_and_variant():
     text = (ROOT / "docs" / "fidelity.md").read_text()
     assert all(re.search(rf"\b{name}\b", text) for name in (*FOLDED, *(n for n in PRESETS if n[0] == "v")))
+
+
+def test_the_quick_selection_names_files_that_exist():
+    """A file of another name would end `make newest` without a test."""
+    line = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("QUICK"))
+    names = line.split("addsuffix .py,")[1].rstrip(")").split()
+    assert names and [name for name in names if not (ROOT / f"tests/test_{name}.py").is_file()] == []

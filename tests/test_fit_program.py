@@ -239,8 +239,8 @@ def test_fits_come_nearer_than_the_mean_face(family, ann, fitter, points_fitter)
         return corresponding_error(head, ann.neutral, chosen)[1]
 
     mean = error(np.asarray(fitter.model.mean_shape))
-    by_points = error(neutral_of(fit_person(points_fitter, files(ann.photos))))
-    by_colours = error(neutral_of(fit_person(fitter, files(ann.photos))))
+    by_points = error(neutral_of(fit_person(points_fitter, files(ann.photos)), Wishes()))
+    by_colours = error(neutral_of(fit_person(fitter, files(ann.photos)), Wishes()))
     assert by_points < 0.95 * mean and by_colours < 0.75 * mean and by_colours < by_points
 
 
