@@ -203,4 +203,5 @@ def _average_blocks(photo: Float[np.ndarray, "h w 3"], side: int) -> Float[np.nd
     """Means over blocks of side x side pixels; the last blocks repeat the photo's last row and column."""
     photo = np.pad(photo, [(0, -photo.shape[0] % side), (0, -photo.shape[1] % side), (0, 0)], mode="edge")
     height, width = photo.shape[0] // side, photo.shape[1] // side
-    return photo.reshape(height, side, width, side, 3).mean(axis=(1, 3))
+    rows = photo.reshape(height, side, width * side * 3).mean(axis=1)  # several times as fast as both at once
+    return rows.reshape(height, width, side, 3).mean(axis=2)
