@@ -32,6 +32,7 @@ from dfmvr_jax.fitting.stages import first_head, layout_of
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import Prediction, Run
 from dfmvr_jax.programs.fit import check_scan
+from dfmvr_jax.programs.people import for_each_person
 from tests.run_program import run_program
 
 MODEL = "builtin-coarse"
@@ -327,7 +328,9 @@ def test_a_networks_guess_is_a_second_start(points_fitter, ann):
 
     guess = jnp.asarray(ann.coefficients.identity)
     person = fit(files(ann.photos), face_model=points_fitter, checkpoint=run_that_says(guess))
-    assert person.started_by in ("network", "points")
+    assert person.started_by in ("network", "points")  # both end at the same head
+    mean = fit(files(ann.photos), face_model=points_fitter, checkpoint=run_that_says(0 * guess))
+    assert mean.started_by == "points"
     nothing = fit(files(ann.photos), face_model=points_fitter, checkpoint=run_that_says(guess * np.nan))
     assert nothing.started_by == "points"
     other = dataclasses.replace(model, name="other")
@@ -375,5 +378,37 @@ def test_python_says_what_a_fit_wants():
         fit([])
     with pytest.raises(InputError, match="a texture of 300 texels"):
         fit(["a.jpg"], texture_size=300)
-    with pytest.raises(InputError, match="a fit of kind 'none' is none"):
+    with pytest.raises(InputError, match="a fit of kind 'none': expected 'points'"):
         fit(["a.jpg"], kind="none")
+
+
+def test_landmarks_of_another_size_are_refused(points_fitter, ann, tmp_path):
+    photo = tmp_path / "a.png"
+    Image.fromarray(ann.photos[1]).save(photo)
+    np.savetxt(
+        photo.with_suffix(".txt"), 4 * ann.photos[1].shape[0] + np.random.default_rng(0).random((68, 2))
+    )
+    with pytest.raises(InputError, match=r"a.png: landmarks from .* the photo has 420 x 420 pixels"):
+        fit([photo], face_model=points_fitter)
+
+
+def test_results_do_not_go_among_the_photos(monkeypatch, capsys, tmp_path, ann):
+    save(ann.photos[:1], tmp_path / "ann")
+    flags = ("--photos", tmp_path / "ann", "--out", tmp_path / "ann", *PROGRAM)
+    code, _, err = run_program(monkeypatch, capsys, reconstruct.main, *flags)
+    assert code == 2 and "is the folder of the photos" in err
+
+
+def test_whatever_happens_to_one_of_many_the_others_go_on(tmp_path, capsys):
+    done, told = [], {}
+
+    def do(files, folder):
+        if folder.name == "a":
+            raise ZeroDivisionError("by a hair")
+        done.append(folder.name)
+
+    people = {tmp_path / name: [PhotoFile(tmp_path / f"{name}.jpg")] for name in "abc"}
+    with pytest.raises(InputError, match="1 of 3"):
+        for_each_person(people, lambda files, where: None, do, lambda folder, why: told.update({folder: why}))
+    assert done == ["b", "c"] and "by a hair" in told[tmp_path / "a"]
+    assert "error: a: ZeroDivisionError" in capsys.readouterr().err

@@ -218,6 +218,21 @@ def test_a_head_at_the_pictures_side_is_seen_turned():
     np.testing.assert_allclose(seen_yaw(turned, jnp.array([0.0, 0, -5])), 0.5, atol=1e-5)
 
 
+def test_a_step_that_cannot_be_solved_for_is_one_that_does_not_help():
+    """A Hessian that rounding made indefinite: more damping mends it."""
+    steps = []
+
+    def linearise(x):
+        return System(float(x @ x) / 2 + 1, x, np.array([[1.0, 1.2], [1.2, 1.0]])), x
+
+    def try_step(x, step):
+        steps.append(step)
+        return float((x + step) @ (x + step)) / 2 + 1, x + step
+
+    found = minimise(linearise, try_step, np.array([1.0, -1.0]), 30)
+    assert steps and np.linalg.norm(found) < 0.5
+
+
 # ---------------------------------------------------------------- colours
 
 

@@ -31,7 +31,7 @@ class FitConfig:
     light_deviation: float = 0.5  # of the coefficients of light
     colour_robust: float = 5.0  # deviations beyond which a colour counts less: hair, glasses, shadows, shine
     outline: float = 0.95  # of the part of the face that is compared, as a share of the points' outline
-    feature_weight: float = 0.3  # of eyes and the mouth's inside among the colours
+    feature_weight: float = 0.3  # of eyes among the colours
     # free form
     free_form_photos: int = 2  # from so many photos on the head may leave its model
     free_form_centres: int = 120  # bumps over half of the face and its middle

@@ -36,6 +36,7 @@ from dfmvr_jax.render.array_types import Bool, Float
 Tell = Callable[[str, float], None]  # what is being done, and the cost so far
 # a network's identity and expression for some photos; None: it has none to give
 Start = Callable[[list[FittingPhoto]], tuple[np.ndarray, np.ndarray] | None]
+BETTER = 0.99  # of the misfit, below which a network's start is the better one
 AS_LARGE = 0.5  # of the largest face, from which on another may be the person
 
 
@@ -127,12 +128,12 @@ def fit_person(
     photos, head = fit_those_that_agree(fitting, photos, config, wishes, left_out, tell)
     free_form = fitter.kind == "colours" and len(photos) >= config.free_form_photos
     layout = _layout(fitting, photos, config, wishes, free_form)
-    head, started_by = _better_start(fitting, photos, head, layout, config, start)
+    head, started_by = _better_start(fitting, photos, head, config, wishes, start)
     fit = finish(fitting, photos, head, layout, fitter, np.ones(len(photos), bool), tell)
     left_out_errors = None
     if config.check and len(photos) >= 3:
         left_out_errors = [
-            leave_out(fitting, photos, number, layout, fitter, tell) for number in range(len(photos))
+            leave_out(fitting, photos, number, layout, fitter, wishes, tell) for number in range(len(photos))
         ]
     errors = photo_errors(fitting, photos, fit.head)
     return PersonFit(fitting, photos, left_out, fit, errors, left_out_errors, started_by)
@@ -222,14 +223,15 @@ def _better_start(
     fitting: FittingModel,
     photos: list[FittingPhoto],
     head: Head,
-    layout: Layout,
     config: FitConfig,
+    wishes: Wishes,
     start: Start | None,
 ) -> tuple[Head, str]:
-    """The head by points, or by a network's guess and points where that fits them better."""
+    """The head by points, or by a network's guess and points where that fits them clearly better."""
     guess = start(photos) if start else None
     if guess is None:
         return head, "points"
+    layout = _layout(fitting, photos, config, wishes)
     points = photo_points(photos, np.ones(len(photos), bool))
     identity, expression = guess
     whole = np.zeros(len(head.identity), np.float32)
@@ -242,7 +244,7 @@ def _better_start(
         fitting, guessed, layout, points, config, config.pose_rounds, pose_unknowns(layout, len(photos))
     )
     guessed = fit_points(fitting, guessed, layout, points, config, config.point_rounds)
-    if misfits(fitting, photos, guessed).mean() < misfits(fitting, photos, head).mean():
+    if misfits(fitting, photos, guessed).mean() < BETTER * misfits(fitting, photos, head).mean():
         return guessed, "network"
     return head, "points"
 
@@ -277,6 +279,7 @@ def leave_out(
     number: int,
     layout: Layout,
     fitter: Fitter,
+    wishes: Wishes,
     tell: Tell,
 ) -> PhotoError:
     """Fit all anew without one photo, then its pose alone, and say how far its landmarks are off."""
@@ -284,19 +287,20 @@ def leave_out(
     counts = np.arange(len(photos)) != number
     stage = f"without {photos[number].path.name}"
     points = photo_points(photos, counts)
-    head = first_head(fitting.model, photos, layout)
-    poses = pose_unknowns(layout, len(photos))
+    by_points = _layout(fitting, photos, config, wishes)
+    head = first_head(fitting.model, photos, by_points)
+    poses = pose_unknowns(by_points, len(photos))
     everything = photo_points(photos, np.ones(len(photos), bool))
-    head = fit_points(fitting, head, layout, everything, config, config.pose_rounds, poses)
+    head = fit_points(fitting, head, by_points, everything, config, config.pose_rounds, poses)
     head = fit_points(
-        fitting, head, layout, points, config, config.point_rounds, None, lambda cost: tell(stage, cost)
+        fitting, head, by_points, points, config, config.point_rounds, None, lambda cost: tell(stage, cost)
     )
     head = finish(fitting, photos, head, layout, fitter, counts, lambda _, cost: tell(stage, cost)).head
     expression = np.asarray(head.expression).copy()
     expression[number] = expression[: len(photos)][counts].mean(axis=0)
     head = head._replace(expression=jnp.asarray(expression))
     only = np.arange(len(photos)) == number
-    head = fit_points(fitting, head, layout, photo_points(photos, only), config, config.pose_rounds, poses)
+    head = fit_points(fitting, head, by_points, photo_points(photos, only), config, config.pose_rounds, poses)
     return photo_errors(fitting, photos, head)[number]
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from typing import get_args
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
@@ -62,8 +63,10 @@ def load_fitter(
     check: bool | None = None,
 ) -> Fitter:
     """Load a head model for fits. Raises `InputError` where it cannot be used."""
-    if kind == "none":
-        raise InputError("a fit of kind 'none' is none: expected 'points' or 'colours'")
+    if kind not in ("points", "colours"):
+        raise InputError(f"a fit of kind '{kind}': expected 'points' or 'colours'")
+    if effort not in get_args(Effort):
+        raise InputError(f"effort '{effort}': expected one of {', '.join(get_args(Effort))}")
     config = effort_config(effort)
     if check is not None:
         config = dataclasses.replace(config, check=check)

@@ -1,4 +1,4 @@
-"""Modes of a head beyond its model's: smooth bumps of the face, a few millimetres high."""
+"""Modes of a head beyond its model's: smooth bumps of the face, a millimetre high or so."""
 
 import dataclasses
 

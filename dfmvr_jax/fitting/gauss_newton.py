@@ -43,7 +43,10 @@ def minimise(
     damping = FIRST_DAMPING
     system, state = linearise(state)
     for _ in range(rounds):
-        cost, moved = try_step(state, solve(system, damping))
+        try:
+            cost, moved = try_step(state, solve(system, damping))
+        except (np.linalg.LinAlgError, ValueError):  # rounding made the Hessian indefinite, or it overflowed
+            cost, moved = np.inf, state
         if np.isfinite(cost) and cost < system.cost:
             gain = 1 - cost / system.cost
             damping *= BETTER

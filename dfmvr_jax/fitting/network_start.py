@@ -30,8 +30,13 @@ def network_start(run: Run, model: MorphableModel) -> Start:
             if photo is not None:
                 scale = max(photo.picture.shape[:2]) / max(photo.size)
                 picture = photo.picture / np.float32(255)
-                crops[view] = align_photo(picture, scale * photo.face.landmarks, model, size).crop
+                try:
+                    crops[view] = align_photo(picture, scale * photo.face.landmarks, model, size).crop
+                except InputError:  # a face that is small in its photo: too small in the shrunk picture
+                    continue
                 given[view] = True
+        if not given.any():
+            return None
         coefficients = run.predict(crops, given).coefficients
         identity, expression = np.asarray(coefficients.identity), np.asarray(coefficients.expression)
         usable = np.isfinite(identity).all() and np.isfinite(expression).all()

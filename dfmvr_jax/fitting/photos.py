@@ -13,7 +13,7 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.landmarks import COUNT, WITHOUT_JAW
-from dfmvr_jax.photos.alignment import FittedPose, fit_pose, mean_landmarks, warp
+from dfmvr_jax.photos.alignment import FittedPose, check_landmarks, fit_pose, mean_landmarks, warp
 from dfmvr_jax.photos.detection import Detector, numbered_face
 from dfmvr_jax.photos.faces import FoundFace, by_size
 from dfmvr_jax.photos.landmark_files import read_landmarks
@@ -68,7 +68,7 @@ def read_fitting_photo(
     config: FitConfig,
     face: int | None = None,
 ) -> list[FittingPhoto]:
-    """Read a photo and find the faces in it, the largest first; or the one of that number alone.
+    """Read a photo and find the faces in it, the largest first; of several the one of that number alone.
 
     Raises `InputError` where the photo cannot be read, no face is found in it, or none of that number.
     """
@@ -77,16 +77,17 @@ def read_fitting_photo(
     with naming(file.path):
         landmarks = read_landmarks(file.landmarks) if file.landmarks else None
         if landmarks is not None and len(landmarks) == COUNT:  # five points say too little of a face
+            check_landmarks(landmarks, photo.shape[1], photo.shape[0])
             faces = [FoundFace(landmarks, 1.0)]
         else:
-            faces = by_size(get_detector()(photo))
-        faces = [found for found in faces if np.ptp(found.landmarks[:, 0]) >= SMALLEST_FACE]
+            found = by_size(get_detector()(photo))
+            faces = [one for one in found if np.ptp(one.landmarks[:, 0]) >= SMALLEST_FACE]
         if not faces:
             raise InputError(
                 "no face found; is it upright and well lit, larger than "
                 f"{SMALLEST_FACE} pixels, and not in profile?"
             )
-        if face is not None:
+        if face is not None and len(faces) > 1:
             faces = [numbered_face(faces, face)]
         shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
         eight_bits = np.round(255 * photo).astype(np.uint8)

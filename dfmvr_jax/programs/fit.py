@@ -11,6 +11,7 @@ from dfmvr_jax.closest_points import import_open3d
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.scan_files import read_scan_landmarks, read_scan_points, scan_landmarks_beside
+from dfmvr_jax.files import check_writable
 from dfmvr_jax.fitting.against_scan import compare_person
 from dfmvr_jax.fitting.config import Effort, FitConfig, FitKind
 from dfmvr_jax.fitting.fit import fit
@@ -45,6 +46,7 @@ def fit_people(
     at the end.
     """
     keep_compiled()
+    check_writable(out)
     people = list_people(out, photos, views, check_number)
     if scan is not None:
         check_scan(scan, len(people))
@@ -62,7 +64,11 @@ def fit_people(
                 tell=tell,
                 texture_size=texture_size,
             )
-        error_map = None if scan is None else compare_person(person, scan)
+        try:
+            error_map = None if scan is None else compare_person(person, scan)
+        except InputError:
+            person.save(folder)  # the head is worth more than its comparison
+            raise
         person.save(folder, error_map)
         report(person, folder, run is not None, error_map)
 

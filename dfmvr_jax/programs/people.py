@@ -33,11 +33,11 @@ def for_each_person(
             check_number(files, folder.name)
             do(files, folder)
             tell(folder, None)
-        except (InputError, OSError) as error:
+        except Exception as error:  # whatever happens to one person of many, the others go on
             if len(people) == 1:
                 raise
             failed += 1
-            reason = as_printed(error) if isinstance(error, InputError) else str(error)
+            reason = as_printed(error) if isinstance(error, InputError) else f"{folder.name}: {error!r}"
             print(f"error: {reason}", file=sys.stderr)
             tell(folder, reason)
     if failed:
@@ -62,8 +62,17 @@ def list_people(
         check_number(files, "--left, --front, --right")
     elif len(photos) == 1 and photos[0].is_dir():
         (folder,) = photos
+        if out.resolve() == folder.resolve():
+            raise InputError(
+                f"--out {out}: is the folder of the photos, where pictures of heads would be taken for photos"
+                "; name another"
+            )
         files = find_photo_files(folder)
-        inner = [path for path in sorted(folder.iterdir()) if path.is_dir() and is_shown(path)]
+        inner = [
+            path
+            for path in sorted(folder.iterdir())
+            if path.is_dir() and is_shown(path) and path.resolve() != out.resolve()
+        ]
         if inner and not files:
             return {out / path.name: path for path in inner}
         people = [path for path in inner if os.access(path, os.R_OK) and find_photo_files(path)]
