@@ -233,6 +233,23 @@ def test_a_step_that_cannot_be_solved_for_is_one_that_does_not_help():
     assert steps and np.linalg.norm(found) < 0.5
 
 
+def test_a_bump_moves_in_one_direction(toy_model):
+    """Else the insides of nostrils, whose normals point backwards, would come through the skin."""
+    modes = free_form_modes(toy_model, dataclasses.replace(CONFIG, free_form_radius_mm=8.0))
+    shape = np.asarray(toy_model.mean_shape)
+    checked = 0
+    for mode in np.moveaxis(modes, -1, 0):
+        moved = np.linalg.norm(mode, axis=1)
+        here = (moved > 0.3 * moved.max()) & (shape[:, 0] > 0.25)  # three radii from the mirror image
+        if here.sum() > 1 and moved[here].max() == moved.max():
+            directions = mode[here] / moved[here, None]
+            np.testing.assert_allclose(
+                directions, np.broadcast_to(directions[0], directions.shape), atol=0.02
+            )
+            checked += 1
+    assert checked > 3
+
+
 # ---------------------------------------------------------------- colours
 
 

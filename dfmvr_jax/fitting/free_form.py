@@ -12,6 +12,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.render.array_types import Float
 
+MIRRORED = np.array([-1.0, 1, 1])
 SMALLEST = 1e-3  # share of a bump's height below which it is 0
 
 
@@ -23,8 +24,10 @@ def with_free_form(model: MorphableModel, config: FitConfig) -> MorphableModel:
 
 
 def free_form_modes(model: MorphableModel, config: FitConfig) -> Float[np.ndarray, "vertices 3 modes"]:
-    """Make Gaussian bumps along the normals of the mean face, spread evenly over it.
+    """Make Gaussian bumps of the mean face, spread evenly over it.
 
+    All of a bump moves in one direction, the usual normal of the face there: so the insides of nostrils and
+    lips move with their outsides, and do not come through them.
     Each stands with its mirror image: once both alike, and, off the middle line, once against each other
     and lower, so that a face is symmetric as far as photos do not speak against it.
     """
@@ -42,10 +45,14 @@ def free_form_modes(model: MorphableModel, config: FitConfig) -> Float[np.ndarra
         height = np.exp(-0.5 * squared / radius**2)
         return np.where(height > SMALLEST, height, 0)
 
-    right, left = bumps(centres), bumps(centres * [-1, 1, 1])
+    right, left = bumps(centres), bumps(centres * MIRRORED)
+    outwards = right[face].T @ normals[face]
     off_middle = centres[:, 0] > radius / 2
-    height = config.free_form_mm / UNIT_MM
-    both = height * (right + left) / np.where(off_middle, 1, 2)
-    against = config.free_form_asymmetry * height * (right - left)[:, off_middle]
-    heights = np.concatenate([both, against], axis=1) * weight[:, None]
-    return (normals[:, :, None] * heights[:, None]).astype(np.float32)
+    outwards[~off_middle, 0] = 0
+    outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
+    height = config.free_form_mm / UNIT_MM * weight[:, None, None]
+    right = height * right[:, None] * outwards.T
+    left = height * left[:, None] * (outwards * MIRRORED).T
+    both = (right + left) / np.where(off_middle, 1, 2)
+    against = config.free_form_asymmetry * (right - left)[..., off_middle]
+    return np.concatenate([both, against], axis=-1).astype(np.float32)
