@@ -303,10 +303,10 @@ def test_the_gradient_of_colours(toy_model, head, layout, pictures):
     @jax.jit
     def cost(head):
         there = colours.look_at_samples(toy_model, samples, head, seen)
-        return colours.colour_cost(samples, there, look, CONFIG)
+        return colours.colour_cost(samples, there, look)
 
     there = colours.look_at_samples(toy_model, samples, head, seen)
-    gradient, _ = colours.colour_normal(samples, there, look, layout.places, layout.size, CONFIG)
+    gradient, _ = colours.colour_normal(samples, there, look, layout.places, layout.size)
     slow = derivative_by_steps(cost, head, layout, 5e-3)
     assert np.corrcoef(gradient, slow)[0, 1] > 0.99
     np.testing.assert_allclose(gradient, slow, atol=0.1 * abs(slow).max())
@@ -316,10 +316,10 @@ def test_the_hessian_is_what_is_left_when_albedo_follows(toy_model, head, layout
     """Against least squares for unknowns and albedo together, and the Schur complement of albedo."""
     seen, samples, _, look = pictures
     there = colours.look_at_samples(toy_model, samples, head, seen)
-    _, hessian = colours.colour_normal(samples, there, look, layout.places, layout.size, CONFIG)
+    _, hessian = colours.colour_normal(samples, there, look, layout.places, layout.size)
     count = len(samples.vertices)
     prior, all_shading = np.asarray(look.prior), np.asarray(colours.shading_of(look, there))
-    albedo = np.asarray(colours.free_albedo(look, there, samples, CONFIG))
+    albedo = np.asarray(colours.free_albedo(look, there, samples))
     light = look.light.at[..., 0].add(AMBIENT)
     by_shading = jax.vmap(colours.shading_by_unknowns, (0, 0, None))(light, there, samples)
     slow = np.zeros((layout.size, layout.size))
@@ -399,7 +399,7 @@ def test_noise_is_measured_though_albedo_follows(toy_model):
         size=(PHOTOS, count, 3)
     )
     there = empty._replace(color=jnp.asarray(color, jnp.float32))
-    albedo = colours.free_albedo(look, there, samples, CONFIG)
+    albedo = colours.free_albedo(look, there, samples)
     residual = there.color - colours.shading_of(look, there) * albedo
     found = colours.measure_noise(residual, colours.freedom(look, there), CONFIG)
     assert float(found) == pytest.approx(noise, rel=0.1)

@@ -199,14 +199,14 @@ def settle_look(
     look = look._replace(light=_light(look, seen, _model_colors(look, samples), config))
 
     def settle(_, look: Look) -> Look:
-        albedo = free_albedo(look, seen, samples, config)
+        albedo = free_albedo(look, seen, samples)
         residual = seen.color - shading_of(look, seen) * albedo
         variance = measure_noise(residual, freedom(look, seen), config) ** 2
         squared = jnp.sum(residual**2, axis=-1) / (3 * variance)
         believed = 1 / (1 + squared / config.colour_robust**2) ** 2  # Geman and McClure's
         look = look._replace(precision=weight / variance * believed)
         look = look._replace(light=_light(look, seen, albedo, config))
-        return look._replace(albedo=_model_albedo(look, seen, samples, config))
+        return look._replace(albedo=_model_albedo(look, seen, samples))
 
     return jax.lax.fori_loop(0, rounds, settle, look)
 
@@ -254,9 +254,7 @@ def _model_colors(look: Look, samples: ColourSamples) -> Float[Array, "samples 3
     return samples.mean_albedo + samples.albedo_basis @ look.albedo
 
 
-def free_albedo(
-    look: Look, seen: Seen, samples: ColourSamples, config: FitConfig
-) -> Float[Array, "samples 3"]:
+def free_albedo(look: Look, seen: Seen, samples: ColourSamples) -> Float[Array, "samples 3"]:
     """The albedo of each sample by the photos that see it and by the model."""
     prior = look.prior[:, None]
     known, told = _told(look, seen)
@@ -279,7 +277,7 @@ def _light(look: Look, seen: Seen, albedo: Float[Array, "samples 3"], config: Fi
     return jnp.linalg.solve(normal + jnp.eye(9) / config.light_deviation**2, right[..., None])[..., 0]
 
 
-def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitConfig):
+def _model_albedo(look: Look, seen: Seen, samples: ColourSamples):
     """The model's albedo nearest to what the photos tell of the samples'."""
     if not len(look.albedo):
         return look.albedo
@@ -293,9 +291,9 @@ def _model_albedo(look: Look, seen: Seen, samples: ColourSamples, config: FitCon
 
 
 @full_precision
-def colour_cost(samples: ColourSamples, seen: Seen, look: Look, config: FitConfig) -> Float[Array, ""]:
+def colour_cost(samples: ColourSamples, seen: Seen, look: Look) -> Float[Array, ""]:
     """Half of the squares of the colours' differences in deviations, each sample's albedo being free."""
-    albedo = free_albedo(look, seen, samples, config)
+    albedo = free_albedo(look, seen, samples)
     residual = seen.color - shading_of(look, seen) * albedo
     by_model = look.prior[:, None] * (albedo - _model_colors(look, samples)) ** 2
     return 0.5 * (jnp.sum(look.precision[..., None] * residual**2) + jnp.sum(by_model))
@@ -308,13 +306,12 @@ def colour_normal(
     look: Look,
     index: Int[Array | np.ndarray, "photos own"],
     unknowns: int,
-    config: FitConfig,
 ) -> tuple[Float[Array, "unknowns"], Float[Array, "unknowns unknowns"]]:
     """Gradient and Hessian of `colour_cost` by all unknowns.
 
     The albedo of each sample is eliminated: the Hessian is that of what is left when it has followed a step.
     """
-    albedo, shading = free_albedo(look, seen, samples, config), shading_of(look, seen)
+    albedo, shading = free_albedo(look, seen, samples), shading_of(look, seen)
     residual = seen.color - shading * albedo
 
     def add_photo(coupled, photo):

@@ -305,8 +305,8 @@ def _whole_system(
 ) -> System:
     by_points = _point_system(fitting.places, fit.head, points, layout, config)
     seen = look_at_samples(fitting.model, fitting.samples, fit.head, colours)
-    cost = colour_cost(fitting.samples, seen, fit.look, config)
-    by_colours = colour_normal(fitting.samples, seen, fit.look, layout.places, layout.size, config)
+    cost = colour_cost(fitting.samples, seen, fit.look)
+    by_colours = colour_normal(fitting.samples, seen, fit.look, layout.places, layout.size)
     return jax.tree.map(jnp.add, by_points, System(cost, *by_colours))
 
 
@@ -321,4 +321,4 @@ def _whole_cost(
 ) -> Float[Array, ""]:
     by_points = _point_system(fitting.places, fit.head, points, layout, config).cost
     seen = look_at_samples(fitting.model, fitting.samples, fit.head, colours)
-    return by_points + colour_cost(fitting.samples, seen, fit.look, config)
+    return by_points + colour_cost(fitting.samples, seen, fit.look)

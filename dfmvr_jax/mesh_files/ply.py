@@ -6,6 +6,7 @@ import numpy as np
 
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.mesh_files.normals import surface_normals
+from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.array_types import Float
 
 
@@ -22,7 +23,7 @@ def write_ply(
         vertices_mm,
         np.asarray(model.triangles),
         vertex_normals=surface_normals(vertices_mm, model),
-        vertex_colors=np.round(255 * np.clip(colors, 0, 1)).astype(np.uint8),
+        vertex_colors=to_uint8(colors),
         process=False,
     )
     mesh.export(path, vertex_normal=True)

@@ -13,7 +13,7 @@ class HeadTexture(NamedTuple):
     Row 0 is the top, where v is 1: texture coordinates (u, v) lie at column u * size, row (1 - v) * size.
     """
 
-    photographed: UInt8[np.ndarray, "size size 3"]  # in the light of the photos
+    photographed: UInt8[np.ndarray, "size size 3"]  # in the light of the most frontal photo
     albedo: UInt8[np.ndarray, "size size 3"]  # the same without light
     confidence: UInt8[np.ndarray, "size size"]  # 0: the model's or mirrored, 255: seen squarely by photos
     unseen: float  # share of the skin that no photo shows

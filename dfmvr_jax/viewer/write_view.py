@@ -11,7 +11,8 @@ from dfmvr_jax.evaluation.error_map import SCALE
 from dfmvr_jax.mesh_files.cameras import place_camera
 from dfmvr_jax.mesh_files.head import Head, PhotoCamera
 from dfmvr_jax.mesh_files.pieces import corners_of
-from dfmvr_jax.render.array_types import Float, UInt8
+from dfmvr_jax.pictures import to_uint8
+from dfmvr_jax.render.array_types import Float
 from dfmvr_jax.render.shade import BAND_0, BAND_1, BAND_2
 from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.viewer.arrays import pack_arrays
@@ -100,17 +101,13 @@ def _arrays(
         "corners": corners.vertices.astype(np.uint32),
         "triangles": corners.triangles.astype(np.uint32),
         "uv": np.round(65535 * uv.clip(0, 1)).astype(np.uint16),
-        "colours": _bytes(head.colors),
-        "facts": _bytes(facts),
+        "colours": to_uint8(head.colors),
+        "facts": to_uint8(facts),
     }
     for number, morph in enumerate(morphs):
         arrays[f"vertices{number}"] = morph.vertices.astype(np.uint32)
         arrays[f"steps{number}"] = morph.steps
     return pack_arrays(arrays)
-
-
-def _bytes(shares: Float[np.ndarray, "vertices 3"]) -> UInt8[np.ndarray, "vertices 3"]:
-    return np.round(255 * np.clip(shares, 0, 1)).astype(np.uint8)
 
 
 def _place(head: Head) -> dict:

@@ -145,7 +145,7 @@ class View {
     this.rest();
     this.choosePhotoOfExpression(number);
     this.setExpression(1);
-    // the photographed texture has the light of all photos, the albedo in this one's light looks like this photo
+    // the photographed texture has the light of one photo, the albedo in this one's light looks like this photo
     if (this.surface === "photographed") this.setSurface("albedo");
     this.setLight(number);
     this.showStanding();
