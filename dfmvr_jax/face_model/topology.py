@@ -29,6 +29,15 @@ def _size(basis) -> float:
     return round(float(np.sqrt(np.mean(np.square(basis, dtype=np.float64)))), 8) if basis.size else 0.0
 
 
+def cached_file(kind: str, model: MorphableModel) -> Path:
+    """Where a user's cache keeps what is made once of a model, in a folder for each kind."""
+    import platformdirs  # here: only the extras `photos` and `atlas` have it
+
+    described = topology(model)
+    name = f"{described['name']}-{described['vertices']}-{described['fingerprint']}.npz"
+    return platformdirs.user_cache_path("dfmvr_jax") / kind / name.replace("/", "_")
+
+
 def check_topology(source: Path, theirs: dict, model: MorphableModel) -> None:
     """Raise `InputError` unless the model is the one that `theirs`, a `topology`, describes.
 

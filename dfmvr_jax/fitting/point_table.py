@@ -7,7 +7,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.face_model.topology import topology
+from dfmvr_jax.face_model.topology import cached_file, topology
 from dfmvr_jax.files import whole_file
 from dfmvr_jax.landmarks import COUNT, JAW
 from dfmvr_jax.render.array_types import Float, Int
@@ -49,11 +49,7 @@ def find_table(model: MorphableModel) -> PointTable | None:
 
 def cached_table(model: MorphableModel) -> Path:
     """Where the table of a model is kept, once it has been measured."""
-    import platformdirs  # here: only the extra `photos` has it
-
-    described = topology(model)
-    name = f"{described['name']}-{described['vertices']}-{described['fingerprint']}.npz"
-    return platformdirs.user_cache_path("dfmvr_jax") / "points" / name.replace("/", "_")
+    return cached_file("points", model)
 
 
 def write_table(path: Path, table: PointTable, model: MorphableModel) -> None:

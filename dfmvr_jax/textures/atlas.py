@@ -2,13 +2,12 @@
 
 import dataclasses
 import importlib.util
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.face_model.morphable_model import MorphableModel
-from dfmvr_jax.face_model.topology import topology
+from dfmvr_jax.face_model.topology import cached_file
 from dfmvr_jax.files import whole_file
 from dfmvr_jax.render.array_types import Float, Int
 
@@ -21,7 +20,7 @@ def with_atlas(model: MorphableModel) -> MorphableModel:
     """
     if model.uv is not None or importlib.util.find_spec("xatlas") is None:
         return model
-    path = cached_atlas(model)
+    path = cached_file("atlases", model)
     if path.is_file():
         with np.load(path) as arrays:
             uv, uv_triangles = arrays["uv"], arrays["uv_triangles"]
@@ -30,15 +29,6 @@ def with_atlas(model: MorphableModel) -> MorphableModel:
         with whole_file(path) as unfinished, unfinished.open("wb") as file:
             np.savez_compressed(file, uv=uv, uv_triangles=uv_triangles)
     return dataclasses.replace(model, uv=jnp.asarray(uv), uv_triangles=jnp.asarray(uv_triangles))
-
-
-def cached_atlas(model: MorphableModel) -> Path:
-    """Where the texture coordinates of a model are kept."""
-    import platformdirs  # here: only the extras `photos` and `atlas` have it
-
-    described = topology(model)
-    name = f"{described['name']}-{described['vertices']}-{described['fingerprint']}.npz"
-    return platformdirs.user_cache_path("dfmvr_jax") / "atlases" / name.replace("/", "_")
 
 
 def unwrap(
