@@ -556,6 +556,7 @@ def test_the_index_shows_thumbnails(browser, tmp_path):
         tmp_path, [ListedPerson("a b", ("3 photos",), "view.html", "thumbnail.jpg"), ListedPerson("c")]
     )
     browser.open(tmp_path / "index.html")
-    assert browser.run("return [...document.images].map((image) => image.naturalWidth)") == [64]
+    widths = "[...document.images].map((image) => image.decode().then(() => image.naturalWidth))"
+    assert browser.run(f"return Promise.all({widths})") == [64]  # they are loaded lazily
     assert browser.log() == []
     assert browser.find("a").get_attribute("href") == (tmp_path / "a b" / "view.html").as_uri()
