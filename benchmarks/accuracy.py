@@ -291,10 +291,9 @@ def setting(text: str) -> tuple[str, object]:
     fields = {field.name: field.type for field in dataclasses.fields(load_fitter("builtin-coarse").config)}
     if name not in fields:
         raise InputError(f"--set {text}: there is no setting {name}; choose from {', '.join(fields)}")
-    numbers = tuple(float(part) for part in value.split(","))
-    if fields[name] in (int, bool):
-        return name, int(numbers[0])
-    return name, numbers[0] if fields[name] is float else numbers
+    number = int if fields[name] in (int, bool, tuple[int, ...]) else float
+    numbers = tuple(number(part) for part in value.split(","))
+    return name, numbers[0] if fields[name] in (int, bool, float) else numbers
 
 
 def main() -> None:

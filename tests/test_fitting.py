@@ -30,7 +30,7 @@ from dfmvr_jax.fitting.stages import PADDED, padded_number
 from dfmvr_jax.fitting.unknowns import Head, make_layout, move_head, prior_system
 from dfmvr_jax.render.shade import spherical_harmonics
 
-CONFIG = dataclasses.replace(FitConfig(), samples=60, outline=5.0)
+CONFIG = dataclasses.replace(FitConfig(), samples=(60,), outline=5.0)
 PHOTOS = 2
 
 
@@ -277,14 +277,14 @@ def pictures(toy_model, head):
     samples = colours.choose_samples(toy_model, marks, CONFIG)
     weight = colours.weigh_samples(toy_model, samples, head, seen, CONFIG)
     there = colours.look_at_samples(toy_model, samples, head, seen)
-    look = colours.first_look(toy_model, PHOTOS, samples)
-    look = colours.settle_look(look, weight, there, samples, CONFIG)
+    albedo = jnp.zeros(toy_model.dimensions[2])
+    look = colours.settle_look(albedo, weight, there, samples, CONFIG)
     return seen, samples, weight, look
 
 
 def test_samples_lie_on_the_face_within_the_outline(toy_model):
     marks = np.asarray(toy_model.mean_shape)[np.asarray(toy_model.landmarks)]
-    few = colours.choose_samples(toy_model, marks, dataclasses.replace(CONFIG, outline=0.3, samples=1000))
+    few = colours.choose_samples(toy_model, marks, dataclasses.replace(CONFIG, outline=0.3, samples=(1000,)))
     middle = marks[:, :2].mean(axis=0)
     radius = np.linalg.norm(marks[:, :2] - middle, axis=1).max()
     away = np.linalg.norm(np.asarray(toy_model.mean_shape)[few.vertices][:, :2] - middle, axis=1)
@@ -344,7 +344,7 @@ def test_the_hessian_is_what_is_left_when_albedo_follows(toy_model, head, layout
 def test_light_and_albedo_are_found(toy_model, head):
     """On colours that a known light gives the model's own albedo."""
     samples = colours.choose_samples(
-        toy_model, np.asarray(toy_model.mean_shape), dataclasses.replace(CONFIG, samples=400)
+        toy_model, np.asarray(toy_model.mean_shape), dataclasses.replace(CONFIG, samples=(400,))
     )
     rng = np.random.default_rng(3)
     light = jnp.asarray(0.15 * rng.normal(size=(PHOTOS, 3, 9)), jnp.float32)
@@ -353,14 +353,14 @@ def test_light_and_albedo_are_found(toy_model, head):
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
     normals = jnp.asarray(normals, jnp.float32)
     harmonics = spherical_harmonics(normals)
-    look = colours.first_look(toy_model, PHOTOS, samples)
     shading = jnp.einsum("vsb,vcb->vsc", harmonics, light.at[..., 0].add(AMBIENT))
     color = shading * (samples.mean_albedo + samples.albedo_basis @ albedo)
     color = color.at[0, :20].set(0.0)  # hair
     turns = jnp.broadcast_to(jnp.eye(3), (PHOTOS, 3, 3))
     there = colours.Seen(color, jnp.zeros((*color.shape, 1)), normals, turns)
     weight = jnp.full((PHOTOS, len(samples.vertices)), 3.0)
-    found = colours.settle_look(look, weight, there, samples, CONFIG, 40)
+    start = jnp.zeros(toy_model.dimensions[2])
+    found = colours.settle_look(start, weight, there, samples, CONFIG, 40)
     model_colors = samples.mean_albedo + samples.albedo_basis @ found.albedo
     again = jnp.einsum("vsb,vcb->vsc", harmonics, found.light.at[..., 0].add(AMBIENT)) * model_colors
     assert float(jnp.abs(again - color)[:, 20:].mean()) < 0.02

@@ -80,7 +80,7 @@ class Seen(NamedTuple):
 def choose_samples(
     model: MorphableModel, points: Float[np.ndarray, "points 3"], config: FitConfig
 ) -> ColourSamples:
-    """Choose vertices of the face, evenly by area, the same on every run.
+    """Choose vertices of the face, evenly by area, the same on every run; so are the first few of them.
 
     Only what lies in the outline of the detector's points, seen from the front: beyond it hair begins.
     """
@@ -95,8 +95,8 @@ def choose_samples(
     outline = Delaunay(middle + config.outline * (points[:, :2] - middle))
     weight[outline.find_simplex(shape[:, :2]) < 0] = 0
     chance = area * (weight > 0)
-    count = min(config.samples, int((chance > 0).sum()))
-    vertices = np.sort(np.random.default_rng(0).choice(len(shape), count, False, chance / chance.sum()))
+    count = min(max(config.samples), int((chance > 0).sum()))
+    vertices = np.random.default_rng(0).choice(len(shape), count, False, chance / chance.sum())
     weight[np.isin(labels, [HEAD_PARTS.index(part) for part in FEATURES])] *= config.feature_weight
     shapes = np.concatenate([np.asarray(model.identity_basis), np.asarray(model.expression_basis)], axis=-1)
     return ColourSamples(
@@ -107,6 +107,11 @@ def choose_samples(
         jnp.asarray(shapes[vertices]),
         jnp.asarray(normal_basis(model, vertices, shapes)),
     )
+
+
+def first_samples(samples: ColourSamples, count: int) -> ColourSamples:
+    """So many of the samples, or all."""
+    return ColourSamples(*(leaf[:count] for leaf in samples))
 
 
 def first_look(model: MorphableModel, photos: int, samples: ColourSamples) -> Look:
@@ -184,17 +189,25 @@ def sample_image(image: Float[Array, "h w c"], pixels: Float[Array, "n 2"]) -> F
 
 @full_precision
 def settle_look(
-    look: Look,
+    albedo: Float[Array, "albedo"],
     weight: Float[Array, "photos samples"],
     seen: Seen,
     samples: ColourSamples,
     config: FitConfig,
     rounds: int = SETTLING,
 ) -> Look:
-    """Solve for light, albedo and which colours can be believed, the head's shape being given."""
+    """Solve for light, albedo and which colours can be believed, the head's shape being given.
+
+    Args:
+      albedo: coefficients of the model, to begin with.
+      weight: of each colour.
+      seen: the colours.
+      samples: where they are.
+      config: what is known of them.
+      rounds: in which each is solved for in turn.
+    """
     prior = jnp.maximum(weight.max(axis=0), 1e-6) / config.albedo_deviation**2
-    precision = weight / config.colour_deviation**2
-    look = look._replace(precision=precision, prior=prior)
+    look = Look(albedo, jnp.zeros((len(weight), 3, 9)), weight / config.colour_deviation**2, prior)
     # light and albedo share a factor: light comes first, so that albedo stays like the model's
     look = look._replace(light=_light(look, seen, _model_colors(look, samples), config))
 
@@ -313,33 +326,34 @@ def colour_normal(
     """
     albedo, shading = free_albedo(look, seen, samples), shading_of(look, seen)
     residual = seen.color - shading * albedo
+    known = _told(look, seen)[0] + look.prior[:, None]
 
     def add_photo(coupled, photo):
         precision, shading, residual, light, seen, index = photo
+        root = jnp.sqrt(precision)[:, None]
         derivative = seen.by_unknowns - albedo[..., None] * shading_by_unknowns(light, seen, samples)
-        weighted = precision[:, None, None] * derivative
-        gradient = jnp.einsum("sck,sc->k", weighted, residual)
-        hessian = jnp.einsum("sck,scl->kl", weighted, derivative)
-        return coupled.at[..., index].add(shading[..., None] * weighted), (gradient, hessian)
+        rows = (root[..., None] * derivative).reshape(-1, derivative.shape[-1])
+        share = (root * shading / jnp.sqrt(known)).reshape(-1, 1)
+        coupled = coupled.at[index].add((share * rows).T)  # whole rows, which are added faster than columns
+        return coupled, (rows.T @ (root * residual).ravel(), rows.T @ rows)
 
     photos = (look.precision, shading, residual, _whole_light(look), seen, index)
-    start = jnp.zeros((*residual.shape[1:], unknowns))
-    coupled, (gradients, hessians) = jax.lax.scan(add_photo, start, photos)
-    known = _told(look, seen)[0] + look.prior[:, None]
-    coupled = (coupled / jnp.sqrt(known)[..., None]).reshape(-1, unknowns)
+    coupled, (gradients, hessians) = jax.lax.scan(add_photo, jnp.zeros((unknowns, albedo.size)), photos)
     gradient, hessian = scatter_normal(gradients, hessians, index, unknowns)
-    return gradient, hessian - coupled.T @ coupled
+    return gradient, hessian - coupled @ coupled.T
 
 
 def shading_by_unknowns(
     light: Float[Array, "3 9"], seen: Seen, samples: ColourSamples
 ) -> Float[Array, "samples 3 own"]:
     """Derivatives of the shading in one photo by its own unknowns: shapes and turns move normals."""
-    shapes = jnp.einsum("ij,sjk->sik", seen.rotation, samples.normal_basis)
-    others = jnp.zeros((*shapes.shape[:2], seen.by_unknowns.shape[-1] - shapes.shape[-1] - 3))
-    normals = jnp.concatenate([shapes, by_turning(seen.normals), others], axis=-1)
     by_normal = jax.vmap(jax.jacfwd(functools.partial(_shade_white, light)))(seen.normals)
-    return jnp.einsum("sci,sik->sck", by_normal, normals)
+    in_model = by_normal @ seen.rotation
+    # a sum of three is one loop; a product of matrices would be one for each sample
+    shapes = sum(in_model[..., axis, None] * samples.normal_basis[:, None, axis] for axis in range(3))
+    turns = by_normal @ by_turning(seen.normals)
+    others = jnp.zeros((*turns.shape[:2], seen.by_unknowns.shape[-1] - samples.normal_basis.shape[-1] - 3))
+    return jnp.concatenate([shapes, turns, others], axis=-1)
 
 
 def scatter_normal(

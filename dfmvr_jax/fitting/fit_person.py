@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.fitting.colours import first_look
+from dfmvr_jax.fitting.colours import first_look, first_samples
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.fitting.fitter import Fitter
 from dfmvr_jax.fitting.photos import FittingPhoto, read_fitting_photo
@@ -263,13 +263,15 @@ def finish(
     points = photo_points(photos, counts)
     fit = Fit(head, first_look(fitting.model, len(head.translation), fitting.samples))
     if fitter.kind == "colours":
-        for blur in config.blurs:
+        for blur, count in zip(config.blurs, config.samples, strict=True):
+            level = fitting._replace(samples=first_samples(fitting.samples, count))
             colours = photo_colours(photos, counts, blur, config.blur_power)
             fit = fit_colours(
-                fitting, fit, layout, points, colours, config, config.colour_rounds,
+                level, fit, layout, points, colours, config, config.colour_rounds,
                 lambda cost: tell("colours", cost),
             )  # fmt: skip
-    look = settle(fitting, fit, photo_colours(photos, counts, config.blurs[-1]), config)
+    colours = photo_colours(photos, counts, config.blurs[-1])
+    look, _ = settle(fitting, fit.head, fit.look.albedo, colours, config)
     return fit._replace(look=look)
 
 

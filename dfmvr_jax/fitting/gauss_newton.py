@@ -5,6 +5,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 import scipy.linalg
+from threadpoolctl import threadpool_limits
 
 from dfmvr_jax.render.array_types import Array, Float
 
@@ -67,4 +68,5 @@ def solve(system: System, damping: float) -> Float[np.ndarray, "unknowns"]:
     hessian = np.asarray(system.hessian, np.float64)
     diagonal = np.diag(hessian)
     damped = hessian + np.diag(damping * diagonal + 1e-9 * diagonal.max() + 1e-12)
-    return -scipy.linalg.solve(damped, np.asarray(system.gradient, np.float64), assume_a="pos")
+    with threadpool_limits(1, "blas"):  # BLAS' threads would wait for the cores that JAX's hold
+        return -scipy.linalg.solve(damped, np.asarray(system.gradient, np.float64), assume_a="pos")

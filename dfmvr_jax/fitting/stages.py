@@ -17,6 +17,7 @@ from dfmvr_jax.fitting.colours import (
     ColourSamples,
     Look,
     PhotoColours,
+    Seen,
     choose_samples,
     colour_cost,
     colour_normal,
@@ -250,9 +251,8 @@ def fit_colours(
     arrays = _arrays(layout)
 
     def linearise(fit: Fit) -> tuple[System, Fit]:
-        look = settle(fitting, fit, colours, config)
-        fit = Fit(fit.head, look)
-        return _freeze(_whole_system(fitting, fit, points, colours, arrays, config), None), fit
+        system, look = _settled_system(fitting, fit.head, fit.look.albedo, points, colours, arrays, config)
+        return _freeze(system, None), Fit(fit.head, look)
 
     def try_step(fit: Fit, step: np.ndarray) -> tuple[float, Fit]:
         moved = Fit(move_head(fit.head, layout, step), fit.look)
@@ -262,12 +262,18 @@ def fit_colours(
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def settle(fitting: FittingModel, fit: Fit, colours: PhotoColours, config: FitConfig) -> Look:
-    """Light, albedo and weights of the colours that a head is seen in."""
-    model, samples, head = fitting.model, fitting.samples, fit.head
+def settle(
+    fitting: FittingModel,
+    head: Head,
+    albedo: Float[Array, "albedo"],
+    colours: PhotoColours,
+    config: FitConfig,
+) -> tuple[Look, Seen]:
+    """Light, albedo and weights of the colours that a head is seen in, and these colours."""
+    model, samples = fitting.model, fitting.samples
     weight = weigh_samples(model, samples, head, colours, config)
     seen = look_at_samples(model, samples, head, colours)
-    return settle_look(fit.look, weight, seen, samples, config)
+    return settle_look(albedo, weight, seen, samples, config), seen
 
 
 def _arrays(layout: Layout) -> Layout:
@@ -295,19 +301,20 @@ def _point_system(
 
 
 @functools.partial(jax.jit, static_argnames="config")
-def _whole_system(
+def _settled_system(
     fitting: FittingModel,
-    fit: Fit,
+    head: Head,
+    albedo: Float[Array, "albedo"],
     points: PhotoPoints,
     colours: PhotoColours,
     layout: Layout,
     config: FitConfig,
-) -> System:
-    by_points = _point_system(fitting.places, fit.head, points, layout, config)
-    seen = look_at_samples(fitting.model, fitting.samples, fit.head, colours)
-    cost = colour_cost(fitting.samples, seen, fit.look)
-    by_colours = colour_normal(fitting.samples, seen, fit.look, layout.places, layout.size)
-    return jax.tree.map(jnp.add, by_points, System(cost, *by_colours))
+) -> tuple[System, Look]:
+    look, seen = settle(fitting, head, albedo, colours, config)
+    by_points = _point_system(fitting.places, head, points, layout, config)
+    cost = colour_cost(fitting.samples, seen, look)
+    by_colours = colour_normal(fitting.samples, seen, look, layout.places, layout.size)
+    return jax.tree.map(jnp.add, by_points, System(cost, *by_colours)), look
 
 
 @functools.partial(jax.jit, static_argnames="config")
