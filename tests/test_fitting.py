@@ -468,6 +468,20 @@ def test_a_table_of_another_model_or_a_damaged_one_is_not_used(coarse, toy_model
         read_table(path, coarse)
 
 
+def test_a_damaged_table_in_the_cache_is_made_anew(toy_model, tmp_path, monkeypatch):
+    path = tmp_path / "table.npz"
+    monkeypatch.setattr(point_table, "cached_table", lambda model: path)
+    write_table(path, table_of_landmarks(toy_model), toy_model)
+    assert point_table.find_table(toy_model) is not None
+    path.write_bytes(path.read_bytes()[:200])
+    assert point_table.find_table(toy_model) is None
+
+
+def test_a_head_in_which_no_face_is_found_has_no_table(toy_model):
+    with pytest.raises(InputError, match="toy: the detector finds a face in 0% of rendered heads"):
+        calibration.calibrate(toy_model, lambda photo: [], heads=2)
+
+
 def test_a_table_is_the_middle_of_what_was_seen(coarse):
     """Places scattered about known ones; one point that is hardly ever found is not used."""
     rng = np.random.default_rng(0)

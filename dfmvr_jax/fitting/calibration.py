@@ -11,9 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from rich.progress import track
 
-from dfmvr_jax.closest_points import closest_points
+from dfmvr_jax.closest_points import closest_points, import_open3d
 from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.conventions import HEAD_PARTS, UNIT_MM
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.face_rendering import light_face, place_face
@@ -22,7 +23,7 @@ from dfmvr_jax.lights import sample_light
 from dfmvr_jax.photos.detection import Detector
 from dfmvr_jax.photos.faces import by_size
 from dfmvr_jax.render import render_mesh
-from dfmvr_jax.render.array_types import Float, Int
+from dfmvr_jax.render.array_types import Array, Float, Int
 from dfmvr_jax.render.camera import Camera
 
 POINTS = 468
@@ -45,8 +46,9 @@ LOWER_LIP = (146, 91, 181, 84, 17, 314, 405, 321, 375,
 def calibrate(model: MorphableModel, detector: Detector, heads: int = 24, seed: int = 0) -> PointTable:
     """Measure the table of a model on random heads of its own, seen from every yaw of `YAWS`.
 
-    A progress bar is shown. Raises `InputError` where Open3D is missing.
+    A progress bar is shown. Raises `InputError` where Open3D is missing, or the detector finds hardly a face.
     """
+    import_open3d()  # it is needed at the end
     rng = np.random.default_rng(seed)
     draw = jax.jit(functools.partial(_render, model))
     triangles = np.asarray(model.triangles)
@@ -72,10 +74,16 @@ def calibrate(model: MorphableModel, detector: Detector, heads: int = 24, seed: 
         faces = by_size(detector(photo))
         if faces and faces[0].mesh is not None:
             places[bin, head] = _places(model, faces[0].mesh, ids, barycentrics)
+    found = np.isfinite(places[len(YAWS) // 2]).any(axis=(1, 2)).mean()
+    if found < LEAST_FOUND:
+        raise InputError(
+            f"{model.name}: the detector finds a face in {found:.0%} of rendered heads of this model, seen "
+            "from the front; do its sheets look like people (python -m dfmvr_jax.commands.contact_sheet)?"
+        )
     return _summarise(model, places, seen)
 
 
-def _render(model: MorphableModel, coefficients: Coefficients, distance: float):
+def _render(model: MorphableModel, coefficients: Coefficients, distance: Float[Array, ""]):
     """Image, triangle ids and barycentrics of a head from that distance."""
     focal = FACE_SHARE * SIZE * distance
     camera = Camera(focal, (SIZE / 2, SIZE / 2), distance, (SIZE, SIZE))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import sys
 from typing import get_args
 
 from dfmvr_jax.errors import InputError
@@ -41,7 +42,10 @@ class Fitter:
         table = find_table(self.model)
         if table is None:
             table = calibrate(self.model, load_detector("mediapipe"))
-            write_table(cached_table(self.model), table, self.model)
+            try:
+                write_table(cached_table(self.model), table, self.model)
+            except InputError as error:
+                print(f"the measured points are not kept: {error}", file=sys.stderr)
         return table
 
     @functools.cached_property

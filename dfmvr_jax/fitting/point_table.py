@@ -1,5 +1,6 @@
 """Where the points that a detector finds lie on the surface of a head model, by how the head is turned."""
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -38,12 +39,13 @@ def table_of_landmarks(model: MorphableModel) -> PointTable:
 
 
 def find_table(model: MorphableModel) -> PointTable | None:
-    """Find the table of MediaPipe's points on a model, shipped or in the user's cache; else None."""
+    """Find the table of MediaPipe's points on a model, shipped or, whole, in the user's cache; else None."""
     for path in (SHIPPED / f"{model.name}.npz", cached_table(model)):
         if path.is_file():
-            table = read_table(path, model)
-            if table is not None:
-                return table
+            with contextlib.suppress(InputError):
+                table = read_table(path, model)
+                if table is not None:
+                    return table
     return None
 
 
@@ -67,12 +69,12 @@ def write_table(path: Path, table: PointTable, model: MorphableModel) -> None:
 def read_table(path: Path, model: MorphableModel) -> PointTable | None:
     """Read a table; None where it is another model's. Raises `InputError` where the file is damaged."""
     try:
-        with np.load(path) as file:
+        with path.open("rb") as stream, np.load(stream) as file:  # numpy leaves damaged files open
             if str(file["fingerprint"]) != topology(model)["fingerprint"]:
                 return None
             table = PointTable(*(file[name] for name in PointTable._fields))
     except Exception as error:  # numpy and zipfile raise errors of many kinds for damaged files
-        raise InputError(f"{path}: is no table of points ({error}); remove it, and it is made anew") from None
+        raise InputError(f"{path}: is no table of points ({error})") from None
     barycentrics = table.barycentrics.astype(np.float64)
     barycentrics /= barycentrics.sum(axis=-1, keepdims=True)
     return PointTable(table.corners, barycentrics, table.deviation_mm.astype(np.float64))
