@@ -24,7 +24,7 @@ class FitConfig:
     blurs: tuple[float, ...] = (4.0, 2.0, 1.0)  # deviations of the pyramid's blur, pixels of the crop
     blur_power: float = 2.0  # measurements are divided by the blur to this power, as its pixels hang together
     colour_rounds: int = 10  # most steps on each level of the pyramid
-    samples: tuple[int, ...] = (1500, 3000, 5000)  # vertices whose colours are compared, on each level
+    samples: tuple[int, ...] = (2000, 2000, 5000)  # vertices whose colours are compared, on each level
     measurements: float = 20.0  # independent colours in a photo: pixels are not, their errors hang together
     colour_deviation: float = 0.002  # of a photo's colour from the lit head's, at least: it is measured
     albedo_deviation: float = 0.08  # of a vertex' own albedo from the model's; what makes views agree
@@ -47,9 +47,9 @@ class FitConfig:
 def effort_config(effort: Effort) -> FitConfig:
     """The settings of an effort."""
     if effort == "quick":
-        return FitConfig(blurs=(3.0, 1.5), colour_rounds=5, samples=(1500, 3000))
+        return FitConfig(blurs=(3.0, 1.5), colour_rounds=5, samples=(3000, 3000))
     if effort == "best":
         return FitConfig(
-            colour_rounds=20, samples=(1500, 3000, 6000, 8000), blurs=(6.0, 3.0, 1.5, 0.8), check=True
+            colour_rounds=20, samples=(3000, 3000, 8000, 8000), blurs=(6.0, 3.0, 1.5, 0.8), check=True
         )
     return FitConfig()

@@ -5,6 +5,7 @@ import functools
 import json
 import math
 import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -136,18 +137,20 @@ class FittedPerson:
         there are replaced. Raises `InputError` where the folder cannot be written to.
         """
         names = photo_names([photo.file for photo in self.photos])
-        overlays = draw_overlays(self)
-        with whole_files(Path(folder)) as unfinished:
-            write_head(unfinished, as_head(self), self.texture)
+        with whole_files(Path(folder)) as unfinished, ThreadPoolExecutor() as pool:
+            # NumPy bakes and writes while JAX draws
+            meshes = pool.submit(lambda: write_head(unfinished, as_head(self), self.texture))
             for name, photo in zip(names, self.photos):
                 write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
             found = self.as_json() | ({} if error_map is None else {"scan": error_map.as_json()})
             text = json.dumps(found, indent=2) + "\n"
             (unfinished / "coefficients.json").write_text(text, encoding="utf-8")
+            overlays = draw_overlays(self)
             for name, overlay in zip(names, overlays):
                 Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
             Image.fromarray(draw_person(self, overlays)).save(unfinished / "overview.png")
             Image.fromarray(draw_thumbnail(self, overlays)).save(unfinished / "thumbnail.jpg", quality=88)
+            meshes.result()
             write_page(unfinished / "view.html", self, Path(folder).resolve().name, error_map)
 
     def as_json(self) -> dict:

@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.face_model.farthest_points import farthest_points
@@ -12,7 +13,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.render.array_types import Float
 
-MIRRORED = np.array([-1.0, 1, 1])
+MIRRORED = np.float32([-1, 1, 1])
 SMALLEST = 1e-3  # share of a bump's height below which it is 0
 
 
@@ -41,18 +42,19 @@ def free_form_modes(model: MorphableModel, config: FitConfig) -> Float[np.ndarra
     radius = config.free_form_radius_mm / UNIT_MM
 
     def bumps(centres: np.ndarray) -> np.ndarray:
-        squared = ((shape[:, None] - centres) ** 2).sum(axis=-1)
-        height = np.exp(-0.5 * squared / radius**2)
-        return np.where(height > SMALLEST, height, 0)
+        height = np.exp(-0.5 * cdist(shape, centres, "sqeuclidean") / radius**2)
+        return np.where(height > SMALLEST, height, 0).astype(np.float32)
 
     right, left = bumps(centres), bumps(centres * MIRRORED)
     outwards = right[face].T @ normals[face]
     off_middle = centres[:, 0] > radius / 2
     outwards[~off_middle, 0] = 0
     outwards /= np.linalg.norm(outwards, axis=1, keepdims=True)
-    height = config.free_form_mm / UNIT_MM * weight[:, None, None]
-    right = height * right[:, None] * outwards.T
-    left = height * left[:, None] * (outwards * MIRRORED).T
-    both = (right + left) / np.where(off_middle, 1, 2)
-    against = config.free_form_asymmetry * (right - left)[..., off_middle]
-    return np.concatenate([both, against], axis=-1).astype(np.float32)
+    height = np.float32(config.free_form_mm / UNIT_MM * weight[:, None])
+    modes = np.empty((*shape.shape, len(centres) + off_middle.sum()), np.float32)
+    for axis, mirrored in enumerate(MIRRORED):
+        moved = np.float32(outwards[:, axis])
+        one, other = height * right * moved, height * left * (mirrored * moved)
+        modes[:, axis, : len(centres)] = (one + other) / np.where(off_middle, 1, 2)
+        modes[:, axis, len(centres) :] = config.free_form_asymmetry * (one - other)[:, off_middle]
+    return modes
