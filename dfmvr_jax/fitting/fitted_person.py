@@ -138,20 +138,21 @@ class FittedPerson:
         """
         names = photo_names([photo.file for photo in self.photos])
         with whole_files(Path(folder)) as unfinished, ThreadPoolExecutor() as pool:
-            # NumPy bakes and writes while JAX draws
-            meshes = pool.submit(lambda: write_head(unfinished, as_head(self), self.texture))
+            texture = pool.submit(lambda: self.texture)  # NumPy bakes while JAX draws
+            overlays = draw_overlays(self)
+            overview, thumbnail = draw_person(self, overlays), draw_thumbnail(self, overlays)
+            meshes = pool.submit(write_head, unfinished, as_head(self), texture.result())
+            write_page(unfinished / "view.html", self, Path(folder).resolve().name, error_map)
             for name, photo in zip(names, self.photos):
                 write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
             found = self.as_json() | ({} if error_map is None else {"scan": error_map.as_json()})
             text = json.dumps(found, indent=2) + "\n"
             (unfinished / "coefficients.json").write_text(text, encoding="utf-8")
-            overlays = draw_overlays(self)
             for name, overlay in zip(names, overlays):
                 Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
-            Image.fromarray(draw_person(self, overlays)).save(unfinished / "overview.png")
-            Image.fromarray(draw_thumbnail(self, overlays)).save(unfinished / "thumbnail.jpg", quality=88)
+            Image.fromarray(overview).save(unfinished / "overview.png")
+            Image.fromarray(thumbnail).save(unfinished / "thumbnail.jpg", quality=88)
             meshes.result()
-            write_page(unfinished / "view.html", self, Path(folder).resolve().name, error_map)
 
     def as_json(self) -> dict:
         """Give all but the mesh as JSON has it."""
