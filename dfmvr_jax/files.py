@@ -1,5 +1,6 @@
-"""Writing results so that a full disk or a wrong folder harms nothing."""
+"""Text as people's editors save it; results written so that a full disk or a wrong folder harms nothing."""
 
+import codecs
 import contextlib
 import os
 import tempfile
@@ -7,6 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dfmvr_jax.errors import InputError
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that people may have edited: UTF-8, or UTF-16 with its mark, as Windows has it.
+
+    Raises `OSError`, or `UnicodeDecodeError` where it is neither.
+    """
+    content = path.read_bytes()
+    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return content.decode("utf-16" if marked else "utf-8-sig")
 
 
 @contextlib.contextmanager

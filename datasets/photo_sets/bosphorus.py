@@ -11,6 +11,7 @@ paper's table 4 does; the right photo is at 45. The mesh is a Delaunay triangula
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ import numpy as np
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
 from dfmvr_jax.datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
-from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, sample_of, spelled, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.file_names import by_plain_name
 from dfmvr_jax.landmarks import OUTER_EYE_CORNERS, REGISTRATION
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
 
@@ -39,13 +41,14 @@ class Bosphorus(PhotoSet):
             expected = ", ".join(map(str, LEFT_YAWS))
             raise InputError(f"<left_yaw> {config.left_yaw}: expected one of {expected}")
         samples = []
-        for front in (path for _, files in walk(source) for path in files):
-            if match := FRONT_PHOTO.fullmatch(front.name):
-                subject = match[1]
-                turns = (f"YR_R{config.left_yaw:02d}", "N_N", "YR_L45")
-                photos = [front.with_name(f"{subject}_{turn}_0{front.suffix}") for turn in turns]
-                files = (PhotoFile(path, landmarks_beside(path), view) for view, path in enumerate(photos))
-                samples.append(Sample(subject, subject, tuple(files), {"scan": front.with_suffix(".bnt")}))
+        turns = (f"YR_R{config.left_yaw:02d}", "N_N", "YR_L45")
+        for folder, files in walk(source):
+            named = by_plain_name(files)
+            for front in files:
+                if match := FRONT_PHOTO.fullmatch(front.name):
+                    subject = match[1].lower()
+                    find = partial(_sample, subject, turns, front.suffix, folder, named)
+                    samples.append(sample_of(subject, subject, find))
         if not samples:
             raise InputError(f"{source}: has no photos called bs000_N_N_0.png and so on")
         return samples
@@ -65,3 +68,12 @@ class Bosphorus(PhotoSet):
             pixels = landmarks[list(REGISTRATION)]
             on_scan = points_at(image, pixels, front.photo.shape[:2], within)
             return Truth(scan=ScanMesh(image.points, delaunay_triangles(image.points), on_scan))
+
+
+def _sample(
+    subject: str, turns: Sequence[str], suffix: str, folder: Path, named: dict[str, list[Path]]
+) -> Sample:
+    paths = [spelled(named, folder, f"{subject}_{turn}_0{suffix}") for turn in turns]
+    photos = [PhotoFile(path, landmarks_beside(path, named), view) for view, path in enumerate(paths)]
+    scan = spelled(named, folder, f"{subject}_N_N_0.bnt")
+    return Sample(subject, subject, tuple(photos), {"scan": scan})

@@ -18,13 +18,14 @@ from rich.progress import track
 
 from dfmvr_jax.datasets.features import floats, images, labels_file
 from dfmvr_jax.datasets.photo_sets.examples import make_example
-from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth, printable
+from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth
 from dfmvr_jax.datasets.photo_sets.settings import PhotoSetSettings
 from dfmvr_jax.datasets.photo_sets.splits import SPLITS, split_samples
 from dfmvr_jax.datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.file_names import printable
 from dfmvr_jax.photos.detection import load_detector
 from dfmvr_jax.photos.preparation import PreparedPhoto
 from dfmvr_jax.render.array_types import Float, Int

@@ -9,6 +9,8 @@ brows are, so it does not matter whose left the names mean. Photos count as peop
 data set does not say who is who.
 """
 
+import functools
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,9 +20,10 @@ import numpy as np
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS
 from dfmvr_jax.conventions import PARTS
 from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth
+from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth, sample_of, spelled
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.file_names import by_plain_name
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside
@@ -28,6 +31,7 @@ from dfmvr_jax.photos.reading import read_photo
 from dfmvr_jax.render.array_types import UInt8
 
 PHOTOS, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
+PHOTO = re.compile(r"\d{1,6}\.jpg", re.IGNORECASE)
 PHOTOS_PER_FOLDER = 2000
 SIDED = [(PARTS.index(f"left {part}"), PARTS.index(f"right {part}")) for part in ("eye", "brow")]
 EXCHANGED = np.arange(len(PARTS), dtype=np.uint8)  # part of the other side
@@ -42,13 +46,13 @@ class CelebamaskHq(PhotoSet):
     def find_samples(config: PhotoSetConfig) -> list[Sample]:
         source = Path(config.source)
         samples = []
-        for path in sorted((source / PHOTOS).glob("*.jpg")):
-            if re.fullmatch(r"\d{1,6}", path.stem):
+        photos, masks = _listed(source / PHOTOS), functools.cache(_listed)
+        for path in itertools.chain.from_iterable(photos.values()):
+            if PHOTO.fullmatch(path.name):
                 number = int(path.stem)
                 folder, stem = source / MASKS / str(number // PHOTOS_PER_FOLDER), f"{number:05d}"
-                masks = {part: folder / f"{stem}_{part}.png" for part in FOLDED if part != "background"}
-                file = PhotoFile(path, landmarks_beside(path))
-                samples.append(Sample(stem, stem, (file,), masks))
+                find = functools.partial(_sample, stem, path, photos, folder, masks(folder))
+                samples.append(sample_of(stem, stem, find))
         if not samples:
             raise InputError(f"{source}: has no photos {PHOTOS}/0.jpg and so on")
         return samples
@@ -60,6 +64,22 @@ class CelebamaskHq(PhotoSet):
         (photo,) = photos
         parts = tell_sides(read_parts(sample.truth), photo)
         return Truth(labels=cut_out_labels(parts, photo, size)[None])
+
+
+def _listed(folder: Path) -> dict[str, list[Path]]:
+    return by_plain_name(folder.iterdir()) if folder.is_dir() else {}
+
+
+def _sample(
+    stem: str,
+    path: Path,
+    photos: dict[str, list[Path]],
+    folder: Path,
+    masks: dict[str, list[Path]],
+) -> Sample:
+    parts = (part for part in FOLDED if part != "background")
+    truth = {part: spelled(masks, folder, f"{stem}_{part}.png") for part in parts}
+    return Sample(stem, stem, (PhotoFile(path, landmarks_beside(path, photos)),), truth)
 
 
 def read_parts(masks: dict[str, Path]) -> UInt8[np.ndarray, "h w"]:

@@ -6,12 +6,13 @@ import numpy as np
 
 from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.datasets.features import labels_file, photo_file
-from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, printable
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import check_scan_unit
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.file_names import list_names, printable
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.detection import Detector, load_detector
@@ -43,8 +44,11 @@ def make_example(
     Raises:
       InputError: the sample will not do.
     """
+    if sample.problem:
+        raise InputError(sample.problem)
     if len(sample.photos) != views:
-        raise InputError(f"has {len(sample.photos)} photos, expected {views}")
+        found = f" ({list_names([photo.path for photo in sample.photos])})" if sample.photos else ""
+        raise InputError(f"has {len(sample.photos)} photos{found}, expected {views}")
     model = _face_model(face_model)
     get_detector = functools.partial(_detector, detector)
     photos = [prepare_photo(file, get_detector, model, image_size) for file in sample.photos]

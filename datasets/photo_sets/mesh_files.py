@@ -1,10 +1,12 @@
 """Scans and points on them, from the files of data sets."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.files import read_text
 from dfmvr_jax.photos.landmark_files import LARGEST_TEXT, numbers
 from dfmvr_jax.render.array_types import Float, Int
 
@@ -15,7 +17,7 @@ def read_points(path: Path, number: int) -> Float[np.ndarray, "n 3"]:
     """A text file with a line `x y z` for each of so many points."""
     check_size(path, LARGEST_TEXT)
     try:
-        points = numbers(path.read_text())
+        points = numbers(read_text(path))
     except (OSError, ValueError) as error:  # text in no known encoding too
         raise InputError(f"{path}: cannot be read as points ({error}); expected lines `x y z`") from None
     if points.shape != (number, 3) or not np.isfinite(points).all():
@@ -29,7 +31,10 @@ def read_obj(path: Path) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3
 
     check_size(path, LARGEST_MESH)
     try:
-        mesh = trimesh.load(path, force="mesh", process=False, maintain_order=True, skip_materials=True)
+        text = io.StringIO(read_text(path))
+        mesh = trimesh.load(
+            text, "obj", force="mesh", process=False, maintain_order=True, skip_materials=True
+        )
         vertices, triangles = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
     except Exception as error:  # whatever a damaged file brings about
         raise InputError(f"{path}: cannot be read as a mesh ({one_line(error)})") from None

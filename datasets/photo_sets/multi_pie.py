@@ -10,11 +10,13 @@ the angles asked for. Which of the two is the left photo, the detector tells.
 
 import re
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
-from dfmvr_jax.datasets.photo_sets.samples import Sample, walk
+from dfmvr_jax.datasets.photo_sets.samples import Sample, sample_of, walk
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.file_names import by_plain_name, only
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 
 FRONT = "051"
@@ -30,19 +32,21 @@ class MultiPie(PhotoSet):
         if unknown or not config.angles:
             given = " ".join(map(str, config.angles))
             raise InputError(f"<angles> {given}: expected some of {', '.join(map(str, SIDES))}")
-        shots = defaultdict(dict)
-        for path in (path for _, files in walk(source) for path in files):
-            if match := PHOTO.fullmatch(path.name):
-                subject, session, recording, camera, light = match.groups()[:5]
-                shots[subject, session, recording, light].setdefault(camera, path)
+        shots = defaultdict(lambda: defaultdict(list))
+        named = {}
+        for folder, files in walk(source):
+            for path in files:
+                if match := PHOTO.fullmatch(path.name):
+                    subject, session, recording, camera, light = match.groups()[:5]
+                    shots[subject, session, recording, light][camera].append(path)
+                    named.setdefault(folder, by_plain_name(files))
         samples = []
         for (subject, session, recording, light), cameras in sorted(shots.items()):
             for angle in sorted(set(config.angles)):
-                paths = [cameras.get(camera) for camera in (FRONT, *SIDES[angle])]
-                if all(paths):
-                    photos = tuple(PhotoFile(path, landmarks_beside(path)) for path in paths)
+                seen = {camera: cameras[camera] for camera in (FRONT, *SIDES[angle]) if camera in cameras}
+                if len(seen) == 3:
                     name = f"{subject}_{session}_{recording}_{light}_{angle:02d}"
-                    samples.append(Sample(subject, name, photos))
+                    samples.append(sample_of(subject, name, partial(_sample, subject, name, seen, named)))
         if not samples:
             raise InputError(
                 f"{source}: has no photos of one moment by the cameras {FRONT} and, at the angles asked for, "
@@ -50,3 +54,9 @@ class MultiPie(PhotoSet):
                 "001_01_01_051_06_crop_128.png (subject, session, recording, camera, light)"
             )
         return samples
+
+
+def _sample(subject: str, name: str, seen: dict[str, list[Path]], named: dict[Path, dict]) -> Sample:
+    paths = [only(paths, f"photos of {name} by camera {camera}") for camera, paths in seen.items()]
+    photos = (PhotoFile(path, landmarks_beside(path, named[path.parent])) for path in paths)
+    return Sample(subject, name, tuple(photos))

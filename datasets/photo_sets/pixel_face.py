@@ -16,7 +16,9 @@ pupils. Of these the 51 are used that are also iBUG's, at the places of the 101 
 has them. (The paper's 101 are another choice of the 106, for which its authors give vertices of BFM only.)
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +26,10 @@ import numpy as np
 from dfmvr_jax.datasets.photo_sets.builder import PhotoSet, PhotoSetConfig
 from dfmvr_jax.datasets.photo_sets.examples import check_face_like
 from dfmvr_jax.datasets.photo_sets.mesh_files import read_obj, read_points
-from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, walk
+from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh, Truth, sample_of, spelled, walk
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.file_names import by_plain_name, only, plain
 from dfmvr_jax.landmarks import REGISTRATION, WITHOUT_JAW
 from dfmvr_jax.photos.alignment import mean_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
@@ -51,13 +54,24 @@ class PixelFace(PhotoSet):
     @staticmethod
     def find_samples(config: PhotoSetConfig) -> list[Sample]:
         source = Path(config.source)
-        views = (folder for folder, files in walk(source) if any(path.name in PHOTO_NAMES for path in files))
+        listed = {folder: by_plain_name(files) for folder, files in walk(source)}
+        views = [folder for folder, named in listed.items() if not named.keys().isdisjoint(PHOTO_NAMES)]
         folders = sorted({view.parent for view in views if view.name in ("0", "1", "2")})
         if not folders:
             raise InputError(f"{source}: has no photos .../SUBJECT/EXPRESSION/0/t.jpg, 1/t.jpg, 2/t.jpg")
-        check_subjects([folder.relative_to(source).parts for folder in folders], config.subject_folder)
-        scans = {path.stem: path for path in source.glob("*_obj/*.obj")}
-        return [_sample(source, folder, config.subject_folder, scans) for folder in folders]
+        level = config.subject_folder
+        check_subjects([folder.relative_to(source).parts for folder in folders], level)
+        scans = defaultdict(list)
+        for folder, named in listed.items():
+            if folder.parent == source and plain(folder.name).endswith("_obj"):
+                for name, paths in named.items():
+                    scans[name] += paths
+        samples = []
+        for folder in folders:
+            parts = folder.relative_to(source).parts
+            find = partial(_sample, folder, parts, level, listed, scans)
+            samples.append(sample_of(subject_of(parts, level), "/".join(parts), find))
+        return samples
 
     @staticmethod
     def read_truth(
@@ -102,19 +116,25 @@ def check_subjects(folders: Sequence[tuple[str, ...]], level: int) -> None:
             )
 
 
-def _sample(source: Path, folder: Path, level: int, scans: dict[str, Path]) -> Sample:
-    parts = folder.relative_to(source).parts
-    subject = subject_of(parts, level)
-    files = []
+def _sample(
+    folder: Path,
+    parts: tuple[str, ...],
+    level: int,
+    listed: dict[Path, dict[str, list[Path]]],
+    scans: dict[str, list[Path]],
+) -> Sample:
+    subject, files = subject_of(parts, level), []
     for view in range(3):
-        there = [folder / str(view) / name for name in PHOTO_NAMES]
-        path = next((path for path in there if path.is_file()), there[0])
-        files.append(PhotoFile(path, landmarks_beside(path), view, read_stored_photo))
-    truth = {"points": folder / "fusion" / "nicp_106_pts.txt"}
-    objects = sorted((folder / "fusion").glob("*.obj"))
+        named = listed.get(folder / str(view), {})
+        there = [path for name in PHOTO_NAMES for path in named.get(name, ())]
+        path = only(there, "photos of one view") or folder / str(view) / PHOTO_NAMES[0]
+        files.append(PhotoFile(path, landmarks_beside(path, named), view, read_stored_photo))
+    fusion = listed.get(folder / "fusion", {})
+    truth = {"points": spelled(fusion, folder / "fusion", "nicp_106_pts.txt")}
     expression = parts[1 - level] if level > 1 else ""
-    if subject + expression in scans:
-        truth["scan"] = scans[subject + expression]
-    elif objects:
-        truth["scan"] = next((path for path in objects if path.stem == "gt"), objects[0])
+    of_expression = scans.get(plain(f"{subject}{expression}.obj"), ())
+    objects = [path for name, paths in fusion.items() if name.endswith(".obj") for path in paths]
+    scan = only(of_expression or fusion.get("gt.obj") or objects, f"scans of {'/'.join(parts)}")
+    if scan:
+        truth["scan"] = scan
     return Sample(subject, "/".join(parts), tuple(files), truth, SPLIT_FOLDERS.get(parts[0].lower()))

@@ -2,25 +2,22 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from dfmvr_jax.errors import InputError
+from dfmvr_jax.file_names import composed, is_shown, only, plain, printable
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.render.array_types import Float, Int, UInt8
-
-
-def printable(text: str) -> str:
-    """Text that can be written: names of files may hold bytes that are no UTF-8."""
-    return text.encode(errors="backslashreplace").decode()
 
 
 def walk(source: Path) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder at and below `source`, links to folders too, once, and its files; in order of names.
 
-    Hidden folders are left out.
+    What is hidden or debris is left out (`file_names.is_shown`).
     Raises `OSError` where one cannot be read.
     """
 
@@ -29,12 +26,20 @@ def walk(source: Path) -> Iterator[tuple[Path, list[Path]]]:
 
     seen = set()
     for folder, folders, files in os.walk(source, onerror=fail, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = sorted(name for name in folders if is_shown(Path(name)))
         if os.path.realpath(folder) in seen:
             folders.clear()
             continue
         seen.add(os.path.realpath(folder))
-        yield Path(folder), [Path(folder, name) for name in sorted(files)]
+        yield Path(folder), [Path(folder, name) for name in sorted(files) if is_shown(Path(name))]
+
+
+def spelled(named: Mapping[str, Sequence[Path]], folder: Path, name: str) -> Path:
+    """The file of that name, whatever its case; where there is none, where it should be.
+
+    `named` is `file_names.by_plain_name` of the folder. Raises `InputError` where there are several.
+    """
+    return only(named.get(plain(name), ()), f"files called {name}") or folder / name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +51,19 @@ class Sample:
     photos: tuple[PhotoFile, ...]  # one a view
     truth: dict[str, Path] = dataclasses.field(default_factory=dict)  # files of what else is known, by kind
     split: str | None = None  # train, validation or test, if the folder says so
+    problem: str = ""  # why it will not do, where its files' names tell
 
     def __post_init__(self):
         for field in ("subject", "name"):
-            object.__setattr__(self, field, printable(getattr(self, field)))
+            object.__setattr__(self, field, printable(composed(getattr(self, field))))
+
+
+def sample_of(subject: str, name: str, find: Callable[[], Sample]) -> Sample:
+    """The sample that `find` gives; where it raises `InputError`, one without files that says why."""
+    try:
+        return find()
+    except InputError as error:
+        return Sample(subject, name, (), problem=str(error))
 
 
 class ScanMesh(NamedTuple):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from dfmvr_jax.datasets.photo_sets.samples import Sample
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.file_names import composed
+from dfmvr_jax.files import read_text
 
 FEW = 50  # subjects, below which their number in each split is exact
 SPLITS = ("train", "validation", "test")
@@ -56,7 +58,7 @@ def split_samples(
 def read_split_list(path: Path, subjects: Sequence[str]) -> dict[str, str]:
     """Split of each listed subject; raises `InputError` as `split_samples` says."""
     try:
-        lines = [line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip()]
+        lines = [line.strip() for line in composed(read_text(path)).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of subjects ({error})") from None
     known, listed = set(subjects), {}

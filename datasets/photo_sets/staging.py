@@ -16,8 +16,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.config import differing_fields
-from dfmvr_jax.datasets.photo_sets.samples import Sample, printable
+from dfmvr_jax.datasets.photo_sets.samples import Sample
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.file_names import printable
+from dfmvr_jax.files import read_text
 from dfmvr_jax.workers import end_with_the_parent
 
 SETTINGS_FILE = "settings.json"
@@ -69,7 +71,7 @@ def open_staging(folder: Path, settings: dict) -> None:
 def check_settings(folder: Path, settings: dict) -> None:
     """Raise `InputError` where what is in the folder was prepared with other settings."""
     try:
-        found = json.loads((folder / SETTINGS_FILE).read_text())
+        found = json.loads(read_text(folder / SETTINGS_FILE))
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: does not say how it was prepared ({error}); delete it") from None
     changed = [

@@ -23,7 +23,7 @@ class PrepareBfmFlags:
 @program("cli")
 def main() -> None:
     flags = parse_command(PrepareBfmFlags, __doc__)
-    if flags.out.suffix != ".mat":
+    if flags.out.suffix.lower() != ".mat":
         raise InputError(f"--out {flags.out}: call it something.mat, as --face-model wants it")
     from dfmvr_jax.programs.prepare_bfm import prepare_bfm
 

@@ -27,7 +27,7 @@ class PrepareIctFlags:
 @program("cli")
 def main() -> None:
     flags = parse_command(PrepareIctFlags, __doc__)
-    if flags.out.suffix != ".npz":
+    if flags.out.suffix.lower() != ".npz":
         raise InputError(f"--out {flags.out}: call it something.npz, as --face-model wants it")
     from dfmvr_jax.face_model.ict_model import prepare_ict
 

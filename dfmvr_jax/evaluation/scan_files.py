@@ -1,5 +1,6 @@
 """Scans of faces from files of users."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.evaluation.metrics import Scan
+from dfmvr_jax.file_names import file_beside, plain
+from dfmvr_jax.files import read_text
 from dfmvr_jax.landmarks import COUNT, REGISTRATION
 from dfmvr_jax.render.array_types import Float
 
@@ -28,7 +31,10 @@ def read_scan_points(path: Path) -> Float[np.ndarray, "k 3"]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; name a scan (.ply, .obj, .stl ...)")
     try:
-        found: Any = trimesh.load(path, process=False)
+        if plain(path.suffix) == ".obj":  # of which trimesh would miss the first line after an editor's mark
+            found: Any = trimesh.load(io.StringIO(read_text(path)), file_type="obj", process=False)
+        else:
+            found = trimesh.load(path, process=False)
         if isinstance(found, trimesh.Scene):
             found = found.to_mesh()
         points = np.asarray(found.vertices, np.float64).reshape(-1, 3)
@@ -43,8 +49,11 @@ def read_scan_points(path: Path) -> Float[np.ndarray, "k 3"]:
 
 
 def scan_landmarks_beside(path: Path) -> Path | None:
-    """The file of a scan's landmarks that lies beside it and has its name."""
-    return next((file for ending in LANDMARK_ENDINGS if (file := path.with_suffix(ending)).is_file()), None)
+    """The file of a scan's landmarks that lies beside it and has its name.
+
+    Raises `InputError` where there are several.
+    """
+    return file_beside(path, LANDMARK_ENDINGS, "landmarks")
 
 
 def read_scan_landmarks(path: Path) -> Float[np.ndarray, "7 3"]:
@@ -55,7 +64,10 @@ def read_scan_landmarks(path: Path) -> Float[np.ndarray, "7 3"]:
     """
     wanted = f"{len(REGISTRATION)} or {COUNT} points x y z (a line each in text files)"
     try:
-        points = np.load(path) if path.suffix == ".npy" else np.loadtxt(path, ndmin=2)
+        if plain(path.suffix) == ".npy":
+            points = np.load(path)
+        else:
+            points = np.loadtxt(io.StringIO(read_text(path)), ndmin=2)
         points = np.asarray(points, np.float64)
     except Exception as error:  # whatever a damaged file brings about
         raise InputError(

@@ -205,7 +205,7 @@ LOADERS = (
     ),
     Loader(
         "the path of a BFM_model_front.mat file",
-        lambda name: Path(name).suffix == ".mat",
+        lambda name: Path(name).suffix.lower() == ".mat",
         lambda name: load_bfm(Path(name)),
         "make it again by python -m dfmvr_jax.commands.prepare_bfm",
     ),
@@ -217,7 +217,7 @@ LOADERS = (
     ),
     Loader(
         "an .npz file of prepare_ict or GNM",
-        lambda name: Path(name).suffix == ".npz",
+        lambda name: Path(name).suffix.lower() == ".npz",
         lambda name: _checked(name, load_npz(Path(name))),
         REMEDY,
     ),

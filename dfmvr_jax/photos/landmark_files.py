@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.files import read_text
 from dfmvr_jax.render.array_types import Float
 
 LARGEST_TEXT = 1 << 20  # bytes of a file of points
@@ -28,9 +29,9 @@ def read_landmarks(path: Path) -> Float[np.ndarray, "n 2"]:
             case ".npy":
                 points = np.load(path, mmap_mode="r", allow_pickle=False).astype(np.float64)
             case ".pts":
-                points = numbers(path.read_text().partition("{")[2].partition("}")[0]) - 0.5
+                points = numbers(read_text(path).partition("{")[2].partition("}")[0]) - 0.5
             case _:
-                points = numbers(path.read_text())
+                points = numbers(read_text(path))
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such file; expected {wanted}") from None
     except Exception as error:  # a damaged .npy header may raise anything

@@ -5,7 +5,7 @@ Find the face and its landmarks, see whether they will do, cut the face out, and
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,11 +14,13 @@ import numpy as np
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.file_names import by_plain_name, file_beside, list_names, plain
 from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw
 from dfmvr_jax.photos.detection import Detector, find_face
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import can_be_read, is_photo, read_photo
 from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.results import is_folder_of_results, is_result
 
 LARGEST_YAW = math.radians(60)  # beyond it half of the landmarks are hidden, and detectors guess
 FACING_AWAY = math.radians(
@@ -107,7 +109,8 @@ def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
     Raises `InputError` where they are neither one nor three, or do not show the head from three sides.
     """
     if len(photos) not in (1, 3):
-        raise InputError(f"{len(photos)} photos of a subject: expected three, or one")
+        names = list_names([photo.file.path for photo in photos])
+        raise InputError(f"{len(photos)} photos of a subject: expected three, or one; found {names}")
     views = [photo.file.view for photo in photos]
     for photo in photos:
         if photo.file.view is None and any(view is not None for view in views):
@@ -142,26 +145,52 @@ def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
 
 
 def find_photo_files(folder: Path) -> list[PhotoFile]:
-    """The photos in a folder, with the files of landmarks of the same names.
+    """The photos in a folder, with the files of landmarks of the same names; our own pictures are none.
 
-    Photos that are called left, front and right are these views.
+    Photos that are called left, front and right are these views. Raises `InputError` where two photos are
+    called the same, or a photo has two files of landmarks.
     """
-    paths = sorted(path for path in folder.iterdir() if path.is_file() and is_photo(path))
-    readable = {path.stem for path in paths if can_be_read(path)}
-    paths = [path for path in paths if can_be_read(path) or path.stem not in readable]  # raw beside JPEG
-    named = {path.stem for path in paths} <= set(VIEWS)
+    there = list(folder.iterdir())
+    paths = sorted(path for path in there if is_photo(path) and path.is_file() and not is_result(path))
+    readable = {plain(path.stem) for path in paths if can_be_read(path)}
+    paths = [
+        path for path in paths if can_be_read(path) or plain(path.stem) not in readable
+    ]  # raw beside JPEG
+    check_names(paths)
+    views = [plain(path.stem) for path in paths]
+    named, files = set(views) <= set(VIEWS), by_plain_name(there)
     return [
-        PhotoFile(path, landmarks_beside(path), VIEWS.index(path.stem) if named else None) for path in paths
+        PhotoFile(path, landmarks_beside(path, files), VIEWS.index(view) if named else None)
+        for path, view in zip(paths, views)
     ]
 
 
-def landmarks_beside(photo: Path) -> Path | None:
-    if not photo.name:
-        return None
-    for suffix in LANDMARK_SUFFIXES:
-        if photo.with_suffix(suffix).is_file():
-            return photo.with_suffix(suffix)
-    return None
+def check_names(photos: Sequence[Path]) -> None:
+    """Raise `InputError` where two photos of a folder are called the same, as left.jpg and left.png."""
+    named: dict[tuple[Path, str], list[Path]] = {}
+    for path in dict.fromkeys(photos):
+        named.setdefault((path.parent, plain(path.stem)), []).append(path)
+    for (folder, name), paths in named.items():
+        if len(paths) > 1:
+            raise InputError(
+                f"{folder}: {len(paths)} photos are called {name}: {list_names(paths)}; take all but one "
+                "away, or give them other names"
+            )
+
+
+def landmarks_beside(photo: Path, named: Mapping[str, Sequence[Path]] | None = None) -> Path | None:
+    """The file of a photo's landmarks, which has its name.
+
+    `named` is `by_plain_name` of the folder, where it is known. Raises `InputError` where there are several.
+    """
+    return file_beside(photo, LANDMARK_SUFFIXES, "landmarks", named)
+
+
+def holds_only_results(folder: Path) -> bool:
+    """Whether a folder is one that we wrote, and nobody put photos into it."""
+    return is_folder_of_results(folder) and not any(
+        is_photo(path) and not is_result(path) for path in folder.iterdir()
+    )
 
 
 @contextlib.contextmanager

@@ -7,8 +7,16 @@ from pathlib import Path
 
 from dfmvr_jax.command_line import as_printed
 from dfmvr_jax.conventions import VIEWS
-from dfmvr_jax.errors import InputError
-from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files, landmarks_beside
+from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.file_names import is_shown, printable
+from dfmvr_jax.photos.preparation import (
+    PhotoFile,
+    check_names,
+    find_photo_files,
+    holds_only_results,
+    landmarks_beside,
+)
+from dfmvr_jax.results import is_result
 
 Tell = Callable[[Path, str | None], None]  # a folder is done, or why not
 CheckNumber = Callable[[Sequence[PhotoFile], str | Path], None]  # raises `InputError` for too few or too many
@@ -27,19 +35,23 @@ def for_each_person(
     """
     failed = 0
     for folder, files in people.items():
+        reason = None
         try:
             if isinstance(files, Path):
                 files = find_photo_files(files)
             check_number(files, folder.name)
             do(files, folder)
-            tell(folder, None)
         except Exception as error:  # whatever happens to one person of many, the others go on
             if len(people) == 1:
                 raise
             failed += 1
-            reason = as_printed(error) if isinstance(error, InputError) else f"{folder.name}: {error!r}"
+            text = as_printed(error) if isinstance(error, InputError) else f"{folder.name}: {one_line(error)}"
+            reason = printable(text)
             print(f"error: {reason}", file=sys.stderr)
+        try:
             tell(folder, reason)
+        except Exception as error:  # nor does a page that cannot be written end it
+            print(f"warning: {printable(one_line(error))}", file=sys.stderr)
     if failed:
         raise InputError(f"{failed} of {len(people)} subjects were left out, see above")
 
@@ -59,6 +71,7 @@ def list_people(
             PhotoFile(path, landmarks or landmarks_beside(path), VIEWS.index(view))
             for view, (path, landmarks) in views.items()
         ]
+        check_chosen([path for path, _ in views.values()])
         check_number(files, "--left, --front, --right")
     elif len(photos) == 1 and photos[0].is_dir():
         (folder,) = photos
@@ -73,6 +86,7 @@ def list_people(
             for path in sorted(folder.iterdir())
             if path.is_dir() and is_shown(path) and path.resolve() != out.resolve()
         ]
+        inner = [path for path in inner if not (os.access(path, os.R_OK) and holds_only_results(path))]
         if inner and not files:
             return {out / path.name: path for path in inner}
         people = [path for path in inner if os.access(path, os.R_OK) and find_photo_files(path)]
@@ -83,11 +97,15 @@ def list_people(
             )
         check_number(files, folder)
     else:
+        check_chosen(photos)
         files = [PhotoFile(path, landmarks_beside(path)) for path in photos]
         check_number(files, "--photos")
     return {out: files}
 
 
-def is_shown(folder: Path) -> bool:
-    """Whether a folder is the user's, not one that programs keep: hidden, or of macOS's archives."""
-    return not folder.name.startswith((".", "__MACOSX"))
+def check_chosen(photos: Sequence[Path]) -> None:
+    """Raise `InputError` for pictures that we drew, and for two photos of one name."""
+    for path in photos:
+        if is_result(path):
+            raise InputError(f"{path}: is no photo, but a picture that an earlier run drew; leave it out")
+    check_names(photos)

@@ -7,7 +7,7 @@ from scipy.io import savemat
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.bfm import LAYOUT, Layout, indices, load_bfm, read_mat
-from dfmvr_jax.files import whole_file
+from dfmvr_jax.files import read_text, whole_file
 from dfmvr_jax.render.array_types import Float
 
 IDENTITY_MODES, EXPRESSION_MODES, ALBEDO_MODES = 80, 64, 80
@@ -40,7 +40,7 @@ def prepare_bfm(source: Path, out: Path) -> None:
     """Write the front crop. Raises `InputError` where the owners' files are missing or cannot be used."""
     arrays = front_crop(source)
     with whole_file(out) as unfinished:
-        savemat(unfinished, arrays)
+        savemat(unfinished, arrays, appendmat=False)
         model = load_bfm(unfinished)
     print(f"{model.num_vertices} vertices, {len(model.triangles)} triangles, {model.dimensions}: {out}")
 
@@ -117,7 +117,7 @@ def _read_expressions(source: Path, vertices: int) -> Float[np.ndarray, "n3 mode
     if not np.isfinite(basis).all():
         raise InputError(f"{path}: has values that are not finite")
     try:
-        scales = np.array(scales_path.read_text().split(), float)
+        scales = np.array(read_text(scales_path).split(), float)
     except ValueError as error:
         raise InputError(f"{scales_path}: is no list of numbers ({error})") from None
     if len(scales) != modes or not np.isfinite(scales).all():

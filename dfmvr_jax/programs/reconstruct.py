@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.file_names import list_names
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
@@ -42,7 +43,8 @@ def reconstruct_people(
 def check_number(files: Sequence[PhotoFile], where: str | Path) -> None:
     """Raise `InputError` unless there are as many photos as networks take."""
     if len(files) not in (1, 3):
-        raise InputError(f"{where}: {len(files)} photos of a subject; give all three, or just one")
+        found = f" ({list_names([file.path for file in files])})" if files else ""
+        raise InputError(f"{where}: {len(files)} photos of a subject{found}; give all three, or just one")
 
 
 def save_and_report(face: Reconstruction, out: Path) -> None:
