@@ -30,6 +30,7 @@ from dfmvr_jax.mesh_files.write_head import write_head
 from dfmvr_jax.overview import draw_overview
 from dfmvr_jax.photos.detection import Detector, load_detector
 from dfmvr_jax.photos.detector_names import DetectorName
+from dfmvr_jax.photos.faces import numbers_of_faces
 from dfmvr_jax.photos.on_photo import FaceInPhoto, draw_on_photo, find_in_photo
 from dfmvr_jax.photos.preparation import (
     PhotoFile,
@@ -175,7 +176,7 @@ def reconstruct(
     face_model: str | None = None,
     aligned: bool = False,
     detector: DetectorName = "mediapipe",
-    face: int = 1,
+    faces: Sequence[int] = (),
 ) -> Reconstruction:
     """Reconstruct one person's face from three photos, or from one.
 
@@ -186,7 +187,8 @@ def reconstruct(
       face_model: where the run's face model is; None: where it was in the training.
       aligned: the photos are aligned square crops, like those of the training data.
       detector: what finds faces and landmarks.
-      face: which face, where a photo shows several: 1 is the largest.
+      faces: which face, where a photo shows several, 1 being the largest: a number for all photos, or one
+        for each; none: the largest, and `FaceInPhoto.doubt` says where another may be meant.
 
     Raises:
       InputError: the run or a photo cannot be used; says which, why, and how to mend it.
@@ -204,18 +206,24 @@ def reconstruct(
         for photo in photos
     ]
     get_detector = None if aligned else functools.partial(_detector, detector)
-    return reconstruct_from(run, prepare_views(run, files, get_detector, face))
+    return reconstruct_from(run, prepare_views(run, files, get_detector, faces))
 
 
 def prepare_views(
-    run: Run, files: Sequence[PhotoFile], get_detector: Callable[[], Detector] | None, face: int
+    run: Run,
+    files: Sequence[PhotoFile],
+    get_detector: Callable[[], Detector] | None,
+    faces: Sequence[int] = (),
 ) -> list[PreparedPhoto | None]:
     """Read one person's photos, find the face in each, and tell which view each is.
 
     Raises `InputError` as `reconstruct` does.
     """
     size = run.config.image_size
-    return assign_views([prepare_photo(file, get_detector, run.model, size, face) for file in files])
+    numbers = numbers_of_faces(faces, len(files))
+    return assign_views(
+        [prepare_photo(file, get_detector, run.model, size, face) for file, face in zip(files, numbers)]
+    )
 
 
 def reconstruct_from(run: Run, photos: Sequence[PreparedPhoto | None]) -> Reconstruction:

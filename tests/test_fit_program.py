@@ -267,7 +267,7 @@ def test_of_two_faces_the_persons_own_is_taken(points_fitter, ann, bob):
     photos = files([ann.photos[0], np.asarray(both), ann.photos[2]])
     found = fit_person(points_fitter, photos)
     assert found.photos[1].face.landmarks[:, 0].min() > 450
-    largest = fit_person(points_fitter, photos, Wishes(face=1))
+    largest = fit_person(points_fitter, photos, Wishes(faces=(1,)))
     assert (
         largest.photos[1].face.landmarks[:, 0].max() < 450 if len(largest.photos) == 3 else largest.left_out
     )

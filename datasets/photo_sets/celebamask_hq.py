@@ -16,6 +16,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw
+from scipy.spatial import ConvexHull
 
 from dfmvr_jax.celebamask import FOLDED, PART_OF_CLASS
 from dfmvr_jax.conventions import PARTS
@@ -24,16 +26,17 @@ from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth, sample_of, spel
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.file_names import by_plain_name
-from dfmvr_jax.landmarks import five_points
+from dfmvr_jax.landmarks import COUNT, WITHOUT_JAW, five_points
 from dfmvr_jax.photos.alignment import transform_points
-from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside
+from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
 from dfmvr_jax.photos.reading import read_photo
-from dfmvr_jax.render.array_types import UInt8
+from dfmvr_jax.render.array_types import Float, UInt8
 
 PHOTOS, MASKS = "CelebA-HQ-img", "CelebAMask-HQ-mask-anno"
 PHOTO = re.compile(r"\d{1,6}\.jpg", re.IGNORECASE)
 PHOTOS_PER_FOLDER = 2000
 SIDED = [(PARTS.index(f"left {part}"), PARTS.index(f"right {part}")) for part in ("eye", "brow")]
+LEAST_FACE, LEAST_SKIN = 0.5, 0.1  # shares of what lies between brows, eyes, nose and mouth
 EXCHANGED = np.arange(len(PARTS), dtype=np.uint8)  # part of the other side
 EXCHANGED[np.ravel(SIDED)] = np.ravel([pair[::-1] for pair in SIDED])
 
@@ -63,7 +66,10 @@ class CelebamaskHq(PhotoSet):
     ) -> Truth:
         (photo,) = photos
         parts = tell_sides(read_parts(sample.truth), photo)
-        return Truth(labels=cut_out_labels(parts, photo, size)[None])
+        labels = cut_out_labels(parts, photo, size)
+        with naming(sample.truth["skin"]):
+            check_on_face(labels, transform_points(photo.aligned.to_crop, photo.landmarks))
+        return Truth(labels=labels[None])
 
 
 def _listed(folder: Path) -> dict[str, list[Path]]:
@@ -110,6 +116,24 @@ def tell_sides(parts: UInt8[np.ndarray, "h w"], photo: PreparedPhoto) -> UInt8[n
                 mistaken = np.linalg.norm(centre - other) < np.linalg.norm(centre - own)
                 return EXCHANGED[parts] if mistaken else parts
     return parts
+
+
+def check_on_face(labels: UInt8[np.ndarray, "size size"], landmarks: Float[np.ndarray, "n 2"]) -> None:
+    """Raise `InputError` unless labels have a face, and skin, where landmarks of the same crop have one."""
+    outline = landmarks[WITHOUT_JAW] if len(landmarks) == COUNT else landmarks
+    outline = outline[ConvexHull(outline).vertices]
+    mask = Image.new("1", labels.shape[::-1])
+    ImageDraw.Draw(mask).polygon([tuple(point) for point in outline - 0.5], fill=1)
+    inside = labels[np.asarray(mask)]
+    for what, share, least in (
+        ("face", (inside != PARTS.index("background")).mean(), LEAST_FACE),
+        ("skin", (inside == PARTS.index("face skin")).mean(), LEAST_SKIN),
+    ):
+        if not share >= least:
+            raise InputError(
+                f"{share:.0%} of what lies between the landmarks is {what} by the masks, less than "
+                f"{least:.0%}: they are empty, or another photo's"
+            )
 
 
 def cut_out_labels(

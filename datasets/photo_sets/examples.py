@@ -13,18 +13,16 @@ from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.file_names import list_names, printable
-from dfmvr_jax.landmarks import five_points
+from dfmvr_jax.landmarks import COUNT
 from dfmvr_jax.photos.alignment import transform_points
 from dfmvr_jax.photos.detection import Detector, load_detector
 from dfmvr_jax.photos.detector_names import DetectorName
-from dfmvr_jax.photos.faces import FoundFace
-from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, naming, prepare_photo
+from dfmvr_jax.photos.preparation import PreparedPhoto, assign_views, prepare_photo
 from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.array_types import Float
 
 LARGEST_MISFIT_MM = 8.0
 FARTHEST_FROM_SCAN_MM = 10.0  # of a landmark
-SAME_FACE = 0.3  # mean distance of five landmarks, in eye distances, below which two faces are one
 NO_SCAN = ScanMesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32), np.full((7, 3), np.nan))
 
 
@@ -70,7 +68,7 @@ def make_example(
         "files": np.array([printable(str(photo.file.path)) for photo in photos]),
         **{f"photo_{k}": _bytes(photo_file(to_uint8(p.aligned.crop))) for k, p in enumerate(photos)},
         **{f"labels_{k}": _bytes(labels_file(view)) for k, view in enumerate(labels)},
-        "landmarks": np.float32([crop_landmarks(photo, get_detector) for photo in photos]),
+        "landmarks": np.float32([crop_landmarks(photo) for photo in photos]),
         "yaw": np.float32([photo.yaw for photo in photos]),
         "to_photo": np.float32([photo.aligned.to_photo for photo in photos]),
         "landmarks_3d": np.float32(landmarks_3d),
@@ -80,22 +78,16 @@ def make_example(
     }
 
 
-def crop_landmarks(photo: PreparedPhoto, get_detector) -> Float[np.ndarray, "68 2"]:
-    """The 68 landmarks in the crop, pixels; where a file gives only five, the detector finds them."""
+def crop_landmarks(photo: PreparedPhoto) -> Float[np.ndarray, "68 2"]:
+    """The 68 landmarks in the crop, pixels; where a file gives only five, those that the detector sees."""
     landmarks = photo.landmarks
-    if len(landmarks) != 68:
-        with naming(photo.file.path):
-            landmarks = landmarks_of_face_at(landmarks, get_detector()(photo.photo))
+    if len(landmarks) != COUNT:
+        if photo.seen is None:
+            raise InputError(
+                f"{photo.file.path}: no face found where its five landmarks are; give all 68 in a file"
+            )
+        landmarks = photo.seen.landmarks
     return transform_points(photo.aligned.to_crop, landmarks)
-
-
-def landmarks_of_face_at(five: Float[np.ndarray, "5 2"], faces: list[FoundFace]) -> Float[np.ndarray, "68 2"]:
-    """The 68 of the face that has these five. Raises `InputError` where none of the faces does."""
-    eye_distance = float(np.linalg.norm(five[1] - five[0]))
-    for face in faces:
-        if np.linalg.norm(five_points(face.landmarks) - five, axis=1).mean() < SAME_FACE * eye_distance:
-            return face.landmarks
-    raise InputError("no face found where its five landmarks are; give all 68 landmarks in a file")
 
 
 def check_scan(scan: ScanMesh) -> None:

@@ -28,6 +28,9 @@ from dfmvr_jax.fitting.config import Effort, FitKind
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.textures.sizes import SIZES
 
+# flags that say nothing where a network alone reconstructs
+OF_FITS = ("effort", "check", "same_expression", "focal_mm", "pupils_mm", "scan", "texture_size")
+
 
 @dataclasses.dataclass(frozen=True)
 class ReconstructFlags:
@@ -46,7 +49,9 @@ class ReconstructFlags:
     # with seven or 68 landmarks
     scan: Path | None = None
     texture_size: int = 2048  # side of the texture, texels, a power of two from 256 to 4096; 0: none
-    face: int | None = None  # which face, where a photo shows several: 1 is the largest; None: the person's
+    # which face, where a photo shows several: 1 is the largest; one number for all photos, or one for each in
+    # their order, in a folder by name; none: in a fit that of the other photos' person, else the largest
+    face: tuple[int, ...] = ()
     left: Path | None = None  # photo in which the nose points to the image's left
     front: Path | None = None  # frontal photo
     right: Path | None = None  # photo in which the nose points to the image's right
@@ -77,7 +82,7 @@ def main() -> None:
             face_model=flags.face_model,
             aligned=flags.aligned,
             detector=flags.detector,
-            face=flags.face or 1,
+            faces=flags.face,
         )
     else:
         from dfmvr_jax.fitting.fit_person import Wishes
@@ -114,20 +119,22 @@ def check_flags(flags: ReconstructFlags, kind: FitKind) -> None:
         raise InputError("a network alone (--fit none, --aligned, --left ...) needs its run: give --workdir")
     if kind != "none" and flags.aligned:
         raise InputError("--aligned: a fit takes whole photos; leave it out, or give --fit none")
-    if kind == "none" and flags.scan is not None:
-        raise InputError("--scan: is of fits, and there is none (--fit none, --aligned, --left ...)")
+    for field in dataclasses.fields(flags) if kind == "none" else ():
+        if field.name in OF_FITS and getattr(flags, field.name) != field.default:
+            name = field.name.replace("_", "-")
+            raise InputError(f"--{name}: is of fits, and there is none (--fit none, --aligned, --left ...)")
+    if flags.aligned and flags.face:
+        raise InputError("--face: an aligned photo shows one face; leave it out")
     if flags.texture_size not in (0, *SIZES):
         sizes = ", ".join(map(str, SIZES))
         raise InputError(f"--texture-size {flags.texture_size}: expected one of {sizes}, or 0 for none")
     for name, value, low, high in (
         ("focal-mm", flags.focal_mm, 8, 1200),
         ("pupils-mm", flags.pupils_mm, 30, 90),
-        ("face", flags.face, 1, 1000),
+        *(("face", number, 1, 1000) for number in flags.face),
     ):
         if value is not None and not low <= value <= high:
             raise InputError(f"--{name} {value}: expected {low} to {high}")
-        if value is not None and kind == "none" and name != "face":
-            raise InputError(f"--{name}: is of fits, and there is none (--fit none, --aligned, --left ...)")
 
 
 def named_views(flags: ReconstructFlags) -> list[tuple[str, Path | None, Path | None]]:

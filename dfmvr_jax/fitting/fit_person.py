@@ -12,6 +12,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.fitting.colours import first_look, first_samples
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.fitting.fitter import Fitter
+from dfmvr_jax.fitting.likeness import choose_alike, portray
 from dfmvr_jax.fitting.photos import FittingPhoto, read_fitting_photo
 from dfmvr_jax.fitting.points import project_places
 from dfmvr_jax.fitting.stages import (
@@ -29,7 +30,7 @@ from dfmvr_jax.fitting.stages import (
 from dfmvr_jax.fitting.unknowns import Head, Layout
 from dfmvr_jax.landmarks import COUNT, OUTER_EYE_CORNERS, WITHOUT_JAW
 from dfmvr_jax.photos.face_mesh import landmarks_of_mesh
-from dfmvr_jax.photos.faces import extent
+from dfmvr_jax.photos.faces import numbers_of_faces
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.render.array_types import Bool, Float
 
@@ -37,7 +38,6 @@ Tell = Callable[[str, float], None]  # what is being done, and the cost so far
 # a network's identity and expression for some photos; None: it has none to give
 Start = Callable[[list[FittingPhoto]], tuple[np.ndarray, np.ndarray] | None]
 BETTER = 0.99  # of the misfit, below which a network's start is the better one
-AS_LARGE = 0.5  # of the largest face, from which on another may be the person
 
 
 def tell_nobody(stage: str, cost: float) -> None:
@@ -50,8 +50,9 @@ class Wishes(NamedTuple):
     same_expression: bool = False  # in all photos
     focal_mm: float | None = None  # of all photos, as of 35 mm film
     pupils_mm: float | None = None  # the distance of the pupils
-    # which face, where a photo shows several; 1 is the largest; None: the person of the other photos
-    face: int | None = None
+    # which face, where a photo shows several, or which in each photo; 1 is the largest; none: the person's of
+    # the other photos
+    faces: tuple[int, ...] = ()
 
 
 class PhotoError(NamedTuple):
@@ -81,16 +82,13 @@ def read_people(
     Raises `InputError` where none is left.
     """
     read, left_out = [], {}
-    for file in files:
+    for file, number in zip(files, numbers_of_faces(wishes.faces, len(files))):
         try:
-            faces = read_fitting_photo(
-                file, lambda: fitter.detector, fitter.model, fitter.config, wishes.face
-            )
+            faces = read_fitting_photo(file, lambda: fitter.detector, fitter.model, fitter.config, number)
         except InputError as error:
             left_out[file.path] = str(error)
             continue
-        largest = extent(faces[0].face.landmarks)
-        read.append([face for face in faces if extent(face.face.landmarks) >= AS_LARGE * largest])
+        read.append(faces)
     if not read:
         if len(left_out) == 1:
             raise InputError(next(iter(left_out.values())))
@@ -144,23 +142,15 @@ def choose_faces(
 ) -> list[FittingPhoto]:
     """Of photos that show several faces take the one that is most like the person of the others.
 
-    The person is that of the photos with one face; where there is none, that of the largest faces.
+    The person is that of the photos with one face; where there is none, one who is in all, in the foreground.
     """
-    sure = [faces[0] for faces in read if len(faces) == 1] or [faces[0] for faces in read]
     if all(len(faces) == 1 for faces in read) or len(read) == 1:
         return [faces[0] for faces in read]
-    person = _points_head(fitting, sure, config, wishes)
-
-    def misfit(face: FittingPhoto) -> float:
-        layout = _layout(fitting, [face], config, wishes)
-        head = first_head(fitting.model, [face], layout)._replace(identity=person.identity)
-        free = np.ones(layout.size, bool)
-        free[: len(person.identity)] = False
-        points = photo_points([face], np.ones(1, bool))
-        head = fit_points(fitting, head, layout, points, config, config.pose_rounds, free)
-        return float(misfits(fitting, [face], head)[0])
-
-    return [faces[0] if len(faces) == 1 else min(faces, key=misfit) for faces in read]
+    portraits = [
+        [portray(fitting, face, _points_head(fitting, [face], config, wishes), config) for face in faces]
+        for faces in read
+    ]
+    return [faces[number] for faces, number in zip(read, choose_alike(portraits))]
 
 
 def fit_those_that_agree(

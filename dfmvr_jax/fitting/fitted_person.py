@@ -65,6 +65,7 @@ class HeadInPhoto:
     vertices_mm: Float[np.ndarray, "vertices 3"]  # the head as in this photo, not posed
     landmark_error: PhotoError
     left_out_error: PhotoError | None  # by the head of the other photos
+    doubt: str = ""  # in words: whether the face, or its points, are the person's
 
     def as_json(self) -> dict:
         """Give all but the mesh as JSON has it."""
@@ -81,6 +82,7 @@ class HeadInPhoto:
             "light": self.light.tolist(),
             "landmark_error_px": self.landmark_error.pixels,
             "landmark_error_of_eye_distance": self.landmark_error.of_eye_distance,
+            **({"doubt": self.doubt} if self.doubt else {}),
         } | (
             {}
             if self.left_out_error is None
@@ -284,6 +286,7 @@ def describe(
                 vertices_mm=millimetres * shapes[number],
                 landmark_error=found.errors[number],
                 left_out_error=found.left_out_errors[number] if found.left_out_errors else None,
+                doubt=photo.doubt,
             )
         )
     return FittedPerson(

@@ -14,8 +14,9 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.landmarks import COUNT, WITHOUT_JAW
 from dfmvr_jax.photos.alignment import FittedPose, check_landmarks, fit_pose, mean_landmarks, warp
-from dfmvr_jax.photos.detection import Detector, numbered_face
-from dfmvr_jax.photos.faces import FoundFace, by_size
+from dfmvr_jax.photos.detection import Detector
+from dfmvr_jax.photos.faces import FoundFace, as_large, by_size, doubt_of, numbered_face
+from dfmvr_jax.photos.given_points import confirm_points
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, naming
 from dfmvr_jax.render.array_types import Float, UInt8
@@ -54,6 +55,7 @@ class FittingPhoto(NamedTuple):
     crop_to_photo: Float[np.ndarray, "2 3"]  # pixel of the crop -> of the photo: a scale and a shift
     picture: UInt8[np.ndarray, "h w 3"]  # the photo, shrunk to at most `SHOWN` pixels
     head: HeadPicture
+    doubt: str = ""  # in words: whether the face, or its points, are the person's
 
     @property
     def points(self) -> Float[np.ndarray, "points 2"]:
@@ -68,36 +70,60 @@ def read_fitting_photo(
     config: FitConfig,
     face: int | None = None,
 ) -> list[FittingPhoto]:
-    """Read a photo and find the faces in it, the largest first; of several the one of that number alone.
+    """Read a photo and find the faces in it that may be meant, the largest first.
 
-    Raises `InputError` where the photo cannot be read, no face is found in it, or none of that number.
+    That is the one whose landmarks are given, or that of the number where there are several, or all that are
+    at least half as large as the largest. Raises `InputError` where the photo cannot be read, no such face is
+    found in it, or none where its landmarks are.
     """
     photo = file.read(file.path)
     camera = camera_of_photo(file.path, photo.shape[:2])
     with naming(file.path):
-        landmarks = read_landmarks(file.landmarks) if file.landmarks else None
-        if landmarks is not None and len(landmarks) == COUNT:  # five points say too little of a face
-            check_landmarks(landmarks, photo.shape[1], photo.shape[0])
-            faces = [FoundFace(landmarks, 1.0)]
+        if file.landmarks:
+            faces = [_given_face(read_landmarks(file.landmarks), photo, get_detector)]
         else:
-            found = by_size(get_detector()(photo))
-            faces = [one for one in found if np.ptp(one.landmarks[:, 0]) >= SMALLEST_FACE]
-        if not faces:
-            raise InputError(
-                "no face found; is it upright and well lit, larger than "
-                f"{SMALLEST_FACE} pixels, and not in profile?"
-            )
-        if face is not None and len(faces) > 1:
-            faces = [numbered_face(faces, face)]
+            faces = _found_faces(photo, get_detector(), face)
         shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
         eight_bits = np.round(255 * photo).astype(np.uint8)
         picture = np.asarray(Image.fromarray(eight_bits).reduce(shrink))
         return [
-            _with_face(file.path, photo, eight_bits, camera, found, picture, model, config) for found in faces
+            _with_face(file.path, photo, eight_bits, camera, found, doubt, picture, model, config)
+            for found, doubt in faces
         ]
 
 
-def _with_face(path, photo, eight_bits, camera, face, picture, model, config) -> FittingPhoto:
+def _found_faces(
+    photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int | None
+) -> list[tuple[FoundFace, str]]:
+    """Faces that may be meant, each with a doubt whether it is, or nothing."""
+    found = [one for one in by_size(detector(photo)) if np.ptp(one.landmarks[:, 0]) >= SMALLEST_FACE]
+    if not found:
+        raise InputError(
+            f"no face found; is it upright and well lit, larger than {SMALLEST_FACE} pixels, and not in "
+            "profile?"
+        )
+    if number is not None:
+        return [(numbered_face(found, number) if len(found) > 1 else found[0], "")]
+    faces = as_large(found)
+    return [(face, doubt_of(place, len(faces))) for place, face in enumerate(faces, 1)]
+
+
+def _given_face(
+    landmarks: Float[np.ndarray, "n 2"],
+    photo: Float[np.ndarray, "h w 3"],
+    get_detector: Callable[[], Detector],
+) -> tuple[FoundFace, str]:
+    """The face of given landmarks, and what speaks against these; five say too little of a face."""
+    seen, doubt = confirm_points(landmarks, photo, get_detector)
+    check_landmarks(landmarks, photo.shape[1], photo.shape[0])
+    if len(landmarks) == COUNT:
+        return FoundFace(landmarks, 1.0), doubt
+    if seen is None:
+        raise InputError("no face found where its five landmarks are; give all 68 in a file")
+    return seen, ""
+
+
+def _with_face(path, photo, eight_bits, camera, face, doubt, picture, model, config) -> FittingPhoto:
     points = face.landmarks if face.mesh is None else face.mesh
     low, high = points.min(axis=0), points.max(axis=0)
     scale = config.crop_room * (high - low).max() / config.crop_size
@@ -116,6 +142,7 @@ def _with_face(path, photo, eight_bits, camera, face, picture, model, config) ->
         crop_to_photo=crop_to_photo,
         picture=picture,
         head=cut_head(eight_bits, points),
+        doubt=doubt,
     )
 
 

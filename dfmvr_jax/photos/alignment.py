@@ -19,6 +19,7 @@ YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best 
 FARTHEST_LANDMARK = 10  # coordinate, in sides of the photo
 SMALLEST_FACE = 16  # extent of the landmarks, pixels
 LARGEST_ANGLE = 1.4  # of yaw and pitch, radians
+LARGEST_SHIFT, LARGEST_ROLL, LARGEST_SCALE = 0.25, 0.7, 1.6  # sides, radians; of faces in aligned crops
 LARGEST_MISFIT = 0.08  # root mean square in crop sides; real faces have about 0.01
 
 
@@ -96,6 +97,21 @@ def check_landmarks(landmarks: Float[np.ndarray, "n 2"], width: int, height: int
         raise InputError(
             f"landmarks from ({left:.4g}, {top:.4g}) to ({right:.4g}, {bottom:.4g}), the photo has "
             f"{width} x {height} pixels: expected pixels of this photo, of a face of {SMALLEST_FACE} or more"
+        )
+
+
+def check_on_crop(landmarks: Float[np.ndarray, "n 2"], side: int, model: MorphableModel) -> None:
+    """Raise `InputError` where landmarks are not about where an aligned crop of that side has a face's."""
+    reference, points = five_points(mean_landmarks(model)), five_points(landmarks)
+    place = fit_crop(points, reference, face_camera(side))
+    (x, y), turn = transform_points(place, np.full((1, 2), side / 2))[0] / side, place[:, 0]
+    scale, roll = math.hypot(*turn), abs(math.atan2(turn[1], turn[0]))
+    shift = max(abs(x - 0.5), abs(y - 0.5))
+    if shift > LARGEST_SHIFT or roll > LARGEST_ROLL or not 1 / LARGEST_SCALE < scale < LARGEST_SCALE:
+        raise InputError(
+            f"landmarks of a face around ({x * side:.0f}, {y * side:.0f}), {scale:.2g} times as large as "
+            f"in an aligned crop of {side} pixels and turned by {math.degrees(roll):.0f} degrees: are they "
+            "another photo's, or is it no such crop?"
         )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.landmarks import WITHOUT_JAW
 from dfmvr_jax.photos.detector_names import DetectorName
-from dfmvr_jax.photos.faces import FoundFace, by_size
+from dfmvr_jax.photos.faces import FoundFace, as_large, by_size, doubt_of, numbered_face
 from dfmvr_jax.render.array_types import Float
 
 Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in [0, 1] -> faces, in any order
@@ -32,8 +32,10 @@ def load_detector(name: str) -> Detector:
     return face_alignment_detector(in_3d=name == "face-alignment-3d")
 
 
-def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int = 1) -> FoundFace:
-    """The face of that number, the largest being 1.
+def find_face(
+    photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int | None = None
+) -> tuple[FoundFace, str]:
+    """The face of that number, the largest being 1, or the largest, and a doubt whether it is meant, or "".
 
     Raises:
       InputError: there is no such face, or it is cut off by the photo's border.
@@ -44,20 +46,11 @@ def find_face(photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int
             "no face found; is the photo upright and the face well lit, not too small and not in profile? "
             "Or give its landmarks in a file"
         )
-    face = numbered_face(faces, number)
+    face = numbered_face(faces, number or 1)
     height, width = photo.shape[:2]
     inner = face.landmarks[WITHOUT_JAW]
     if ((inner < 0) | (inner > (width, height))).any():
         raise InputError(
             "the face is cut off by the photo's border: brows, eyes, nose and mouth must be on it"
         )
-    return face
-
-
-def numbered_face(faces: list[FoundFace], number: int) -> FoundFace:
-    """The face of that number of some, the largest first. Raises `InputError` where there is none."""
-    if not 1 <= number <= len(faces):
-        raise InputError(
-            f"has {len(faces)} face{'s' * (len(faces) > 1)}, no number {number} (1 is the largest)"
-        )
-    return faces[number - 1]
+    return face, "" if number else doubt_of(1, len(as_large(faces)))

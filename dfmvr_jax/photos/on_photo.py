@@ -39,6 +39,7 @@ class FaceInPhoto:
     yaw_degrees: float | None  # of the head, by the landmarks of the photo; None: they are not known
     landmark_error_px: float | None  # mean distance of the face's 68 landmarks from the photo's
     landmark_error_of_eye_distance: float | None  # by the outer eye corners' distance, seen frontally
+    doubt: str | None  # in words: whether the landmarks are the person's; None: there is none
 
     def as_json(self) -> dict:
         """Give what is known as JSON has it, but for the view."""
@@ -99,6 +100,7 @@ def find_in_photo(
         yaw_degrees=None if photo.yaw is None else math.degrees(photo.yaw),
         landmark_error_px=error_px,
         landmark_error_of_eye_distance=error_of_eye_distance,
+        doubt=photo.doubt or None,
     )
 
 

@@ -15,8 +15,10 @@ from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.file_names import by_plain_name, file_beside, list_names, plain
-from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, head_yaw
+from dfmvr_jax.photos.alignment import AlignedPhoto, align_photo, check_on_crop, head_yaw
 from dfmvr_jax.photos.detection import Detector, find_face
+from dfmvr_jax.photos.faces import FoundFace
+from dfmvr_jax.photos.given_points import confirm_points
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import can_be_read, is_photo, read_photo
 from dfmvr_jax.render.array_types import Float
@@ -47,6 +49,8 @@ class PreparedPhoto(NamedTuple):
     landmarks: Float[np.ndarray, "n 2"] | None  # 68 or five, pixels of the photo; None: not known
     yaw: float | None  # of the head, radians (docs/conventions.md); None: not known
     aligned: AlignedPhoto
+    seen: FoundFace | None = None  # by the detector, where it was asked
+    doubt: str = ""  # of the landmarks, in words: are they the person's?
 
 
 def prepare_photo(
@@ -54,35 +58,43 @@ def prepare_photo(
     get_detector: Callable[[], Detector] | None,
     model: MorphableModel,
     size: int,
-    face: int = 1,
+    face: int | None = None,
 ) -> PreparedPhoto:
-    """Read a photo, find the face unless the file of its landmarks is given, and cut it out.
+    """Read a photo, find the face or hold the given landmarks against it, and cut it out.
 
     Args:
       file: of the photo.
-      get_detector: is called if a detector is needed; None: the photo is an aligned crop already.
+      get_detector: gives the detector; None: the photo is an aligned crop already.
       model: whose mean face says how the face lies in the crop.
       size: of the crop's side, pixels.
-      face: which one, where there are several; 1 is the largest.
+      face: which one, where there are several; 1 is the largest; None: the largest, but another one of the
+        same size is a doubt.
 
     Raises:
       InputError: with the file's name: it cannot be read, there is no such face, it is cut off by the border,
-        seen in profile, or turned to the wrong side for the view.
+        seen in profile, turned to the wrong side for the view, or not where its landmarks are.
     """
     photo = file.read(file.path)
-    landmarks = yaw = None
+    landmarks = yaw = seen = None
+    doubt = ""
     if file.landmarks:
         landmarks = read_landmarks(file.landmarks)
+        with naming(file.landmarks):
+            if get_detector:
+                seen, doubt = confirm_points(landmarks, photo, get_detector)
+            else:
+                check_on_crop(landmarks, photo.shape[1], model)
     elif get_detector:
         detector = get_detector()
         with naming(file.path):
-            landmarks = find_face(photo, detector, face).landmarks
+            seen, doubt = find_face(photo, detector, face)
+            landmarks = seen.landmarks
     with naming(file.landmarks or file.path):
         aligned = align_photo(photo, landmarks if get_detector else None, model, size)
         if landmarks is not None:
             yaw = head_yaw(landmarks, model)
             check_yaw(yaw, file.view)
-    return PreparedPhoto(file, photo, landmarks, yaw, aligned)
+    return PreparedPhoto(file, photo, landmarks, yaw, aligned, seen, doubt)
 
 
 def check_yaw(yaw: float, view: int | None) -> None:

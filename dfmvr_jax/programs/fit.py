@@ -21,7 +21,7 @@ from dfmvr_jax.fitting.fitter import load_fitter
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
-from dfmvr_jax.programs.people import for_each_person, list_people
+from dfmvr_jax.programs.people import check_faces, for_each_person, list_people, tell_doubts
 from dfmvr_jax.programs.people_page import tell_page
 from dfmvr_jax.viewer.shown import ErrorMap
 
@@ -48,6 +48,7 @@ def fit_people(
     keep_compiled()
     check_writable(out)
     people = list_people(out, photos, views, check_number)
+    check_faces(wishes.faces, len(people))
     if scan is not None:
         check_scan(scan, len(people))
     run = load_run(workdir, face_model) if workdir else None
@@ -133,6 +134,7 @@ def report(person: FittedPerson, folder: Path, had_network: bool, error_map: Err
         )
     for reason in person.left_out.values():
         print(f"warning: left out: {reason}", file=sys.stderr)
+    tell_doubts({photo.file: photo.doubt for photo in person.photos})
     print(f"meshes, coefficients.json, overview.png and overlays: {folder}")
     print(f"to look at in a browser: {folder / 'view.html'}")
     for photo in person.photos:

@@ -103,6 +103,24 @@ def list_people(
     return {out: files}
 
 
+def check_faces(faces: Sequence[int], people: int) -> None:
+    """Raise `InputError` where faces are chosen photo by photo, and there are several people."""
+    if len(faces) > 1 and people > 1:
+        raise InputError(
+            f"--face {' '.join(map(str, faces))}: chooses faces of one person's photos, and there are "
+            f"{people} people; give one number"
+        )
+
+
+def tell_doubts(doubts: Mapping[Path, str | None]) -> None:
+    """Say of each photo whose face may be another one than is meant why that is so."""
+    for path, doubt in doubts.items():
+        if doubt:
+            print(f"warning: {path}: {doubt}", file=sys.stderr)
+    if any(doubts.values()):
+        print("look at overview.png; --face 1 2 1 chooses a face of each photo, by size", file=sys.stderr)
+
+
 def check_chosen(photos: Sequence[Path]) -> None:
     """Raise `InputError` for pictures that we drew, and for two photos of one name."""
     for path in photos:

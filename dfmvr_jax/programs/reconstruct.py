@@ -10,7 +10,7 @@ from dfmvr_jax.file_names import list_names
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
-from dfmvr_jax.programs.people import for_each_person, list_people
+from dfmvr_jax.programs.people import check_faces, for_each_person, list_people, tell_doubts
 from dfmvr_jax.programs.people_page import tell_page
 from dfmvr_jax.reconstruction import Reconstruction, reconstruct
 
@@ -23,7 +23,7 @@ def reconstruct_people(
     face_model: str | None,
     aligned: bool,
     detector: DetectorName,
-    face: int,
+    faces: tuple[int, ...],
 ) -> None:
     """Reconstruct those in `photos`, or the one person whose photos, and their landmarks, `views` names.
 
@@ -31,10 +31,11 @@ def reconstruct_people(
     """
     keep_compiled()
     people = list_people(out, photos, views, check_number)
+    check_faces(faces, len(people))
     trained = load_run(workdir, face_model)
 
     def reconstruct_person(files: list[PhotoFile], folder: Path) -> None:
-        found = reconstruct(files, checkpoint=trained, aligned=aligned, detector=detector, face=face)
+        found = reconstruct(files, checkpoint=trained, aligned=aligned, detector=detector, faces=faces)
         save_and_report(found, folder)
 
     for_each_person(people, check_number, reconstruct_person, tell_page(out, people))
@@ -57,6 +58,7 @@ def save_and_report(face: Reconstruction, out: Path) -> None:
             file=sys.stderr,
         )
     face.save(out)
+    tell_doubts({photo.file: photo.doubt for photo in face.cameras})
     print(f"meshes, coefficients.json, overview.png and overlays: {out}")
     print(f"to look at in a browser: {out / 'view.html'}")
     for photo in face.cameras:

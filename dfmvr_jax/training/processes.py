@@ -20,6 +20,7 @@ from dfmvr_jax.errors import InputError, one_line
 
 JOIN_SECONDS = 300  # to wait for the others at the start
 SHUTDOWN_SECONDS = 60  # to wait for them at the end
+HEARTBEAT_SECONDS = 20  # of silence, after which one is missed, whether it failed or was killed
 
 
 def join_processes(
@@ -58,7 +59,11 @@ def join_processes(
     jax.config.update("jax_enable_preemption_service", False)  # it would keep SIGTERM from us
     try:
         jax.distributed.initialize(
-            *told, devices, initialization_timeout=seconds, shutdown_timeout_seconds=SHUTDOWN_SECONDS
+            *told,
+            devices,
+            initialization_timeout=seconds,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            shutdown_timeout_seconds=SHUTDOWN_SECONDS,
         )
     except Exception as error:
         raise InputError(
