@@ -21,7 +21,7 @@ from dfmvr_jax.files import whole_files
 from dfmvr_jax.prediction import load_parse_net
 
 STAGING_FOLDER = "unfinished"
-SHOWN_REASONS = 10  # why samples were left out; all are in the report
+SHOWN_REASONS = 10  # why samples were left out, or are in doubt; all are in the report
 
 
 def prepare(
@@ -135,10 +135,18 @@ def print_summary(outcomes: list[Outcome]) -> None:
             f"no samples in {' and '.join(sorted(missing))}: a training needs some; for that prepare another "
             "variant, with other shares (--validation-share, --test-share) or a --split-list"
         )
-    left_out = [outcome for outcome in outcomes if outcome.reason]
-    if left_out:
-        print(f"left out: {len(left_out)} of {len(outcomes)} samples")
-    for outcome in left_out[:SHOWN_REASONS]:
-        print(f"  {outcome.sample.name}: {outcome.reason}")
-    if len(left_out) > SHOWN_REASONS:
+    left_out = {outcome.sample.name: outcome.reason for outcome in outcomes if outcome.reason}
+    print_some(f"left out: {len(left_out)} of {len(outcomes)} samples", left_out)
+    doubts = {outcome.sample.name: outcome.doubt for outcome in outcomes if outcome.doubt}
+    told = f"doubtful: {len(doubts)} of {len(outcomes)} samples; landmarks in a file tell which face is meant"
+    print_some(told, doubts)
+
+
+def print_some(title: str, reasons: dict[str, str]) -> None:
+    """Print a title, and below it what is said of the first samples; nothing where there are none."""
+    if reasons:
+        print(title)
+    for name, reason in list(reasons.items())[:SHOWN_REASONS]:
+        print(f"  {name}: {reason}")
+    if len(reasons) > SHOWN_REASONS:
         print("  ...")

@@ -180,11 +180,6 @@ def as_printed(error: InputError) -> str:
     return SETTING.sub(lambda match: "--" + match[1].replace("_", "-"), as_called(str(error)))
 
 
-def with_names(message: str) -> str:
-    """The message with plain names of the settings that it marks, for a program that has no such flags."""
-    return SETTING.sub(r"\1", message)
-
-
 def _missing_module(error: Exception) -> str | None:
     """The module of an extra that an import did not find. (Where a part of one is missing, that is a bug.)"""
     return error.name if isinstance(error, ModuleNotFoundError) and error.name in OPTIONAL else None

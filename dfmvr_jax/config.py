@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import os
 import types
 import typing
 from collections.abc import Mapping
@@ -9,7 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.conventions import FACE_DISTANCE
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, without_marks
+from dfmvr_jax.files import read_text
 
 
 def setting(
@@ -155,33 +158,31 @@ RENAMED_LOSSES = {name: f"{name}_prior" for name in ("identity", "expression", "
 # what runs did that were begun before there were these fields
 ADDED_FIELDS = {"optimizer": "adam"}
 ADDED_NETWORK_FIELDS = {"stage_sizes": [3, 4, 6, 3]}
+# types of settings, for messages
+WORDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+    types.NoneType: "null",
+}
 
 
 def check_config(config: Config, devices: int) -> None:
     """Raise `InputError` for values that would end a run on so many devices."""
+    check_values(config)
     values = flat_fields(config)
-    width = config.network.width
 
     def check(fits: bool, name: str, expected: str) -> None:
         if not fits:
             raise InputError(f"<{name}> {values[name]}: expected {expected}")
 
-    for name, field in settings().items():
-        problem = _problem(values[name], field.metadata)
-        check(not problem, name, problem)
     for name in ("batch_size", "parse.batch_size"):
         check(
             values[name] >= 1 and values[name] % devices == 0,
             name,
             f"a positive multiple of the {devices} devices",
         )
-    check(
-        width in (8, 16) or (width >= 32 and width % 32 == 0),
-        "network.width",
-        "8, 16 or a multiple of 32",
-    )
-    check(min(config.network.stage_sizes) >= 1, "network.stage_sizes", "four numbers of 1 or more")
-    check(config.image_size % 16 == 0, "image_size", "a multiple of 16")
     given = bool(config.parse.checkpoint or config.init_from)
     check(
         config.parse.num_classes == 10 or given,
@@ -203,6 +204,22 @@ def check_config(config: Config, devices: int) -> None:
         "network.fused_features",
         "released: only Tri-UNet has both kinds",
     )
+
+
+def check_values(config: Config) -> None:
+    """Raise `InputError` for values that no network can have, trained or not."""
+    values = flat_fields(config)
+    problems = {name: _problem(values[name], field.metadata) for name, field in settings().items()}
+    width = config.network.width
+    if not (width in (8, 16) or (width >= 32 and width % 32 == 0)):
+        problems["network.width"] = "8, 16 or a multiple of 32"
+    if min(config.network.stage_sizes) < 1:
+        problems["network.stage_sizes"] = "four numbers of 1 or more"
+    if config.image_size % 16:
+        problems["image_size"] = "a multiple of 16"
+    for name, expected in problems.items():
+        if expected:
+            raise InputError(f"<{name}> {values[name]}: expected {expected}")
 
 
 def settings() -> dict[str, dataclasses.Field]:
@@ -237,25 +254,30 @@ def write_config(config: Config, path: Path) -> None:
 
 
 def read_config(path: Path) -> Config:
-    """Read what `write_config` wrote; raises `InputError` where the file is missing or no such config."""
+    """Read what `write_config` wrote, or somebody edited; ~ at the beginning of a path is the user's home.
+
+    Raises `InputError` where the file is missing, or where it holds something else: which setting is wrong.
+    """
     if path.parent.is_file():
         raise InputError(
             f"{path.parent} is a file, expected the folder of a run; a PyTorch file becomes one by "
             "python -m dfmvr_jax.commands.import_torch"
         )
     try:
-        return config_from_json(json.loads(path.read_text()))
+        config = config_from_json(json.loads(read_text(path)))
+        check_values(config)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is not the folder of a run") from None
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError) as error:  # `InputError` is a `ValueError`
         raise InputError(
-            f"{path} is not a config of this version ({error}): train again in another folder, "
-            f"or remove {path.parent}"
+            f"{path} is not a config of this version ({without_marks(str(error))}): put that right in "
+            "it, or name another folder"
         ) from None
+    return config
 
 
 def config_from_json(value: Any) -> Config:
-    """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError` or `TypeError`."""
+    """The config that `dataclasses.asdict` turned into `value`; else raises `ValueError`."""
     if isinstance(value, dict):
         value = ADDED_FIELDS | value
         if isinstance(loss := value.get("loss"), dict):
@@ -295,23 +317,34 @@ def _flat(tree: dict, prefix: str = "") -> dict:
     return leaves
 
 
-def _from_json(kind, value):
+def _from_json(kind: Any, value: Any, name: str = "") -> Any:
     """A value of the annotated type `kind` from JSON, strictly: no missing, unknown or misspelt field."""
-    if dataclasses.is_dataclass(kind):
-        fields = typing.get_type_hints(kind)
-        if not isinstance(value, dict) or fields.keys() != value.keys():
-            found = sorted(value) if isinstance(value, dict) else value
-            raise ValueError(f"{kind.__name__} wants the fields {sorted(fields)}, found {found}")
-        return kind(**{name: _from_json(fields[name], value[name]) for name in fields})
-    if typing.get_origin(kind) is tuple:
-        return tuple(_from_json(item, v) for item, v in zip(typing.get_args(kind), value, strict=True))
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        fields, prefix = typing.get_type_hints(kind), f"{name}." if name else ""
+        if not isinstance(value, dict):
+            raise ValueError(f"{name or 'it'} is {value!r:.50}, expected settings by name")
+        differing = {"missing": fields.keys() - value.keys(), "unknown": value.keys() - fields.keys()}
+        if any(differing.values()):
+            words = (
+                f"{problem}: {', '.join(prefix + field for field in sorted(names)[:3])}"
+                for problem, names in differing.items()
+                if names
+            )
+            raise ValueError("; ".join(words))
+        return kind(**{field: _from_json(fields[field], value[field], prefix + field) for field in fields})
     options = typing.get_args(kind)
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, list | tuple) or len(value) != len(options):
+            raise ValueError(f"{name} is {value!r:.50}, expected {len(options)} values")
+        return tuple(_from_json(item, v, name) for item, v in zip(options, value))
     if typing.get_origin(kind) is Literal:
-        valid = value in options
+        valid = any(value == one and type(value) is type(one) for one in options)
+        expected = f"one of {', '.join(map(str, options))}"
     elif isinstance(kind, types.UnionType):
-        valid = isinstance(value, options)
+        valid, expected = isinstance(value, options), " or ".join(WORDS[option] for option in options)
     else:
         valid = type(value) is kind or (kind is float and type(value) is int)
-    if not valid:
-        raise ValueError(f"found {value!r} where {options or kind.__name__} is wanted")
-    return value
+        expected = WORDS[kind]
+    if not valid or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{name} is {value!r:.50}, expected {expected}")
+    return os.path.expanduser(value) if isinstance(value, str) else value

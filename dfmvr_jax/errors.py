@@ -14,6 +14,11 @@ class InputError(ValueError):
     """
 
 
+def without_marks(message: str) -> str:
+    """The message with plain names of the settings that it marks, where there are no such flags."""
+    return SETTING.sub(r"\1", message)
+
+
 class Stopped(Exception):
     """The run was asked to stop by a signal, and has. `code` is the exit code: 130 for SIGINT, else 0."""
 

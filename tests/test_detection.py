@@ -148,6 +148,8 @@ def test_views_are_recognised(detector, scenes, model, tmp_path):
     with pytest.raises(
         InputError, match="do not show the head from the left, the front and the right.*x.png"
     ):
+        assign_views([prepared[0]._replace(photo=light * prepared[0].photo) for light in (0.8, 0.9, 1.0)])
+    with pytest.raises(InputError, match="x.png and x.png are the same picture; give three photos"):
         assign_views([prepared[0]] * 3)
     with pytest.raises(InputError, match="2 photos of a subject: expected three, or one"):
         assign_views(prepared[:2])

@@ -21,7 +21,7 @@ from dfmvr_jax.datasets.photo_sets.examples import make_example
 from dfmvr_jax.datasets.photo_sets.samples import Sample, Truth
 from dfmvr_jax.datasets.photo_sets.settings import PhotoSetSettings
 from dfmvr_jax.datasets.photo_sets.splits import SPLITS, split_samples
-from dfmvr_jax.datasets.photo_sets.staging import Outcome, open_staging, read_staged, stage
+from dfmvr_jax.datasets.photo_sets.staging import DOUBT, Outcome, open_staging, read_staged, stage
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
@@ -175,6 +175,7 @@ class PhotoSet(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         writing = f"{self.name}: writing {outcomes[0].sample.split}"
         for index, outcome in enumerate(track(outcomes, writing, console=Console(stderr=True))):
             arrays = read_staged(outcome.file)
+            arrays.pop(DOUBT, None)
             photos = [arrays.pop(f"photo_{k}").tobytes() for k in range(self.views)]
             labels = [arrays.pop(f"labels_{k}").tobytes() for k in range(self.views)]
             if label and not self.exact_labels:
@@ -195,7 +196,8 @@ def write_report(path: Path, outcomes: Sequence[Outcome]) -> None:
     """A line per sample: which split it is in, or why it was left out."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["subject", "name", "split", "left out because", "photos"])
-        for sample, _, reason in outcomes:
+        writer.writerow(["subject", "name", "split", "left out because", "doubt", "photos"])
+        for sample, _, reason, doubt in outcomes:
             photos = printable(" ".join(str(photo.path) for photo in sample.photos))
-            writer.writerow([sample.subject, sample.name, "" if reason else sample.split, reason, photos])
+            split = "" if reason else sample.split
+            writer.writerow([sample.subject, sample.name, split, reason, doubt, photos])

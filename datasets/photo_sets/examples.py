@@ -7,6 +7,7 @@ import numpy as np
 from dfmvr_jax.conventions import UNIT_MM
 from dfmvr_jax.datasets.features import labels_file, photo_file
 from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
+from dfmvr_jax.datasets.photo_sets.staging import DOUBT
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.metrics import check_scan_unit
 from dfmvr_jax.evaluation.registration import register_landmarks
@@ -45,8 +46,8 @@ def make_example(
     if sample.problem:
         raise InputError(sample.problem)
     if len(sample.photos) != views:
-        found = f" ({list_names([photo.path for photo in sample.photos])})" if sample.photos else ""
-        raise InputError(f"has {len(sample.photos)} photos{found}, expected {views}")
+        found = f": {list_names([photo.path for photo in sample.photos])}" if sample.photos else ""
+        raise InputError(f"has {len(sample.photos)} photos, expected {views}{found}")
     model = _face_model(face_model)
     get_detector = functools.partial(_detector, detector)
     photos = [prepare_photo(file, get_detector, model, image_size) for file in sample.photos]
@@ -75,6 +76,9 @@ def make_example(
         "scan_points": np.float32(scan.points),
         "scan_triangles": np.int32(scan.triangles),
         "scan_landmarks": np.float32(scan.landmarks),
+        DOUBT: np.array(
+            "; ".join(f"{photo.file.path.name} {photo.doubt}" for photo in photos if photo.doubt)
+        ),
     }
 
 

@@ -23,6 +23,7 @@ from dfmvr_jax.files import read_text
 from dfmvr_jax.workers import end_with_the_parent
 
 SETTINGS_FILE = "settings.json"
+DOUBT = "doubt"  # name of what `make` says of a sample that may show another face than is meant
 
 
 class Outcome(NamedTuple):
@@ -31,6 +32,7 @@ class Outcome(NamedTuple):
     sample: Sample
     file: Path  # of its arrays, if it was prepared
     reason: str  # why it was left out; empty: it was not
+    doubt: str = ""  # whether it shows the face that is meant
 
 
 def stage(
@@ -95,8 +97,7 @@ def _stage_one(job: tuple[Sample, Callable, Path]) -> Outcome:
     sample, make, path = job
     if path.is_file():
         with contextlib.suppress(Exception):  # a file that a power failure damaged is made again
-            read_staged(path)
-            return Outcome(sample, path, "")
+            return Outcome(sample, path, "", _doubt(read_staged(path)))
     try:
         arrays = make(sample)
     except InputError as error:
@@ -114,7 +115,11 @@ def _stage_one(job: tuple[Sample, Callable, Path]) -> Outcome:
                 raise
     except OSError as error:
         raise OSError(f"{path.parent}: {error.strerror or error}") from None
-    return Outcome(sample, path, "")
+    return Outcome(sample, path, "", _doubt(arrays))
+
+
+def _doubt(arrays: dict[str, np.ndarray]) -> str:
+    return printable(str(arrays.get(DOUBT, "")))
 
 
 def _file_of(sample: Sample, folder: Path) -> Path:

@@ -81,14 +81,19 @@ def read_people(
 
     Raises `InputError` where none is left.
     """
-    read, left_out = [], {}
+    read: list[list[FittingPhoto]] = []
+    left_out: dict[Path, str] = {}
     for file, number in zip(files, numbers_of_faces(wishes.faces, len(files))):
         try:
             faces = read_fitting_photo(file, lambda: fitter.detector, fitter.model, fitter.config, number)
         except InputError as error:
             left_out[file.path] = str(error)
             continue
-        read.append(faces)
+        same = next((known for known, *_ in read if is_same_picture(known, faces[0])), None)
+        if same is None:
+            read.append(faces)
+        else:
+            left_out[file.path] = f"{file.path}: is the same picture as {same.path.name}"
     if not read:
         if len(left_out) == 1:
             raise InputError(next(iter(left_out.values())))
@@ -97,6 +102,11 @@ def read_people(
         # points of one kind for all
         read = [[face._replace(face=face.face._replace(mesh=None)) for face in faces] for faces in read]
     return read, left_out
+
+
+def is_same_picture(one: FittingPhoto, other: FittingPhoto) -> bool:
+    """Whether two files hold one photo."""
+    return one.size == other.size and np.array_equal(one.picture, other.picture)
 
 
 def fit_person(

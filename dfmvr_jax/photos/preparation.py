@@ -4,6 +4,7 @@ Find the face and its landmarks, see whether they will do, cut the face out, and
 """
 
 import contextlib
+import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -118,11 +119,18 @@ def check_yaw(yaw: float, view: int | None) -> None:
 def assign_views(photos: Sequence[PreparedPhoto]) -> list[PreparedPhoto | None]:
     """The photos of one subject in the order of `VIEWS`: as given, or by how the head is turned.
 
-    Raises `InputError` where they are neither one nor three, or do not show the head from three sides.
+    Raises `InputError` where they are neither one nor three, the same picture, or do not show the head from
+    three sides.
     """
     if len(photos) not in (1, 3):
         names = list_names([photo.file.path for photo in photos])
         raise InputError(f"{len(photos)} photos of a subject: expected three, or one; found {names}")
+    for one, other in itertools.combinations(photos, 2):
+        if np.array_equal(one.photo, other.photo):
+            raise InputError(
+                f"{one.file.path} and {other.file.path.name} are the same picture; give three photos from "
+                "different sides, or one alone"
+            )
     views = [photo.file.view for photo in photos]
     for photo in photos:
         if photo.file.view is None and any(view is not None for view in views):

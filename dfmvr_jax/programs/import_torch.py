@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr_jax.command_line import with_names
 from dfmvr_jax.config import Config, changed, check_config
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, without_marks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import check_topology
@@ -138,7 +137,7 @@ def config_of(
     except InputError as error:
         message = str(error)
         if not message.startswith("<image_size>"):  # the others are no flags here: the file says them
-            message = with_names(message)
+            message = without_marks(message)
         raise InputError(f"{', '.join(map(str, exported))}: {message}") from None
     return config
 

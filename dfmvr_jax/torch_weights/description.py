@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dfmvr_jax.config import Config, config_from_json
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import topology
 from dfmvr_jax.files import read_text, whole_file
@@ -37,7 +37,8 @@ def read_description(checkpoint: Path) -> Description | None:
     try:
         description = json.loads(read_text(path))
         return Description(config_from_json(description["config"]), dict(description["face_model"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(
-            f"{path}: is no description of this version: move it away to import {checkpoint} without it"
+            f"{path}: is no description of this version ({one_line(error)}): move it away to import "
+            f"{checkpoint} without it"
         ) from None

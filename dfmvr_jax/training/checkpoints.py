@@ -124,7 +124,7 @@ class Checkpoints:
             gc.collect()  # the reads that were given up are heard of as they go
         if problems:
             raise InputError(
-                f"no usable checkpoint: {problems[0]}; remove the folder or name another workdir"
+                f"no usable checkpoint: {problems[0]}; name another workdir, or put the files right"
             )
         return None
 
@@ -178,8 +178,7 @@ def _damaged_losses(directory: Path) -> dict[Path, str]:
 def _check_losses(directory: Path) -> None:
     for path, problem in _damaged_losses(directory).items():
         raise InputError(
-            f"{path} is damaged ({problem}): remove or rename this file; its checkpoint then counts as the "
-            "worst of all"
+            f"{path} is damaged ({problem}): rename this file; its checkpoint then counts as the worst of all"
         )
 
 
@@ -199,7 +198,7 @@ def _prepare_folder(directory: Path) -> None:
             path.rename(path.with_name("damaged"))
         except OSError as error:
             raise InputError(
-                f"{path}: is damaged and cannot be renamed ({error.strerror}); remove it"
+                f"{path}: is damaged and cannot be renamed ({error.strerror}); rename it yourself"
             ) from error
 
 
