@@ -3,15 +3,24 @@
 import argparse
 import importlib.util
 import os
+import sys
+
+from dfmvr_jax.command_line import at_home
 
 
 class _Formatter(argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter):
     pass
 
 
+class _Parser(argparse.ArgumentParser):
+    def parse_known_args(self, args=None, namespace=None):
+        words = sys.argv[1:] if args is None else args
+        return super().parse_known_args([at_home(word) for word in words], namespace)
+
+
 def make_parser(description: str) -> argparse.ArgumentParser:
     """Shows the description as it is written, and the default of each flag."""
-    return argparse.ArgumentParser(description=description, formatter_class=_Formatter)
+    return _Parser(description=description, formatter_class=_Formatter)
 
 
 def positive(text: str) -> int:

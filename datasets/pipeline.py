@@ -8,6 +8,7 @@ import multiprocessing.resource_tracker
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import grain
 import numpy as np
@@ -30,6 +31,7 @@ from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import is_topology_of
+from dfmvr_jax.file_names import printable
 from dfmvr_jax.workers import end_with_the_parent
 
 TRAINING_KEYS = ("photos", "given", "labels", "landmarks", "landmarks_3d", "index", "damaged")
@@ -104,7 +106,7 @@ class Split:
                 )
             if at not in self._reported:
                 self._reported.add(at)
-                print(f"skipped: {problem}", file=sys.stderr)
+                print(printable(f"skipped: {problem}"), file=sys.stderr)
         raise DamagedExample(f"{self.path}: none of its {len(self)} examples can be read")
 
     def _name(self, index: int) -> str:
@@ -163,6 +165,14 @@ def load_split(config: DataConfig, split: str, face_model: str | None = None) ->
         f"{folder}: has no split {split!r}, only {', '.join(names)}; choose another, or prepare the data set "
         "with other shares or a list (dfmvr-prepare --help)"
     )
+
+
+def check_directory(directory: str | Path) -> None:
+    """Raise `InputError` where a folder of data sets that a user names is not there, as a misspelt one."""
+    if not Path(directory).is_dir():
+        raise InputError(
+            f"<data.directory> {directory}: there is no such folder; name that of prepared data sets, or none"
+        )
 
 
 def prepare_synthetic(config: DataConfig, face_model: str | None = None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from dfmvr_jax.command_line import as_called
 from dfmvr_jax.config import DataConfig, LossConfig
 from dfmvr_jax.conventions import VIEWS
-from dfmvr_jax.datasets.pipeline import load_split
+from dfmvr_jax.datasets.pipeline import check_directory, load_split
 from dfmvr_jax.losses import photo_weights
 from dfmvr_jax.pictures import color_labels, draw_landmarks, enlarge, tile, to_uint8, write_picture
 from dfmvr_jax.render.array_types import UInt8
@@ -16,6 +16,8 @@ from dfmvr_jax.render.array_types import UInt8
 
 def show(name: str, out: Path, directory: Path, split: str, subjects: int) -> None:
     """Draw the first subjects of a split. Raises `InputError` where they cannot be read or drawn."""
+    if directory != Path(DataConfig.directory):
+        check_directory(directory)
     examples = load_split(DataConfig(name=name, directory=str(directory)), split)
     shown = [examples[index] for index in range(min(subjects, len(examples)))]
     with_labels = examples.metadata["labels"] != "none"

@@ -8,7 +8,7 @@ from PIL import Image
 
 from dfmvr_jax.config import DataConfig
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
-from dfmvr_jax.datasets.pipeline import Split, check_same_head, load_split
+from dfmvr_jax.datasets.pipeline import Split, check_directory, check_same_head, load_split
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.files import whole_files
@@ -18,6 +18,8 @@ from dfmvr_jax.render.array_types import Float, Int
 
 def export_subject(name: str, out: Path, directory: Path, split: str, index: int) -> None:
     """Write the subject of that index. Raises `InputError` where it cannot be read or written."""
+    if directory != Path(DataConfig.directory):
+        check_directory(directory)
     examples = load_split(DataConfig(name=name, directory=str(directory)), split)
     if not 0 <= index < len(examples):
         raise InputError(f"--index {index}: the split {split} has subjects 0 to {len(examples) - 1}")

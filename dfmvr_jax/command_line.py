@@ -62,13 +62,19 @@ def parse_command(
     """
     if tyro is None:
         raise ModuleNotFoundError("there is no command line without tyro", name="tyro")
-    words = sys.argv[1:]
+    words = [at_home(word) for word in sys.argv[1:]]
     if first and words and not words[0].startswith("-"):
         words = [first, *words]
     words = _as_switches([_without_alias(word, aliases or {}) for word in words], _switches(command))
     return tyro.cli(
         command, prog=os.path.basename(sys.argv[0]), description=as_called(description), args=words
     )
+
+
+def at_home(word: str) -> str:
+    """Turn ~ at the beginning of a path into the user's home; in `--x=~/y` shells leave it as it is."""
+    name, equals, value = word.partition("=") if word.startswith("-") else ("", "", word)
+    return name + equals + os.path.expanduser(value)
 
 
 def _without_alias(word: str, aliases: Mapping[str, str]) -> str:

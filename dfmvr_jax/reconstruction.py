@@ -44,6 +44,7 @@ from dfmvr_jax.prediction import Run, load_run
 from dfmvr_jax.render import mesh_edges
 from dfmvr_jax.render.array_types import Array, Bool, Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
+from dfmvr_jax.results import DESCRIPTION, results_in
 from dfmvr_jax.viewer.shown import ShownPhoto
 from dfmvr_jax.viewer.write_view import write_view
 
@@ -84,11 +85,12 @@ class Reconstruction:
         """Which views there are photos of."""
         return np.array([photo is not None for photo in self.photos])
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str) -> list[Path]:
         """Write meshes, coefficients.json and pictures into a folder; files that are there are replaced.
 
         mesh.ply, .glb, .obj, overview.png, overlay_left.png, view.html and so on (docs/photos.md): all of
-        them or none. Raises `InputError` where the folder cannot be written to.
+        them or none. Returns files of an earlier run that are not replaced. Raises `InputError` where the
+        folder cannot be written to.
         """
         model, camera = self.run.model, self.run.camera
         cameras = {camera.view: camera.as_json() for camera in self.cameras}
@@ -96,10 +98,10 @@ class Reconstruction:
             "photos": {view: cameras.get(view) for view in VIEWS}
         }
         overview = draw_overview(model, self.coefficients, self.crops, self.given, self.rendering)
-        edges = mesh_edges(model.triangles)
+        edges, earlier = mesh_edges(model.triangles), results_in(Path(folder))
         with whole_files(Path(folder)) as unfinished:
             write_head(unfinished, _as_head(self))
-            (unfinished / "coefficients.json").write_text(json.dumps(description, indent=2) + "\n")
+            (unfinished / DESCRIPTION).write_text(json.dumps(description, indent=2) + "\n")
             Image.fromarray(overview).save(unfinished / "overview.png")
             for view, photo, posed, colors in zip(VIEWS, self.photos, self.face.posed, self.colors):
                 if photo:
@@ -107,6 +109,8 @@ class Reconstruction:
                     Image.fromarray(picture).save(unfinished / f"overlay_{view}.png")
             Image.fromarray(_draw_thumbnail(self)).save(unfinished / "thumbnail.jpg", quality=88)
             _write_page(unfinished / "view.html", self, Path(folder).resolve().name)
+            written = {path.name for path in unfinished.iterdir()}
+        return [Path(folder, name) for name in sorted(earlier - written)]
 
 
 def _as_head(face: Reconstruction) -> Head:

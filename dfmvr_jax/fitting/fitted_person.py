@@ -35,6 +35,7 @@ from dfmvr_jax.render import mesh_edges, render_mesh
 from dfmvr_jax.render.array_types import Array, Float, Int, UInt8
 from dfmvr_jax.render.camera import Camera
 from dfmvr_jax.render.shade import shade
+from dfmvr_jax.results import DESCRIPTION, results_in
 from dfmvr_jax.textures.atlas import with_atlas
 from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.textures.surface import Surface, TexturePhoto
@@ -132,13 +133,15 @@ class FittedPerson:
         """iBUG's 68 landmarks on the neutral head."""
         return self.vertices_mm[np.asarray(self.model.landmarks)]
 
-    def save(self, folder: Path | str, error_map: ErrorMap | None = None) -> None:
+    def save(self, folder: Path | str, error_map: ErrorMap | None = None) -> list[Path]:
         """Write meshes, coefficients.json and pictures into a folder (docs/photos.md): all of them or none.
 
         view.html shows the `error_map`, where there is one, and coefficients.json its errors. Files that are
-        there are replaced. Raises `InputError` where the folder cannot be written to.
+        there are replaced; returns those of an earlier run that are not. Raises `InputError` where the folder
+        cannot be written to.
         """
         names = photo_names([photo.file for photo in self.photos])
+        earlier = results_in(Path(folder))
         with whole_files(Path(folder)) as unfinished, ThreadPoolExecutor() as pool:
             texture = pool.submit(lambda: self.texture)  # NumPy bakes while JAX draws
             overlays = draw_overlays(self)
@@ -149,12 +152,14 @@ class FittedPerson:
                 write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
             found = self.as_json() | ({} if error_map is None else {"scan": error_map.as_json()})
             text = json.dumps(found, indent=2) + "\n"
-            (unfinished / "coefficients.json").write_text(text, encoding="utf-8")
+            (unfinished / DESCRIPTION).write_text(text, encoding="utf-8")
             for name, overlay in zip(names, overlays):
                 Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
             Image.fromarray(overview).save(unfinished / "overview.png")
             Image.fromarray(thumbnail).save(unfinished / "thumbnail.jpg", quality=88)
             meshes.result()
+            written = {path.name for path in unfinished.iterdir()}
+        return [Path(folder, name) for name in sorted(earlier - written)]
 
     def as_json(self) -> dict:
         """Give all but the mesh as JSON has it."""

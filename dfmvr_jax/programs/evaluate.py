@@ -13,7 +13,13 @@ from dfmvr_jax.coefficients import Coefficients
 from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.config import changed
 from dfmvr_jax.conventions import UNIT_MM, VIEWS
-from dfmvr_jax.datasets.pipeline import check_photo_size, check_same_head, check_views, load_split
+from dfmvr_jax.datasets.pipeline import (
+    check_directory,
+    check_photo_size,
+    check_same_head,
+    check_views,
+    load_split,
+)
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.error_map import errors_at_vertices, render_error_map
 from dfmvr_jax.evaluation.metrics import Scan, ScanComparison, compare_with_scan, landmark_error
@@ -44,6 +50,8 @@ def evaluate(
     """
     import_open3d()  # an error now, where it is missing
     keep_compiled()
+    if data_directory:
+        check_directory(data_directory)
     out = out or workdir / "evaluation"
     trained = load_run(workdir, face_model)
     given = {"name": data_name, "directory": data_directory}

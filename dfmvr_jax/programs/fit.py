@@ -21,7 +21,7 @@ from dfmvr_jax.fitting.fitter import load_fitter
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
-from dfmvr_jax.programs.people import check_faces, for_each_person, list_people, tell_doubts
+from dfmvr_jax.programs.people import check_faces, for_each_person, list_people, tell_doubts, tell_earlier
 from dfmvr_jax.programs.people_page import tell_page
 from dfmvr_jax.viewer.shown import ErrorMap
 
@@ -70,7 +70,7 @@ def fit_people(
         except InputError:
             person.save(folder)  # the head is worth more than its comparison
             raise
-        person.save(folder, error_map)
+        tell_earlier(person.save(folder, error_map))
         report(person, folder, run is not None, error_map)
 
     for_each_person(people, check_number, fit_one, tell_page(out, people))

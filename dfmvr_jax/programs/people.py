@@ -121,6 +121,13 @@ def tell_doubts(doubts: Mapping[Path, str | None]) -> None:
         print("look at overview.png; --face 1 2 1 chooses a face of each photo, by size", file=sys.stderr)
 
 
+def tell_earlier(files: Sequence[Path]) -> None:
+    """Say which files of an earlier run lie among those that were just written."""
+    if files:
+        names = ", ".join(path.name for path in files)
+        print(f"warning: {files[0].parent}: of an earlier run, not of this one: {names}", file=sys.stderr)
+
+
 def check_chosen(photos: Sequence[Path]) -> None:
     """Raise `InputError` for pictures that we drew, and for two photos of one name."""
     for path in photos:

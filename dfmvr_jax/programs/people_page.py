@@ -4,7 +4,9 @@ import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from dfmvr_jax.files import read_text
 from dfmvr_jax.programs.people import Tell
+from dfmvr_jax.results import DESCRIPTION
 from dfmvr_jax.viewer.write_index import ListedPerson, write_index
 
 ERRORS = {
@@ -21,7 +23,7 @@ class PeoplePage:
     """
 
     def __init__(self, folder: Path, people: Iterable[Path]):
-        earlier = folder.glob("*/coefficients.json") if folder.is_dir() else ()
+        earlier = folder.glob(f"*/{DESCRIPTION}") if folder.is_dir() else ()
         self.folder = folder
         self.people = {
             person: saved_person(person) for person in (*people, *(path.parent for path in earlier))
@@ -50,7 +52,7 @@ def saved_person(folder: Path) -> ListedPerson:
     """What a person's folder tells; files that are missing or damaged tell nothing."""
     there = {name: name if (folder / name).is_file() else None for name in ("view.html", "thumbnail.jpg")}
     try:
-        found = json.loads((folder / "coefficients.json").read_text(encoding="utf-8"))
+        found = json.loads(read_text(folder / DESCRIPTION))
         notes = describe_person(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         notes = ()

@@ -10,7 +10,7 @@ from dfmvr_jax.file_names import list_names
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run
-from dfmvr_jax.programs.people import check_faces, for_each_person, list_people, tell_doubts
+from dfmvr_jax.programs.people import check_faces, for_each_person, list_people, tell_doubts, tell_earlier
 from dfmvr_jax.programs.people_page import tell_page
 from dfmvr_jax.reconstruction import Reconstruction, reconstruct
 
@@ -57,7 +57,7 @@ def save_and_report(face: Reconstruction, out: Path) -> None:
             "train with --data.all-views-probability 0.667",
             file=sys.stderr,
         )
-    face.save(out)
+    tell_earlier(face.save(out))
     tell_doubts({photo.file: photo.doubt for photo in face.cameras})
     print(f"meshes, coefficients.json, overview.png and overlays: {out}")
     print(f"to look at in a browser: {out / 'view.html'}")
