@@ -7,7 +7,8 @@ from pathlib import Path
 DESCRIPTION = "coefficients.json"  # in each folder of results
 NAMES = re.compile(
     r"mesh\.(ply|glb|obj|mtl)|texture(_photographed)?\.png|overview\.png|thumbnail\.jpg|view\.html"
-    rf"|head_[\w-]+\.ply|overlay_[\w-]+\.(png|jpg)|{re.escape(DESCRIPTION)}",
+    r"|head_\d+(_[\w-]+)?\.ply|overlay_(\d+(_[\w-]+)?\.jpg|(left|front|right)\.png)"
+    rf"|{re.escape(DESCRIPTION)}",
     re.ASCII,
 )
 

@@ -88,6 +88,7 @@ def test_evaluation_reports_beside_the_mean_face(trained, monkeypatch, capsys):
     [
         (("--pictures", -1), "--pictures -1: expected 0 or more"),
         (("--out", "/dev/null/x"), "/dev/null/x: cannot be written to"),
+        (("--data-directory", "nowhere"), "--data.directory nowhere: there is no such folder"),
     ],
 )
 def test_an_evaluation_that_could_not_be_written_does_not_begin(trained, monkeypatch, capsys, flags, message):
@@ -155,6 +156,35 @@ def test_reconstruction_of_aligned_photos(trained, exported, monkeypatch, capsys
         assert (drawn[0, 0] == photo[0, 0]).all()
 
 
+def test_files_of_an_earlier_run_are_told(trained, exported, monkeypatch, capsys, tmp_path):
+    """And stay, as those of the user do."""
+    flags = ("--checkpoint", trained / "run", "--out", tmp_path / "out", "--aligned")
+    assert run_program(monkeypatch, capsys, reconstruct.main, *flags, "--photos", exported)[0] == 0
+    (tmp_path / "out" / "head_of_mine.ply").touch()
+    code, _, err = run_program(
+        monkeypatch, capsys, reconstruct.main, *flags, "--front", exported / "front.png"
+    )
+    assert code == 0 and err.splitlines()[-1].endswith(
+        f"{tmp_path / 'out'}: of an earlier run, not of this one: overlay_left.png, overlay_right.png"
+    )
+    assert (tmp_path / "out" / "head_of_mine.ply").is_file()
+    code, _, err = run_program(
+        monkeypatch, capsys, reconstruct.main, *flags, "--photos", tmp_path / "out" / "overlay_left.png"
+    )
+    assert code == 2 and "overlay_left.png: is no photo, but a picture that an earlier run drew" in err
+
+
+def test_one_picture_under_three_names_is_one_line(trained, exported, monkeypatch, capsys, tmp_path):
+    for view in ("left", "front", "right"):
+        shutil.copy(exported / "front.png", tmp_path / f"{view}.png")
+    code, _, err = run_program(
+        monkeypatch, capsys, reconstruct.main, "--checkpoint", trained / "run", "--out", tmp_path / "out",
+        "--aligned", "--photos", tmp_path,
+    )  # fmt: skip
+    assert code == 2 and "front.png and left.png are the same picture; give three photos" in err
+    assert err.count("\n") == 1
+
+
 def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeypatch, capsys, tmp_path):
     subjects = tmp_path / "subjects"
     for name in ("a", "b", "c"):
@@ -170,7 +200,7 @@ def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeyp
     assert code == 2
     assert (tmp_path / "out" / "a" / "mesh.ply").is_file() and not (tmp_path / "out" / "b").exists()
     assert err.splitlines()[0].startswith(f"error: {subjects / 'b' / 'left.png'}: is not an image")
-    assert "c: 2 photos of a subject; give all three" in err.splitlines()[1]
+    assert "c: 2 photos of a subject (left.png, right.png); give all three" in err.splitlines()[1]
     assert "2 of 3 subjects were left out" in err.splitlines()[-1]
     assert "3 people, 2 failed" in (tmp_path / "out" / "index.html").read_text()
     shutil.copy(exported / "front.png", subjects)

@@ -18,11 +18,12 @@ from dfmvr_jax.datasets.synthetic.scenes import photograph, render_scene, sample
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model import load_face_model
-from dfmvr_jax.landmarks import WITHOUT_JAW
+from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
 from dfmvr_jax.photos import face_mesh_files
-from dfmvr_jax.photos.alignment import head_yaw, transform_points, warp
+from dfmvr_jax.photos.alignment import head_yaw, mean_landmarks, transform_points, warp
 from dfmvr_jax.photos.detection import find_face, load_detector
-from dfmvr_jax.photos.faces import FoundFace, by_size
+from dfmvr_jax.photos.faces import FoundFace, by_size, numbers_of_faces
+from dfmvr_jax.photos.given_points import face_at
 from dfmvr_jax.photos.photo_camera import photo_camera, projection_matrix
 from dfmvr_jax.photos.preparation import (
     PhotoFile,
@@ -117,6 +118,121 @@ def test_the_largest_of_several_faces(detector, scenes):
         assert error_in_eye_distances(found, true, true) < 0.06
     with pytest.raises(InputError, match="has 2 faces, no number 3"):
         find_face(photo, detector, 3)
+
+
+def test_another_face_as_large_is_a_doubt(detector, scenes, model, tmp_path):
+    """Unless somebody chose, or the other is small."""
+    large, _ = placed(scenes[0][0][1], 380, (220, 300))
+    for side, doubtful in ((300, True), (120, False)):
+        other, _ = placed(scenes[1][0][1], side, (560, 350))
+        photo = np.concatenate([large[:, :430], other[:, 430:]], axis=1)
+        file = PhotoFile(tmp_path / "a.png", read=lambda _, photo=photo: photo)
+        seen = prepare_photo(file, lambda: detector, model, 64)
+        assert (seen.doubt == "shows 2 large faces, of which number 1 by size was taken") is doubtful
+        chosen = prepare_photo(file, lambda: detector, model, 64, 2)
+        assert chosen.doubt == "" and chosen.landmarks[:, 0].mean() > 430 > seen.landmarks[:, 0].mean()
+
+
+def test_a_face_for_each_photo():
+    assert numbers_of_faces((), 2) == [None, None] and numbers_of_faces((3,), 2) == [3, 3]
+    assert numbers_of_faces((1, 2), 2) == [1, 2]
+    with pytest.raises(InputError, match="faces 1 2: 2 numbers for 3 photos"):
+        numbers_of_faces((1, 2), 3)
+
+
+# ------------------------------------------------------------------- landmarks that a user gives
+
+
+WIDTH, HEIGHT = 700, 500
+
+
+@pytest.fixture(scope="module")
+def seen_face(model):
+    """68 landmarks in a photo of 700 x 500 pixels."""
+    turned = Rotation.from_euler("y", 0.2).apply(mean_landmarks(model))
+    pixels = np.asarray(project(face_camera(), jnp.asarray(turned, jnp.float32)), np.float64)
+    return FoundFace(1.5 * pixels + [250, 60], 1.0)
+
+
+@pytest.mark.parametrize("count", [68, 5])
+@pytest.mark.parametrize(
+    ("copy", "message"),
+    [
+        (lambda x, y: (y, WIDTH - x), "turned by 90 degrees, as its file stores it"),  # EXIF 6
+        (lambda x, y: (HEIGHT - y, x), "turned by 90 degrees, as its file stores it"),  # EXIF 8
+        (lambda x, y: (WIDTH - x, HEIGHT - y), "standing on its head"),
+        (lambda x, y: (WIDTH - x, y), "mirrored"),
+        (lambda x, y: (x / 4, y / 4), "of another size, 0.2[45]"),
+        (lambda x, y: (3 * x, 3 * y), "of another size, (3|2.9)"),
+        (lambda x, y: (x - 240, y), "its landmarks lie around .* but a face is seen around"),
+    ],
+    ids=["stored", "stored the other way", "on its head", "mirrored", "small", "large", "a neighbour's"],
+)
+def test_landmarks_of_another_copy_are_refused(seen_face, copy, message, count):
+    points = np.stack(copy(*seen_face.landmarks.T), axis=1) + np.random.default_rng(0).normal(0, 1, (68, 2))
+    points = five_points(points) if count == 5 else points
+    with pytest.raises(InputError, match=message):
+        face_at(points, [seen_face], (HEIGHT, WIDTH))
+
+
+@pytest.mark.parametrize("count", [68, 5])
+def test_landmarks_of_a_face_that_is_seen_are_taken(seen_face, count):
+    """Roughly: people annotate otherwise than detectors. And of several faces their own."""
+    eyes = np.linalg.norm(seen_face.landmarks[36] - seen_face.landmarks[45])
+    points = seen_face.landmarks + np.random.default_rng(0).normal(0, 0.08 * eyes, (68, 2))
+    points = five_points(points) if count == 5 else points
+    other = seen_face._replace(landmarks=seen_face.landmarks - [300, 0])
+    assert face_at(points, [other, seen_face], (HEIGHT, WIDTH)) is seen_face
+    small = seen_face._replace(landmarks=0.3 * seen_face.landmarks + [400, 20])  # of somebody behind
+    assert face_at(points, [small], (HEIGHT, WIDTH)) is face_at(points, [], (HEIGHT, WIDTH)) is None
+
+
+def test_landmarks_that_nothing_confirms_are_a_doubt(seen_face, model, tmp_path):
+    np.savetxt(tmp_path / "a.txt", seen_face.landmarks)
+    photo = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    file = PhotoFile(tmp_path / "a.png", tmp_path / "a.txt", read=lambda _: photo)
+
+    def no_networks():
+        raise InputError("the networks are missing")
+
+    for get_detector, doubt in (
+        (lambda: lambda _: [seen_face], ""),
+        (lambda: lambda _: [], "no face was seen in it to hold its landmarks against"),
+        (no_networks, "its landmarks were not held against the photo: InputError: the networks are missing"),
+    ):
+        assert prepare_photo(file, get_detector, model, 64).doubt == doubt
+
+
+def test_landmarks_made_on_the_pixels_that_a_phone_stores_are_refused(detector, scenes, model, tmp_path):
+    photo, to_photo = placed(scenes[0][0][1], 400, (330, 360))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stored = np.ascontiguousarray(np.rot90((255 * photo).astype(np.uint8)))
+    Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif)
+    upright = transform_points(to_photo, scenes[0][1][1])
+    file = PhotoFile(tmp_path / "a.jpg", tmp_path / "a.txt")
+    np.savetxt(tmp_path / "a.txt", upright)
+    assert prepare_photo(file, lambda: detector, model, 64).doubt == ""
+    np.savetxt(tmp_path / "a.txt", np.stack([upright[:, 1], 700 - upright[:, 0]], axis=1))
+    with pytest.raises(InputError, match="a.txt: its landmarks are those of the photo turned by 90 degrees"):
+        prepare_photo(file, lambda: detector, model, 64)
+
+
+def test_landmarks_of_an_aligned_crop_lie_where_it_has_the_face(scenes, model, tmp_path):
+    photos, landmarks, _ = scenes[1]
+    for name, points, message in (
+        ("good", landmarks[0], None),
+        ("turned", np.stack([landmarks[0][:, 1], 224 - landmarks[0][:, 0]], axis=1), "turned by"),
+        ("small", landmarks[0] / 2, "0.4.* times as large|0.5.* times as large"),
+        ("beside", landmarks[0] + [90, 0], "landmarks of a face around"),
+    ):
+        np.savetxt(tmp_path / f"{name}.txt", points)
+        file = PhotoFile(tmp_path / f"{name}.png", tmp_path / f"{name}.txt", read=lambda _: photos[0])
+        if message is None:
+            assert prepare_photo(file, None, model, 64).doubt == ""
+            continue
+        with pytest.raises(InputError, match=f"{name}.txt: .*{message}"):
+            prepare_photo(file, None, model, 64)
 
 
 def test_no_face_and_half_a_face(detector, scenes):

@@ -24,11 +24,12 @@ from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.fitting.against_scan import compare_person
-from dfmvr_jax.fitting.fit_person import Wishes, fit_person, misfits
+from dfmvr_jax.fitting.fit_person import Wishes, choose_faces, fit_person, misfits, read_people
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.fitting.network_start import choose_views, network_start
 from dfmvr_jax.fitting.photos import read_fitting_photo
 from dfmvr_jax.fitting.stages import first_head, layout_of
+from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import Prediction, Run
 from dfmvr_jax.programs.fit import check_scan
@@ -267,10 +268,37 @@ def test_of_two_faces_the_persons_own_is_taken(points_fitter, ann, bob):
     photos = files([ann.photos[0], np.asarray(both), ann.photos[2]])
     found = fit_person(points_fitter, photos)
     assert found.photos[1].face.landmarks[:, 0].min() > 450
-    largest = fit_person(points_fitter, photos, Wishes(faces=(1,)))
-    assert (
-        largest.photos[1].face.landmarks[:, 0].max() < 450 if len(largest.photos) == 3 else largest.left_out
-    )
+    assert found.photos[1].doubt == "shows 2 large faces, of which number 2 by size was taken"
+    assert found.photos[0].doubt == found.photos[2].doubt == ""
+    read, _ = read_people(points_fitter, photos, Wishes(faces=(1, 1, 1)))
+    assert [len(faces) for faces in read] == [1, 1, 1] and read[1][0].doubt == ""
+    assert read[1][0].face.landmarks[:, 0].max() < 450
+    read, _ = read_people(points_fitter, photos, Wishes(faces=(1, 2, 1)))
+    assert read[1][0].face.landmarks[:, 0].min() > 450
+
+
+def test_of_two_people_in_all_photos_one_is_taken(points_fitter, ann, bob):
+    """The one who is nearer to the camera in most of them."""
+    photos = []
+    for view, nearer in enumerate((ann, bob, ann)):
+        sizes = {id(person): 420 if person is nearer else 300 for person in (ann, bob)}
+        both = Image.new("RGB", (900, 420), "gray")
+        for person, left in ((ann, 0), (bob, 460)):
+            one = Image.fromarray(person.photos[view]).resize((sizes[id(person)],) * 2)
+            both.paste(one, (left, 0))
+        photos.append(np.asarray(both))
+    read, _ = read_people(points_fitter, files(photos), Wishes())
+    assert [len(faces) for faces in read] == [2, 2, 2]
+    chosen = choose_faces(points_fitter.by_mesh, read, points_fitter.config, Wishes())
+    assert [photo.face.landmarks[:, 0].max() < 450 for photo in chosen] == [True] * 3
+    assert [photo.doubt.partition("number ")[2][0] for photo in chosen] == ["1", "2", "1"]
+
+
+def test_one_picture_under_three_names_counts_once(points_fitter, ann):
+    front, left = ann.photos[1], ann.photos[0]
+    read, left_out = read_people(points_fitter, files([front, front, left, front]), Wishes())
+    assert [faces[0].path.name for faces in read] == ["0.jpg", "2.jpg"]
+    assert left_out[Path("3.jpg")] == "3.jpg: is the same picture as 0.jpg" and len(left_out) == 2
 
 
 def test_points_that_fit_nobody_are_left_out(points_fitter, ann):
@@ -358,6 +386,22 @@ def test_the_views_that_a_network_gets(points_fitter, ann):
         (("--photos", "a.jpg", "--focal", "2"), "--focal-mm 2.0: expected 8 to 1200"),
         (("--photos", "a.jpg", "--pupils-mm", "640"), "--pupils-mm 640.0: expected 30 to 90"),
         (("--photos", "a.jpg", "--face", "0"), "--face 0: expected 1"),
+        (("--photos", "a.jpg", "b.jpg", "--face", "1", "2", "1"), "3 numbers for 2 photos"),
+        (
+            ("--photos", "a.jpg", "--fit", "none", "--workdir", "w", "--check"),
+            "--check: is of fits, and there",
+        ),
+        (
+            ("--photos", "a.jpg", "--fit", "none", "--workdir", "w", "--effort", "best"),
+            "--effort: is of fits",
+        ),
+        (("--front", "a.jpg", "--workdir", "w", "--same-expression"), "--same-expression: is of fits"),
+        (("--aligned", "--photos", "a", "--workdir", "w", "--texture-size", "0"), "--texture-size: is of"),
+        (("--aligned", "--photos", "a", "--workdir", "w", "--pupils-mm", "60"), "--pupils-mm: is of fits"),
+        (
+            ("--aligned", "--photos", "a", "--workdir", "w", "--face", "2"),
+            "--face: an aligned photo shows one",
+        ),
         (("--photos", "a.jpg", "--texture-size", "1000"), "--texture-size 1000: expected one of 256, 512"),
         (("--photos", "a.jpg", "--face-model", "nobody"), "face model nobody: expected builtin"),
         (("--photos", "nowhere.jpg", "--face-model", MODEL), "nowhere.jpg: there is no such photo"),
@@ -388,8 +432,28 @@ def test_landmarks_of_another_size_are_refused(points_fitter, ann, tmp_path):
     np.savetxt(
         photo.with_suffix(".txt"), 4 * ann.photos[1].shape[0] + np.random.default_rng(0).random((68, 2))
     )
-    with pytest.raises(InputError, match=r"a.png: landmarks from .* the photo has 420 x 420 pixels"):
+    with pytest.raises(InputError, match=r"a.png: its landmarks lie around .* but a face is seen around"):
         fit([photo], face_model=points_fitter)
+
+
+def test_given_landmarks_are_held_against_the_photo(points_fitter, ann, tmp_path):
+    """68 are taken, five choose the face, and either is refused where the face is elsewhere."""
+
+    def read(points, name):
+        np.savetxt(tmp_path / name, points)
+        file = PhotoFile(Path("a.jpg"), tmp_path / name, read=lambda _: ann.photos[1] / np.float32(255))
+        (photo,) = read_fitting_photo(
+            file, lambda: points_fitter.detector, points_fitter.model, points_fitter.config
+        )
+        return photo
+
+    (seen,) = points_fitter.detector(ann.photos[1] / np.float32(255))
+    assert read(seen.landmarks + 1, "68.txt").face.mesh is None
+    assert read(five_points(seen.landmarks) + 1, "5.txt").face.mesh is not None
+    turned = np.stack([seen.landmarks[:, 1], 420 - seen.landmarks[:, 0]], axis=1)
+    for points in (turned, five_points(turned)):
+        with pytest.raises(InputError, match="a.jpg: its landmarks are those of the photo turned by 90"):
+            read(points, "turned.txt")
 
 
 def test_results_do_not_go_among_the_photos(monkeypatch, capsys, tmp_path, ann):

@@ -20,6 +20,7 @@ from dfmvr_jax.fitting.config import FitConfig, effort_config
 from dfmvr_jax.fitting.fitted_person import photo_names
 from dfmvr_jax.fitting.free_form import free_form_modes, with_free_form
 from dfmvr_jax.fitting.gauss_newton import System, minimise
+from dfmvr_jax.fitting.likeness import Portrait, choose_alike, difference
 from dfmvr_jax.fitting.normals import normal_basis
 from dfmvr_jax.fitting.photos import camera_of_photo, focal_of_film
 from dfmvr_jax.fitting.point_table import YAWS, PointTable, read_table, table_of_landmarks, write_table
@@ -571,6 +572,39 @@ def test_photos_colour_the_face_and_fade_out(coarse):
 def test_code_is_shared_between_numbers_of_photos():
     assert [padded_number(count) for count in (1, 2, 3, 4, 20, 30)] == [3, 3, 3, 6, 24, 30]
     assert sorted(PADDED) == list(PADDED)
+
+
+def portraits_of(albedos, photos, noise=0.03, samples=400):
+    """What photos show of some people's skin: for each photo the people who are in it, the largest first."""
+    rng = np.random.default_rng(1)
+    shown = []
+    for people in photos:
+        normals = rng.normal(size=(samples, 3)) * [1, 1, 0.3] + [0, 0, 1]
+        harmonics = np.asarray(
+            spherical_harmonics(jnp.asarray(normals / np.linalg.norm(normals, axis=1, keepdims=True))), float
+        )
+        light = rng.normal(0, 0.1, (3, 9)) + np.eye(9)[0] * rng.uniform(0.6, 1.2, (3, 1))
+        shown.append([])
+        for person in people:
+            color = albedos[person] * (harmonics @ light.T) + rng.normal(0, noise, (samples, 3))
+            known = albedos[person] * rng.normal(1, 0.1, (samples, 1))  # by a light that was guessed
+            shown[-1].append(Portrait(color, rng.uniform(0, 1, samples), harmonics, known))
+    return shown
+
+
+def test_a_face_is_told_by_its_skin():
+    """In whatever light; and the one who is in all photos is found among strangers."""
+    albedos = np.random.default_rng(0).uniform(0.3, 0.7, (40, 400, 1)) * [1.0, 0.8, 0.7]
+    (first,), (other, stranger), (hidden,) = portraits_of(albedos, [[0], [0, 1], [0]])
+    assert difference(first, other) < 0.5 * difference(first, stranger)
+    assert difference(first, hidden._replace(weight=0 * hidden.weight)) == 1
+    for photos, expected in (
+        ([[0], [1, 0], [2, 0]], [0, 1, 1]),
+        ([[0, 1], [1, 0], [0, 1]], [0, 1, 0]),  # two in all photos: the one in the foreground of more
+        ([[1, 0, 2], [3, 4, 0], [0, 5]], [1, 2, 0]),
+        ([[10 + k, 0, 20 + k] for k in range(9)], [1] * 9),  # of which not all combinations are tried
+    ):
+        assert choose_alike(portraits_of(albedos, photos)) == expected, photos
 
 
 def test_efforts_differ_and_names_are_plain():

@@ -21,6 +21,7 @@ from dfmvr_jax.conventions import UNIT_MM, VIEWS
 from dfmvr_jax.datasets import prepare, show
 from dfmvr_jax.datasets.photo_sets import staging
 from dfmvr_jax.datasets.photo_sets.builder import REPORT_FILE, PhotoSetConfig
+from dfmvr_jax.datasets.photo_sets.celebamask_hq import check_on_face
 from dfmvr_jax.datasets.photo_sets.examples import check_face_like, check_scan
 from dfmvr_jax.datasets.photo_sets.mesh_files import read_obj, read_points
 from dfmvr_jax.datasets.photo_sets.multi_pie import MultiPie
@@ -247,6 +248,47 @@ def test_celebamask_hq(prepared, subjects, tmp_path, monkeypatch, names_of_viewe
         assert (found[inside] == true[rows, columns]).mean() > 0.98  # masks have 512 pixels, not 224
         assert (found[~inside] == 0).all()
         assert set(found) >= {0, 1, 2, 3, 6, 8, 9}
+
+
+def test_masks_without_a_face_leave_out_one_photo(subjects, tmp_path, monkeypatch, capsys, face_mesh):
+    miniature_sets.write_celebamask_hq(tmp_path / "source", subjects)
+    masks = tmp_path / "source" / "CelebAMask-HQ-mask-anno" / "0"
+    for path in masks.glob("00001_*.png"):
+        miniature_sets.save(np.zeros((512, 512), np.uint8), path)
+    for part in ("mouth", "u_lip", "l_lip"):  # a hand lies there: that is right
+        (masks / f"00002_{part}.png").unlink(missing_ok=True)
+    command = prepare_command("celebamask_hq", tmp_path / "source", tmp_path / "data")
+    code, printed, _ = run_program(monkeypatch, capsys, prepare.main, *command[1:])
+    assert code == 0 and "left out: 1 of 3 samples" in printed
+    assert "00001_skin.png: 0% of what lies between the landmarks is face by the masks" in printed
+
+
+def test_labels_are_held_against_the_face():
+    landmarks = np.stack(np.meshgrid(np.linspace(10, 50, 4), np.linspace(10, 54, 17)), -1).reshape(68, 2)
+    labels = np.zeros((64, 64), np.uint8)
+    labels[8:58, 8:54] = 1
+    check_on_face(labels, landmarks)
+    check_on_face(labels, five_points(landmarks))
+    for wrong, message in (
+        (np.where(labels == 1, 6, labels), "0% .* is skin"),  # nose everywhere
+        (np.roll(labels, 40, axis=1), "% of what lies between the landmarks is face"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_on_face(wrong.astype(np.uint8), landmarks)
+
+
+def test_a_second_face_is_told_and_counted(prepared, subjects, tmp_path, monkeypatch, capsys):
+    source, _ = prepared("photo_folder")
+    shutil.copytree(source, tmp_path / "people")
+    both = np.concatenate([subjects[0].framed(1), subjects[1].framed(1)], axis=1)
+    miniature_sets.save(both, tmp_path / "people" / "person0" / "a.png")
+    command = prepare_command("photo_folder", tmp_path / "people", tmp_path / "data")
+    code, printed, _ = run_program(monkeypatch, capsys, prepare.main, *command[1:])
+    assert code == 0 and "doubtful: 1 of 3 samples" in printed
+    assert "person0: a.png shows 2 large faces, of which number 1 by size was taken" in printed
+    with open(tmp_path / "data" / "photo_folder" / "full" / "1.0.0" / REPORT_FILE) as file:
+        doubts = {row["name"]: row["doubt"] for row in csv.DictReader(file)}
+    assert doubts["person0"].startswith("a.png shows 2 large faces") and doubts["person1"] == ""
 
 
 def test_every_set_can_be_looked_at(prepared, tmp_path, monkeypatch, capsys):

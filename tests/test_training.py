@@ -608,6 +608,47 @@ def test_foreign_config_is_one_line(tmp_path, text, problem):
         read_config(tmp_path / "config.json")
 
 
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"image_size": "big"}, r"image_size is 'big', expected a whole number"),
+        ({"image_size": -64}, r"image_size -64: expected 32 or more"),
+        ({"network": {"width": 7}}, r"network.width 7: expected 8, 16 or a multiple of 32"),
+        ({"network": {"stage_sizes": [3, 4]}}, r"network.stage_sizes is \[3, 4\], expected 4 values"),
+        (
+            {"network": {"fusion": "tri"}},
+            r"network.fusion is 'tri', expected one of tri-unet, shared-unet, cnn",
+        ),
+        ({"network": 5}, r"network is 5, expected settings by name"),
+        ({"parse": {"num_classes": 10.0}}, r"parse.num_classes is 10.0, expected one of 10, 19"),
+        ({"parse": {"checkpoint": 1}}, r"parse.checkpoint is 1, expected text or null"),
+        ({"parse": {"once": "yes"}}, r"parse.once is 'yes', expected true or false"),
+        ({"loss": {"photo": float("nan")}}, r"loss.photo is nan, expected a number"),
+        ({"loss": {"fotos": 3}}, r"unknown: loss.fotos\)"),
+        ({"epochs": None}, r"epochs is None, expected a whole number"),
+    ],
+)
+def test_a_config_that_was_edited_to_nonsense_names_the_setting(tmp_path, changes, problem):
+    values = dataclasses.asdict(Config())
+    for name, value in changes.items():
+        values[name] = values[name] | value if isinstance(value, dict) else value
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(values))
+    with pytest.raises(InputError, match=problem) as error:
+        read_config(path)
+    text = str(error.value)
+    assert text.startswith(f"{path} is not a config") and "remove" not in text and "\n" not in text
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_config_that_an_editor_saved_is_read(tmp_path, monkeypatch, encoding):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = changed(Config(), {"data.directory": "~/data", "face_model": "~/ict.npz"})
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)), encoding=encoding)
+    found = read_config(tmp_path / "config.json")
+    assert found.data.directory == f"{tmp_path}/data" and found.face_model == f"{tmp_path}/ict.npz"
+
+
 def test_configs_of_earlier_versions_are_read():
     older = dataclasses.asdict(Config())
     del older["optimizer"]

@@ -37,8 +37,8 @@ def write_model(path: Path, model: MorphableModel) -> None:
     if model.expression_prior is not None:
         prior = model.expression_prior._asdict()
         arrays |= {f"{PRIOR}.{name}": np.asarray(value) for name, value in prior.items()}
-    with whole_file(path) as unfinished:
-        np.savez(unfinished, format=np.array(FORMAT), **arrays)  # type: ignore[arg-type]  # no `allow_pickle`
+    with whole_file(path) as unfinished, unfinished.open("wb") as file:  # else .NPZ would become .NPZ.npz
+        np.savez(file, format=np.array(FORMAT), **arrays)  # type: ignore[arg-type]  # no `allow_pickle`
 
 
 def read_model(path: Path) -> MorphableModel:
