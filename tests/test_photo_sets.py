@@ -35,7 +35,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import move
-from dfmvr_jax.landmarks import WITHOUT_JAW
+from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
 from dfmvr_jax.photos.alignment import mean_landmarks, transform_points
 from dfmvr_jax.photos.reading import read_photo
 from tests import miniature_sets
