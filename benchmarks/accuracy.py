@@ -34,6 +34,7 @@ from dfmvr_jax.evaluation.metrics import Scan, compare_with_scan, face_disc
 from dfmvr_jax.evaluation.scan_files import read_scan
 from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import MorphableModel, load_face_model
+from dfmvr_jax.file_names import is_shown
 from dfmvr_jax.fitting.fit_person import PersonFit, Wishes, fit_person
 from dfmvr_jax.fitting.fitted_person import describe
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
@@ -254,7 +255,7 @@ def photos_case(fitter: Fitter, folder: Path, out: Path | None) -> list[Errors]:
     """Landmark errors of the people in a folder of folders."""
     fitter = dataclasses.replace(fitter, config=dataclasses.replace(fitter.config, check=True))
     errors = []
-    for person in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for person in sorted(path for path in folder.iterdir() if path.is_dir() and is_shown(path)):
         files = [PhotoFile(file.path) for file in find_photo_files(person)]
         one, found = measure(fitter, files, Wishes(), lambda found: (np.nan, np.nan))
         errors.append(one)

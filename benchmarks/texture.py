@@ -32,6 +32,7 @@ from dfmvr_jax.compilation import keep_compiled
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
+from dfmvr_jax.file_names import is_shown
 from dfmvr_jax.fitting.fitted_person import FittedPerson, textured_surface
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
@@ -189,7 +190,7 @@ def people_of(flags) -> Iterator[tuple[str, list[PhotoFile]]]:
         for photos in flags.views:
             yield f"{seed}, {photos} photos", generated_files(seed, photos, flags.size, flags.megapixels)
     for folder in flags.photos:
-        people = sorted(path for path in folder.iterdir() if path.is_dir()) or [folder]
+        people = sorted(path for path in folder.iterdir() if path.is_dir() and is_shown(path)) or [folder]
         for person in people:
             files = [PhotoFile(file.path, read=read_photo) for file in find_photo_files(person)]
             if files:

@@ -22,16 +22,17 @@ from dfmvr_jax.datasets import prepare, show
 from dfmvr_jax.datasets.photo_sets import staging
 from dfmvr_jax.datasets.photo_sets.builder import REPORT_FILE, PhotoSetConfig
 from dfmvr_jax.datasets.photo_sets.celebamask_hq import check_on_face
-from dfmvr_jax.datasets.photo_sets.examples import check_face_like, check_scan
+from dfmvr_jax.datasets.photo_sets.examples import check_face_like
 from dfmvr_jax.datasets.photo_sets.mesh_files import read_obj, read_points
 from dfmvr_jax.datasets.photo_sets.multi_pie import MultiPie
 from dfmvr_jax.datasets.photo_sets.pixel_face import IBUG_OF_106, PixelFace, read_stored_photo
 from dfmvr_jax.datasets.photo_sets.range_images import delaunay_triangles, points_at, read_range_image
-from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
+from dfmvr_jax.datasets.photo_sets.samples import Sample
 from dfmvr_jax.datasets.photo_sets.splits import split_samples
 from dfmvr_jax.datasets.pipeline import check_labels, check_landmarks_3d, check_views, load_split
 from dfmvr_jax.datasets.preparation import STAGING_FOLDER
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.evaluation.metrics import Scan, check_scan
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.geometry import move
@@ -271,7 +272,7 @@ def test_labels_are_held_against_the_face():
     check_on_face(labels, five_points(landmarks))
     for wrong, message in (
         (np.where(labels == 1, 6, labels), "0% .* is skin"),  # nose everywhere
-        (np.roll(labels, 40, axis=1), "% of what lies between the landmarks is face"),
+        (labels * (np.arange(64) > 45)[:, None], "% of what lies between the landmarks is face"),
     ):
         with pytest.raises(InputError, match=message):
             check_on_face(wrong.astype(np.uint8), landmarks)
@@ -640,7 +641,7 @@ def test_scans_in_other_units_or_frames_are_refused():
     points = np.random.default_rng(0).normal(size=(500, 3)) * 40
     seven = points[:7].copy()
     seven[0], seven[3] = [-45, 0, 0], [45, 0, 0]
-    scan = ScanMesh(np.concatenate([points, seven]), np.zeros((0, 3), np.int32), seven)
+    scan = Scan(np.concatenate([points, seven]), seven)
     check_scan(scan)
     for wrong in (scan._replace(points=100 * points + 500), scan._replace(points=points + [0, 0, 900])):
         with pytest.raises(InputError, match="mm off the scan's points"):

@@ -9,7 +9,7 @@ from dfmvr_jax.datasets.features import labels_file, photo_file
 from dfmvr_jax.datasets.photo_sets.samples import Sample, ScanMesh
 from dfmvr_jax.datasets.photo_sets.staging import DOUBT
 from dfmvr_jax.errors import InputError
-from dfmvr_jax.evaluation.metrics import check_scan_unit
+from dfmvr_jax.evaluation.metrics import Scan, check_scan
 from dfmvr_jax.evaluation.registration import register_landmarks
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.face_model.morphable_model import MorphableModel
@@ -23,7 +23,6 @@ from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.array_types import Float
 
 LARGEST_MISFIT_MM = 8.0
-FARTHEST_FROM_SCAN_MM = 10.0  # of a landmark
 NO_SCAN = ScanMesh(np.zeros((0, 3)), np.zeros((0, 3), np.int32), np.full((7, 3), np.nan))
 
 
@@ -56,7 +55,7 @@ def make_example(
     truth = read_truth(sample, photos, model, image_size)
     scan = NO_SCAN if truth.scan is None or sample.split == "train" else truth.scan
     if scan is not NO_SCAN:
-        check_scan(scan)
+        check_scan(Scan(scan.points, scan.landmarks))
     labels = truth.labels
     if labels is None:
         labels = np.zeros((len(photos), image_size, image_size), np.uint8)
@@ -92,17 +91,6 @@ def crop_landmarks(photo: PreparedPhoto) -> Float[np.ndarray, "68 2"]:
             )
         landmarks = photo.seen.landmarks
     return transform_points(photo.aligned.to_crop, landmarks)
-
-
-def check_scan(scan: ScanMesh) -> None:
-    """Raise `InputError` unless the scan is in millimetres, and its landmarks lie on it."""
-    check_scan_unit(scan.landmarks)
-    distances = np.linalg.norm(scan.landmarks[:, None] - scan.points[None], axis=-1).min(axis=1)
-    if not distances.max() < FARTHEST_FROM_SCAN_MM:
-        raise InputError(
-            f"a landmark of its scan lies {distances.max():.4g} mm off the scan's points: they are in other "
-            "units or frames"
-        )
 
 
 def check_face_like(points: Float[np.ndarray, "n 3"], reference: Float[np.ndarray, "n 3"]) -> None:

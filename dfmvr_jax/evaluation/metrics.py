@@ -9,6 +9,7 @@ from dfmvr_jax.evaluation.registration import register_landmarks, register_surfa
 from dfmvr_jax.render.array_types import Bool, Float, Int
 
 PLAUSIBLE_EYE_DISTANCE_MM = (10.0, 1000.0)  # between outer eye corners; tells mm from dm and m
+FARTHEST_FROM_SCAN_MM = 10.0  # of a landmark
 FEWEST_POINTS = 100  # of a scan inside the face disc
 
 
@@ -113,6 +114,17 @@ def check_scan_unit(landmarks: Float[np.ndarray, "7 3"]) -> None:
         raise InputError(
             f"scan: its outer eye corners are {eye_distance:.3g} mm apart, expected about 90; give scans and "
             "landmarks in millimetres"
+        )
+
+
+def check_scan(scan: Scan) -> None:
+    """Raise `InputError` unless a scan is in millimetres, and its landmarks lie on it."""
+    check_scan_unit(scan.landmarks)
+    distances = np.nanmin(np.linalg.norm(scan.landmarks[:, None] - scan.points[None], axis=-1), axis=1)
+    if not distances.max() < FARTHEST_FROM_SCAN_MM:
+        raise InputError(
+            f"a landmark of its scan lies {distances.max():.4g} mm off the scan's points: they are in other "
+            "units or frames"
         )
 
 
