@@ -221,3 +221,17 @@ def test_the_package_and_the_renderer_need_no_extra():
     blocked = ({*OPTIONAL} - {"rich"}) | {"jaxtyping", "beartype", "pytest"}  # flax itself wants rich
     use = CALL + "import dfmvr_jax.render, dfmvr_jax.prediction"
     subprocess.run([sys.executable, "-c", use, json.dumps([sorted(blocked), {}])], cwd=ROOT, check=True)
+
+
+def test_benchmarks_have_help_without_pytorch():
+    names = ("parity", "throughput", "convolution", "render", "gpu_render")
+    script = """
+import contextlib, runpy, sys
+sys.modules["torch"] = None
+for name in sys.argv[1:]:
+    sys.argv = [name, "--help"]
+    with contextlib.suppress(SystemExit):
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", script, *names], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0 and done.stdout.count("usage: ") == len(names), done.stderr
