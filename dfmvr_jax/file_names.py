@@ -47,9 +47,11 @@ def by_plain_name(files: Iterable[Path]) -> dict[str, list[Path]]:
 def only(files: Sequence[Path], what: str) -> Path | None:
     """The one file that there is for a purpose, in words, or None. Raises `InputError` for several."""
     if len(files) > 1:
-        raise InputError(
-            f"{files[0].parent}: {len(files)} {what}: {list_names(files)}; take all but one away"
-        )
+        one_folder = len({file.parent for file in files}) == 1
+        where, names = f"{files[0].parent}: ", list_names(files)
+        if not one_folder:
+            where, names = "", ", ".join(map(str, files))
+        raise InputError(f"{where}{len(files)} {what}: {names}; take all but one away")
     return files[0] if files else None
 
 

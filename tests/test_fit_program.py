@@ -439,17 +439,20 @@ def test_landmarks_of_another_size_are_refused(points_fitter, ann, tmp_path):
 def test_given_landmarks_are_held_against_the_photo(points_fitter, ann, tmp_path):
     """68 are taken, five choose the face, and either is refused where the face is elsewhere."""
 
-    def read(points, name):
+    def read(points, name, fitter=points_fitter):
         np.savetxt(tmp_path / name, points)
         file = PhotoFile(Path("a.jpg"), tmp_path / name, read=lambda _: ann.photos[1] / np.float32(255))
-        (photo,) = read_fitting_photo(
-            file, lambda: points_fitter.detector, points_fitter.model, points_fitter.config
-        )
+        (photo,) = read_fitting_photo(file, lambda: fitter.detector, fitter.model, fitter.config)
         return photo
 
     (seen,) = points_fitter.detector(ann.photos[1] / np.float32(255))
     assert read(seen.landmarks + 1, "68.txt").face.mesh is None
     assert read(five_points(seen.landmarks) + 1, "5.txt").face.mesh is not None
+    nothing = dataclasses.replace(points_fitter)
+    nothing.__dict__["detector"] = lambda photo: []
+    assert read(seen.landmarks, "68.txt", nothing).doubt.startswith("no face was seen in it")
+    with pytest.raises(InputError, match="a.jpg: its landmarks are not a face's"):
+        read(np.random.default_rng(0).permutation(seen.landmarks), "mixed.txt", nothing)
     turned = np.stack([seen.landmarks[:, 1], 420 - seen.landmarks[:, 0]], axis=1)
     for points in (turned, five_points(turned)):
         with pytest.raises(InputError, match="a.jpg: its landmarks are those of the photo turned by 90"):

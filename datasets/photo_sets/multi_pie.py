@@ -35,11 +35,11 @@ class MultiPie(PhotoSet):
         shots = defaultdict(lambda: defaultdict(list))
         named = {}
         for folder, files in walk(source):
+            named[folder] = by_plain_name(files)
             for path in files:
                 if match := PHOTO.fullmatch(path.name):
                     subject, session, recording, camera, light = match.groups()[:5]
                     shots[subject, session, recording, light][camera].append(path)
-                    named.setdefault(folder, by_plain_name(files))
         samples = []
         for (subject, session, recording, light), cameras in sorted(shots.items()):
             for angle in sorted(set(config.angles)):

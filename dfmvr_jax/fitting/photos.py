@@ -13,7 +13,14 @@ from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.landmarks import COUNT, WITHOUT_JAW
-from dfmvr_jax.photos.alignment import FittedPose, check_landmarks, fit_pose, mean_landmarks, warp
+from dfmvr_jax.photos.alignment import (
+    LARGEST_MISFIT,
+    FittedPose,
+    check_landmarks,
+    fit_pose,
+    mean_landmarks,
+    warp,
+)
 from dfmvr_jax.photos.detection import Detector
 from dfmvr_jax.photos.faces import FoundFace, as_large, by_size, doubt_of, numbered_face
 from dfmvr_jax.photos.given_points import confirm_points
@@ -86,10 +93,13 @@ def read_fitting_photo(
         shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
         eight_bits = np.round(255 * photo).astype(np.uint8)
         picture = np.asarray(Image.fromarray(eight_bits).reduce(shrink))
-        return [
+        read = [
             _with_face(file.path, photo, eight_bits, camera, found, doubt, picture, model, config)
             for found, doubt in faces
         ]
+        if file.landmarks and not read[0].pose.misfit < LARGEST_MISFIT:
+            raise InputError("its landmarks are not a face's; expected 68 points in iBUG order, or five")
+        return read
 
 
 def _found_faces(
