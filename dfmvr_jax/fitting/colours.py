@@ -33,6 +33,7 @@ EDGE_ON = 0.25  # cosine of the angle from which on a surface is seen from the s
 FAR = 500.0  # plane, model units: telephoto lenses stand far away
 MEDIAN_OF_NORMAL = 0.6745  # of the absolute value, standard deviations
 FREE = 0.1  # share of an error that is seen, from which on it tells how far colours scatter
+TONE_STEPS = 6  # of Gauss and Newton's
 SETTLING = 8  # rounds of albedo, light and weights in a step
 EXCLUDED_PARTS = ("mouth", "teeth")
 FEATURES = ("left eye", "right eye", "mouth", "teeth")
@@ -208,7 +209,7 @@ def settle_look(
     """
     prior = jnp.maximum(weight.max(axis=0), 1e-6) / config.albedo_deviation**2
     look = Look(albedo, jnp.zeros((len(weight), 3, 9)), weight / config.colour_deviation**2, prior)
-    # light and albedo share a factor: light comes first, so that albedo stays like the model's
+    # light and albedo share a factor: it is the light's at first, and shared out at the end
     look = look._replace(light=_light(look, seen, _model_colors(look, samples), config))
 
     def settle(_, look: Look) -> Look:
@@ -221,7 +222,47 @@ def settle_look(
         look = look._replace(light=_light(look, seen, albedo, config))
         return look._replace(albedo=_model_albedo(look, seen, samples))
 
-    return jax.lax.fori_loop(0, rounds, settle, look)
+    return anchor_tone(jax.lax.fori_loop(0, rounds, settle, look), weight, seen, samples, config)
+
+
+def anchor_tone(
+    look: Look,
+    weight: Float[Array, "photos samples"],
+    seen: Seen,
+    samples: ColourSamples,
+    config: FitConfig,
+) -> Look:
+    """Share brightness and tint out between light and skin, which photos do not tell apart.
+
+    A factor for each channel goes from one to the other, to where the model's albedo, the usual exposure of
+    photos and their white balance are likeliest together; what is seen stays the same.
+    """
+    albedo, shading = free_albedo(look, seen, samples), shading_of(look, seen)
+    counts = jnp.maximum(weight.sum(axis=1), 1e-9)
+    exposure = jnp.log(jnp.maximum(jnp.einsum("vs,vsc->vc", weight, shading) / counts[:, None], 1e-3))
+    used = (weight.sum(axis=1) > 0)[:, None]
+    exposure = jnp.sum(used * exposure, axis=0) / jnp.maximum(used.sum(), 1) - jnp.log(config.exposure)
+    rows = jnp.sqrt(look.prior * config.measurements / jnp.maximum(weight.max(axis=0).sum(), 1e-9))[:, None]
+
+    def residuals(unknowns: Float[Array, "unknowns"]) -> Float[Array, "residuals"]:
+        factor, coefficients = unknowns[:3], unknowns[3:]
+        misfit = rows * (
+            jnp.exp(factor) * albedo - _model_colors(look._replace(albedo=coefficients), samples)
+        )
+        bright = exposure - factor
+        tint = (bright - bright.mean()) / config.tint_deviation
+        exposed = bright.mean()[None] / config.exposure_deviation
+        return jnp.concatenate([misfit.ravel(), exposed, tint, coefficients])
+
+    def step(_, unknowns):
+        jacobian = jax.jacfwd(residuals)(unknowns)
+        hessian = jacobian.T @ jacobian + 1e-6 * jnp.eye(len(unknowns))
+        return unknowns - jnp.linalg.solve(hessian, jacobian.T @ residuals(unknowns))
+
+    unknowns = jax.lax.fori_loop(0, TONE_STEPS, step, jnp.concatenate([jnp.zeros(3), look.albedo]))
+    factor = jnp.exp(unknowns[:3])
+    look = look._replace(light=(_whole_light(look) / factor[:, None]).at[..., 0].add(-AMBIENT))
+    return look._replace(albedo=_model_albedo(look, seen, samples))
 
 
 def freedom(look: Look, seen: Seen) -> Float[Array, "photos samples"]:
