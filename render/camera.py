@@ -79,3 +79,9 @@ def clip_positions(camera: Camera, points: Float[Array, "*n 3"]) -> Float[Array,
         ],
         axis=-1,
     )
+
+
+def depth_in_front(camera: Camera, depth: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Distances in front of the camera, in units of the points, of depths z/w as `rasterize` gives them."""
+    near, far = camera.near, camera.far  # z/w = ((far + near) - 2 far near / distance) / (far - near)
+    return 2 * far * near / ((far + near) - depth * (far - near))

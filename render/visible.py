@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from dfmvr_jax.render.array_types import Array, Bool, Float, check_shape
-from dfmvr_jax.render.camera import Camera, clip_positions
+from dfmvr_jax.render.camera import Camera, clip_positions, depth_in_front
 from dfmvr_jax.render.rasterize import Fragments
 
 
@@ -35,6 +35,4 @@ def visible(
     nearest = fragments.depth[
         jnp.clip(row, 0, height - 1).astype(int), jnp.clip(column, 0, width - 1).astype(int)
     ]
-    near, far = camera.near, camera.far  # z/w = ((far + near) - 2 far near / depth) / (far - near)
-    nearest_depth = 2 * far * near / ((far + near) - nearest * (far - near))
-    return inside & (depth <= nearest_depth + tolerance)
+    return inside & (depth <= depth_in_front(camera, nearest) + tolerance)

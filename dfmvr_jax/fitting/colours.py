@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.ndimage import map_coordinates
-from scipy.spatial import Delaunay
 
 from dfmvr_jax.conventions import AMBIENT, HEAD_PARTS
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
@@ -21,10 +20,10 @@ from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.fitting.normals import normal_basis
 from dfmvr_jax.fitting.projection import by_turning, project_points
 from dfmvr_jax.fitting.unknowns import Head
+from dfmvr_jax.head_sight import look_at_head, outline_share
 from dfmvr_jax.render.array_types import Array, Float, Int
-from dfmvr_jax.render.camera import Camera, clip_positions, project
+from dfmvr_jax.render.camera import Camera, project
 from dfmvr_jax.render.precision import full_precision
-from dfmvr_jax.render.rasterize import rasterize
 from dfmvr_jax.render.shade import spherical_harmonics
 from dfmvr_jax.render.visible import visible
 
@@ -92,9 +91,7 @@ def choose_samples(
     labels = np.asarray(model.part_labels)
     weight = np.ones(len(shape)) if model.photo_weight is None else np.array(model.photo_weight)
     weight[np.isin(labels, [HEAD_PARTS.index(part) for part in EXCLUDED_PARTS])] = 0
-    middle = points[:, :2].mean(axis=0)
-    outline = Delaunay(middle + config.outline * (points[:, :2] - middle))
-    weight[outline.find_simplex(shape[:, :2]) < 0] = 0
+    weight[outline_share(points[:, :2], shape[:, :2]) > config.outline] = 0
     chance = area * (weight > 0)
     count = min(max(config.samples), int((chance > 0).sum()))
     vertices = np.random.default_rng(0).choice(len(shape), count, False, chance / chance.sum())
@@ -143,12 +140,9 @@ def weigh_samples(
         shape, rotation, translation, log_focal, _, inside, centre, longer_side, counts = photo
         focal = jnp.exp(log_focal) * longer_side
         camera = Camera(focal, (centre[0], centre[1]), 0.0, (size, size), far=FAR)
-        posed = shape @ rotation.T + translation
-        fragments = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
-        points = posed[samples.vertices]
-        there = visible(camera, points, fragments, HIDDEN)
-        normals = vertex_normals(shape, model)[samples.vertices] @ rotation.T
-        facing = -jnp.sum(normals * points, axis=-1) / jnp.linalg.norm(points, axis=-1)
+        sight = look_at_head(model, camera, shape, rotation, translation)
+        points, facing = sight.posed[samples.vertices], sight.facing[samples.vertices]
+        there = visible(camera, points, sight.fragments, HIDDEN)
         in_picture = sample_image(inside[..., None], project(camera, points))[:, 0] > 0.99
         weight = samples.weight * there * jnp.clip(facing - EDGE_ON, 0, None) * in_picture
         return weight * counts * config.measurements / jnp.maximum(weight.sum(), 1e-6)

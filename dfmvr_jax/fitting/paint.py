@@ -3,16 +3,15 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy.spatial import ConvexHull
 
 from dfmvr_jax.conventions import AMBIENT
-from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, vertex_normals
+from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo
 from dfmvr_jax.fitting.colours import EDGE_ON, FAR, HIDDEN, Look, PhotoColours, head_shapes, sample_image
 from dfmvr_jax.fitting.unknowns import Head
+from dfmvr_jax.head_sight import look_at_head, outline_share
 from dfmvr_jax.render.array_types import Array, Float
-from dfmvr_jax.render.camera import Camera, clip_positions, project
+from dfmvr_jax.render.camera import Camera, project
 from dfmvr_jax.render.precision import full_precision
-from dfmvr_jax.render.rasterize import rasterize
 from dfmvr_jax.render.shade import shade
 from dfmvr_jax.render.visible import visible
 
@@ -29,18 +28,7 @@ def on_face(model: MorphableModel, points: Float[np.ndarray, "points 3"]) -> Flo
     """1 within the outline of the detector's points, seen from the front, falling to 0 at a little more."""
     shape = np.asarray(model.mean_shape)
     weight = np.ones(len(shape)) if model.photo_weight is None else np.asarray(model.photo_weight)
-    middle = points[:, :2].mean(axis=0)
-    outline = points[ConvexHull(points[:, :2]).vertices, :2] - middle
-    around = np.arctan2(outline[:, 1], outline[:, 0])
-    order = np.argsort(around)
-    offset = shape[:, :2] - middle
-    radius = np.interp(
-        np.arctan2(offset[:, 1], offset[:, 0]),
-        around[order],
-        np.linalg.norm(outline, axis=1)[order],
-        period=2 * np.pi,
-    )
-    share = np.linalg.norm(offset, axis=1) / radius
+    share = outline_share(points[:, :2], shape[:, :2])
     return weight * np.clip((FADED - share) / (FADED - PLAIN), 0, 1)
 
 
@@ -68,15 +56,12 @@ def paint_head(
     def in_photo(photo):
         shape, rotation, translation, log_focal, image, inside, centre, longer_side, counts, light = photo
         camera = Camera(jnp.exp(log_focal) * longer_side, (centre[0], centre[1]), 0.0, (size, size), far=FAR)
-        posed = shape @ rotation.T + translation
-        fragments = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size)
-        normals = vertex_normals(shape, model) @ rotation.T
-        facing = -jnp.sum(normals * posed, axis=-1) / jnp.linalg.norm(posed, axis=-1)
+        sight = look_at_head(model, camera, shape, rotation, translation)
         layers = jnp.concatenate([image, inside[..., None]], axis=-1)
-        found = sample_image(layers, project(camera, posed))
-        there = visible(camera, posed, fragments, HIDDEN) & (found[:, 3] > 0.99)
-        squarely = counts * there * jnp.clip(facing - EDGE_ON, 0, None) / (1 - EDGE_ON)
-        shading = shade(jnp.ones_like(normals), normals, light, AMBIENT)
+        found = sample_image(layers, project(camera, sight.posed))
+        there = visible(camera, sight.posed, sight.fragments, HIDDEN) & (found[:, 3] > 0.99)
+        squarely = counts * there * jnp.clip(sight.facing - EDGE_ON, 0, None) / (1 - EDGE_ON)
+        shading = shade(jnp.ones_like(sight.normals), sight.normals, light, AMBIENT)
         residual = jnp.sum((found[:, :3] - shading * by_model) ** 2, axis=-1)
         believed = 1 / (1 + residual / (3 * STRANGE_COLOR**2))
         weight = squarely * believed * (shading.min(axis=-1) > DARKEST)

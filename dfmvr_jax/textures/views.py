@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dfmvr_jax.conventions import AMBIENT
-from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
+from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.head_sight import look_at_head
 from dfmvr_jax.render.array_types import Array, Float, UInt8
-from dfmvr_jax.render.camera import Camera, clip_positions
-from dfmvr_jax.render.rasterize import rasterize
+from dfmvr_jax.render.camera import Camera, depth_in_front
 from dfmvr_jax.render.shade import shade
 from dfmvr_jax.textures.lookup import look_up
 from dfmvr_jax.textures.surface import Surface, TexturePhoto
@@ -54,14 +54,23 @@ def view_photo(photo: TexturePhoto, surface: Surface, coarse: Texels, per_mm: fl
     x, y = places_in(photo)
     depth = -photo.posed_mm[:, 2]
     photo_per_mm = photo.focal / float(np.median(depth[face > 0]))  # pixels
-    normals, facing = _normals(surface.model, np.float32(photo.posed_mm))
-    shading = face_shading(np.asarray(normals), photo.light, face)
+    box = _box_around(x, y)
+    normals, facing, nearest = map(
+        np.asarray,
+        _look(
+            surface.model,
+            np.float32(photo.posed_mm),
+            box.times * photo.focal,
+            box.shrink(*photo.principal_point),
+        ),
+    )
+    shading = face_shading(normals, photo.light, face)
     column, row, far, cosine, on_face = np.moveaxis(
         coarse.spread(np.column_stack([x, y, depth, facing, face])), -1, 0
     )
     height, width = photo.pixels.shape[:2]
     there = coarse.covered & (column > 1) & (column < width - 1) & (row > 1) & (row < height - 1)
-    there &= far < _nearest_depth(surface.model, photo, column, row) + SLACK_MM
+    there &= far < look_up(nearest, *box.shrink(column, row)) + SLACK_MM
     there = cv2.erode(there.astype(np.uint8), np.ones((2 * ERODED + 1,) * 2, np.uint8))
     squarely = there * np.clip(cosine - EDGE_ON, 0, None) / (1 - EDGE_ON)
     inside = np.minimum(on_face.clip(0, 1), _within(photo.outline, column, row))
@@ -104,35 +113,30 @@ def _shrink(
     return small, np.array(small.shape[1::-1]) / pixels.shape[1::-1]
 
 
-@jax.jit
-def _normals(model: MorphableModel, posed: Float[Array, "vertices 3"]):
-    """Of all vertices, and the cosines of their angles to the camera."""
-    normals = vertex_normals(posed, model)
-    return normals, -jnp.sum(normals * posed, axis=-1) / jnp.linalg.norm(posed, axis=-1)
+class _Box(NamedTuple):
+    """The square of a photo that the head is in, drawn with `BUFFER` pixels on a side."""
+
+    corner: Float[np.ndarray, "2"]  # pixels of the photo
+    times: float  # pixels of the buffer to one of the photo
+
+    def shrink(self, x, y):
+        """Pixels of the buffer by those of the photo."""
+        return self.times * (x - self.corner[0]), self.times * (y - self.corner[1])
 
 
-@jax.jit
-def _draw_depth(model: MorphableModel, posed: Float[Array, "vertices 3"], focal, x, y):
-    camera = Camera(focal, (x, y), 0.0, (BUFFER, BUFFER), NEAR_MM, FAR_MM)
-    depth = rasterize(clip_positions(camera, posed), model.triangles, camera.image_size).depth
-    near, far = camera.near, camera.far
-    return 2 * far * near / ((far + near) - depth * (far - near))
-
-
-def _nearest_depth(
-    model: MorphableModel,
-    photo: TexturePhoto,
-    column: Float[np.ndarray, "size size"],
-    row: Float[np.ndarray, "size size"],
-) -> Float[np.ndarray, "size size"]:
-    """How far away, mm, is what is seen at pixels of a photo."""
-    places = np.stack(places_in(photo), axis=1)
+def _box_around(x: Float[np.ndarray, "vertices"], y: Float[np.ndarray, "vertices"]) -> _Box:
+    places = np.stack([x, y], axis=1)
     low, high = places.min(axis=0), places.max(axis=0)
     side = float((high - low).max()) + 2
-    corner, times = (low + high - side) / 2, BUFFER / side
-    x, y = times * (photo.principal_point - corner)
-    depth = _draw_depth(model, np.float32(photo.posed_mm), times * photo.focal, x, y)
-    return look_up(np.asarray(depth), times * (column - corner[0]), times * (row - corner[1]))
+    return _Box((low + high - side) / 2, BUFFER / side)
+
+
+@jax.jit
+def _look(model: MorphableModel, posed: Float[Array, "vertices 3"], focal, principal_point):
+    """Normals, the cosines of their angles to the camera, and how far away is what is seen, mm."""
+    camera = Camera(focal, principal_point, 0.0, (BUFFER, BUFFER), NEAR_MM, FAR_MM)
+    sight = look_at_head(model, camera, posed, jnp.eye(3), jnp.zeros(3))
+    return sight.normals, sight.facing, depth_in_front(camera, sight.fragments.depth)
 
 
 def _within(
