@@ -9,6 +9,7 @@ from scipy.spatial import cKDTree
 
 from dfmvr_jax.conventions import HEAD_PARTS, PARSED_AS
 from dfmvr_jax.face_model.builtin import load_builtin
+from dfmvr_jax.face_model.eyeballs import gaze_directions
 from dfmvr_jax.face_model.farthest_points import SPREAD_POINTS, farthest_points
 from dfmvr_jax.face_model.height import check_height
 from dfmvr_jax.face_model.makehuman.albedo import neighbour_mean
@@ -139,7 +140,7 @@ def _lookalikes(source: MorphableModel, colours: np.ndarray, part: int, position
     Eyes are compared by their directions from the gaze; all else by its place within the part.
     """
     mine = np.flatnonzero(np.asarray(source.part_labels) == part)
-    place = _gaze_directions if part in EYES else _places_within
+    place = gaze_directions if part in EYES else _places_within
     _, nearest, share = _nearest(place(np.asarray(source.mean_shape)[mine]), place(positions))
     return np.einsum("nk,nkca->nca", share, colours[mine[nearest]])
 
@@ -154,16 +155,3 @@ def _nearest(points: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.nda
 def _places_within(part: np.ndarray) -> np.ndarray:
     """Points [k, 3] of a part by their offset from its middle, in deviations."""
     return (part - part.mean(axis=0)) / part.std(axis=0)
-
-
-def _gaze_directions(ball: np.ndarray) -> np.ndarray:
-    """Unit vectors [k, 3] from the centre of an eyeball to its points, z along the gaze."""
-    system = np.concatenate([2 * ball, np.ones((len(ball), 1))], axis=1)  # of the sphere through the points
-    centre = np.linalg.lstsq(system, (ball**2).sum(axis=1), rcond=None)[0][:3]
-    offset = ball - centre
-    directions = offset / np.linalg.norm(offset, axis=1, keepdims=True)
-    gaze = offset[np.argsort(-offset[:, 2])[:4]].sum(axis=0)  # to the cornea's apex
-    gaze /= np.linalg.norm(gaze)
-    side = np.cross([0.0, 1.0, 0.0], gaze)
-    side /= np.linalg.norm(side)
-    return directions @ np.stack([side, np.cross(gaze, side), gaze], axis=1)

@@ -9,16 +9,17 @@ import pygltflib as gltf
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
+from dfmvr_jax.face_model.pieces import triangles_of_pieces
 from dfmvr_jax.mesh_files.cameras import place_camera
+from dfmvr_jax.mesh_files.corners import corners_of
 from dfmvr_jax.mesh_files.gltf_buffer import GltfBuffer
 from dfmvr_jax.mesh_files.head import Head, PhotoCamera
 from dfmvr_jax.mesh_files.morph_targets import morph_targets
 from dfmvr_jax.mesh_files.normals import surface_normals
-from dfmvr_jax.mesh_files.pieces import corners_of, triangles_of_pieces
 from dfmvr_jax.render.array_types import Float, Int, UInt8
 
 METRE = 1000.0  # mm
-ROUGHNESS = 0.6
+ROUGHNESS, WET = 0.6, {"eye_left": 0.15, "eye_right": 0.15, "teeth": 0.3, "mouth": 0.4}  # skin's, of pieces
 STILL_MM = 0.01  # what a morph target moves by less stays where it is
 STILL_NORMAL = 0.02  # and so does a normal: a degree
 JPEG_QUALITY = 95
@@ -137,7 +138,7 @@ def _material(name: str, textured: bool) -> gltf.Material:
         pbrMetallicRoughness=gltf.PbrMetallicRoughness(
             baseColorFactor=None,
             metallicFactor=0.0,
-            roughnessFactor=ROUGHNESS,
+            roughnessFactor=WET.get(name, ROUGHNESS),
             baseColorTexture=gltf.TextureInfo(index=0) if textured else None,
         ),
     )

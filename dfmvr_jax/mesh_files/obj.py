@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dfmvr_jax.face_model.pieces import triangles_of_pieces
 from dfmvr_jax.mesh_files.head import Head
 from dfmvr_jax.mesh_files.normals import surface_normals
-from dfmvr_jax.mesh_files.pieces import triangles_of_pieces
 
 MATERIAL = """# matte, with the colours of {texture}
 newmtl head

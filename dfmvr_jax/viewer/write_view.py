@@ -9,8 +9,8 @@ import numpy as np
 from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.evaluation.error_map import SCALE
 from dfmvr_jax.mesh_files.cameras import place_camera
+from dfmvr_jax.mesh_files.corners import corners_of
 from dfmvr_jax.mesh_files.head import Head, PhotoCamera
-from dfmvr_jax.mesh_files.pieces import corners_of
 from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.array_types import Float
 from dfmvr_jax.render.shade import BAND_0, BAND_1, BAND_2

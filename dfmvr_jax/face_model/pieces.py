@@ -1,7 +1,5 @@
 """The pieces of a head that an artist hides or paints apart: skin, eyes, teeth, the mouth's inside."""
 
-from typing import NamedTuple
-
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -21,14 +19,6 @@ NAMES = {
 SKIN = "skin"
 
 
-class Corners(NamedTuple):
-    """Points of a mesh that have one texture coordinate each: vertices at seams come several times."""
-
-    vertices: Int[np.ndarray, "corners"]
-    uv: Int[np.ndarray, "corners"]  # rows of the model's `uv`; as `vertices` where it has none
-    triangles: Int[np.ndarray, "triangles 3"]  # of corners
-
-
 def triangles_of_pieces(model: MorphableModel) -> dict[str, Int[np.ndarray, "_"]]:
     """Give the numbers of the triangles of each piece by its name, skin first.
 
@@ -44,12 +34,3 @@ def triangles_of_pieces(model: MorphableModel) -> dict[str, Int[np.ndarray, "_"]
     names = np.array([NAMES.get(HEAD_PARTS[part], SKIN) for part in votes.argmax(axis=1)])
     piece = names[component[triangles[:, 0]]]
     return {name: np.flatnonzero(piece == name) for name in (SKIN, *NAMES.values()) if (piece == name).any()}
-
-
-def corners_of(
-    triangles: Int[np.ndarray, "triangles 3"], uv_triangles: Int[np.ndarray, "triangles 3"]
-) -> Corners:
-    """Number the corners of triangles so that each has one vertex and one texture coordinate."""
-    pairs = np.stack([triangles.ravel(), uv_triangles.ravel()], axis=1)
-    corners, numbers = np.unique(pairs, axis=0, return_inverse=True)
-    return Corners(corners[:, 0], corners[:, 1], numbers.reshape(-1, 3))
