@@ -246,11 +246,11 @@ def _paint_mouth(fields: Regions, colour: np.ndarray, rng: np.random.Generator) 
     """Cavity, teeth and gums, darker towards the throat, into `colour` [n, 3]."""
     piece, rest = fields.mesh.piece, fields.rest
     cavity = np.isin(piece, (CAVITY, TONGUE))
-    depth = _smoothstep(rest[cavity, 2], 1.1, 1.55)[:, None]
-    colour[cavity] = (0.09, 0.03, 0.03) + depth * np.array([0.36, 0.16, 0.15])
+    depth = _smoothstep(rest[cavity, 2], 0.9, 1.55)[:, None]
+    colour[cavity] = (0.17, 0.065, 0.06) + depth * np.array([0.28, 0.125, 0.12])
     tongue = piece == TONGUE
     depth = _smoothstep(rest[tongue, 2], 0.8, 1.35)[:, None]
-    colour[tongue] = (0.22, 0.09, 0.09) + depth * np.array([0.42, 0.24, 0.23])
+    colour[tongue] = (0.30, 0.125, 0.12) + depth * np.array([0.34, 0.205, 0.20])
     rows = ((UPPER_TEETH, UPPER_EDGE, 1), (LOWER_TEETH, LOWER_EDGE, -1))
     for (teeth, edge, up), deviation in zip(rows, ENAMEL_DEVIATIONS):
         mine = piece == teeth

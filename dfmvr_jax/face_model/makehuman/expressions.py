@@ -20,6 +20,7 @@ SOFTENED = tuple(
     if name.startswith(("mouth", "l-cheek", "r-cheek")) and not name.startswith("mouth-open")
 )
 FROM_LIPS, FROM_CORNERS, SOFTENINGS = (0.02, 0.07), (0.50, 0.30), 4
+ROOT = (0.6, 1.0)  # z, dm, of the tongue: behind it stays, before it follows the jaw
 LIPS, CORNERS = range(48, 68), (48, 54)  # iBUG points
 
 
@@ -44,11 +45,20 @@ def full_units(data: MakeHuman, cage: np.ndarray, surface: sp.csr_matrix) -> np.
     for jaw in ("upper", "lower"):
         teeth = np.unique(data.quads[f"helper-{jaw}-teeth"])
         moved[teeth] = rigid_part(data.vertices[teeth], moved[teeth])
+    _tongue_with_jaw(data, moved)
     for side in "lr":
         ball = np.unique(data.quads[f"helper-{side}-eye"])
         moved[ball] = rigid_part(data.vertices[ball], moved[ball])
     hard, soft = (shapes[cage] for shapes in (moved, _soft_beside_mouth(data, moved)))
     return soft * (_sizes(surface, hard) / _sizes(surface, soft))
+
+
+def _tongue_with_jaw(data: MakeHuman, moved: np.ndarray) -> None:
+    """Let the tongue [n, 3, 64] follow the lower teeth, from its root on: artists left it at the palate."""
+    tongue, teeth = (np.unique(data.quads[f"helper-{name}"]) for name in ("tongue", "lower-teeth"))
+    with_jaw = rigid_part(data.vertices[teeth], moved[teeth], data.vertices[tongue])
+    share = np.clip((data.vertices[tongue, 2] - ROOT[0]) / (ROOT[1] - ROOT[0]), 0, 1)[:, None, None]
+    moved[tongue] += share * (with_jaw - moved[tongue])
 
 
 def _soft_beside_mouth(data: MakeHuman, moved: np.ndarray) -> np.ndarray:
@@ -97,11 +107,18 @@ def _gaze(data: MakeHuman, name: str) -> np.ndarray:
     return moved
 
 
-def rigid_part(points: np.ndarray, moved: np.ndarray) -> np.ndarray:
-    """The linearised rigid motion nearest to displacements [n, 3, units] of points [n, 3]."""
-    offset = points - points.mean(axis=0)
+def rigid_part(points: np.ndarray, moved: np.ndarray, others: np.ndarray | None = None) -> np.ndarray:
+    """The linearised rigid motion nearest to displacements [n, 3, units] of points [n, 3].
+
+    Given at other points, if there are any.
+    """
+    middle = points.mean(axis=0)
+    motion = np.linalg.lstsq(_motions(points - middle), moved.reshape(3 * len(points), -1), rcond=None)[0]
+    there = points if others is None else others
+    return (_motions(there - middle) @ motion).reshape(len(there), 3, -1)
+
+
+def _motions(offset: np.ndarray) -> np.ndarray:
+    """How three turns and three shifts move points at an offset [n, 3] from the centre: [3n, 6]."""
     turns = np.stack([np.cross(axis, offset).ravel() for axis in np.eye(3)], axis=-1)
-    shifts = np.tile(np.eye(3), (len(points), 1))
-    motions = np.concatenate([turns, shifts], axis=1)  # [3n, 6]
-    flat = moved.reshape(3 * len(points), -1)
-    return (motions @ np.linalg.lstsq(motions, flat, rcond=None)[0]).reshape(moved.shape)
+    return np.concatenate([turns, np.tile(np.eye(3), (len(offset), 1))], axis=1)
