@@ -22,8 +22,11 @@ from dfmvr_jax.render.camera import Camera
 from dfmvr_jax.render.shade import shade
 from dfmvr_jax.textures import atlas
 from dfmvr_jax.textures.atlas import unwrap, with_atlas
-from dfmvr_jax.textures.bake import bake, bake_texture
+from dfmvr_jax.textures.bake import bake, bake_texture, pieces_apart
+from dfmvr_jax.textures.beard import beside_face
 from dfmvr_jax.textures.blend import blend
+from dfmvr_jax.textures.eyes import find_eyes
+from dfmvr_jax.textures.hair import scalp
 from dfmvr_jax.textures.lookup import look_up_points
 from dfmvr_jax.textures.mirror import mirrored_uv, torn, vertex_uv
 from dfmvr_jax.textures.surface import Surface, TexturePhoto
@@ -181,7 +184,7 @@ def test_confidence_and_unseen_skin(baked, surface):
     assert (texture.confidence[baked.consensus.source < 0] == 0).all()
     at = look_up_points(texture.confidence.astype(np.float32), vertex_uv(surface.model))
     assert at[surface.model.landmarks[30]] > 180  # the tip of the nose
-    assert at[surface.vertices_mm[:, 2] < -60].max() == 0  # the back of the head
+    assert at[surface.vertices_mm[:, 2] < -70].max() == 0  # the back of the head
     area = areas(surface.vertices_mm, np.asarray(surface.model.triangles))
     assert 0.5 < texture.unseen < 1 - 0.5 * area[surface.face > 0.9].sum() / area.sum()
 
@@ -223,6 +226,81 @@ def test_hair_on_the_forehead_is_not_painted(surface, photos, true_texture):
     forehead = face & (y > surface.vertices_mm[np.asarray(surface.model.landmarks)[17:27], 1].max() + 26)
     assert forehead.sum() > 400
     assert (texture.albedo[forehead].mean(axis=1) > 70).mean() > 0.97
+
+
+def painted(surface, truth, where, color):
+    """The true colours with another colour somewhere."""
+    return np.where(np.asarray(where)[:, None], color, truth)
+
+
+def part(surface, name):
+    return np.asarray(surface.model.part_labels) == HEAD_PARTS.index(name)
+
+
+def test_eyes_are_the_models_in_the_colours_of_the_photos(surface, truth):
+    """Blue ones; whatever photos show of lids, and of an eye that is shut, is not painted on the ball."""
+    eyes = find_eyes(surface, pieces_apart(surface.model))
+    angle = eyes.angles.min(axis=0)
+    np.testing.assert_array_equal(angle < 90, part(surface, "left eye") | part(surface, "right eye"))
+    iris, white, pupil = (angle > 10) & (angle < 20), (angle > 28) & (angle < 40), angle < 6
+    blue = painted(surface, truth, iris, surface.colors * [0.6, 1.2, 1.8])
+    shut = painted(surface, blue, part(surface, "left eye"), [0.55, 0.4, 0.33])
+    photos = [
+        photograph(surface, colors, yaw, seed)
+        for seed, (yaw, colors) in enumerate(((-20.0, shut), (0.0, blue), (20.0, shut)))
+    ]
+    texture = bake_texture(surface, photos, SIZE)
+    found = look_up_points(texture.albedo / np.float32(255), vertex_uv(surface.model))
+    for eye in ("left eye", "right eye"):
+        ratio = np.median((found / surface.colors)[iris & part(surface, eye)], axis=0)
+        np.testing.assert_allclose(ratio, [0.6, 1.2, 1.8], rtol=0.25)
+        seen = surface.vertices_mm[:, 2] > surface.vertices_mm[part(surface, eye), 2].max() - 6
+        grey = found[white & seen & part(surface, eye)]
+        assert np.ptp(np.median(grey, axis=0)) < 0.1 and grey.mean() > 0.3
+        assert found[pupil & part(surface, eye)].max() < 0.15
+
+
+def test_upper_lids_are_not_painted_where_they_are_rolled_up(surface, truth):
+    lids = find_eyes(surface, pieces_apart(surface.model)).lids
+    photo = photograph(surface, painted(surface, truth, lids > 0.9, [0.1, 0.9, 0.1]), 0.0, 1)
+    texture = bake_texture(surface, [photo], SIZE)
+    found = look_up_points(texture.albedo.astype(np.float32), vertex_uv(surface.model))[lids > 0.99]
+    assert (found[:, 1] < 1.2 * found[:, 0]).mean() > 0.9
+
+
+def test_beards_go_on_beside_the_jaw_and_collars_do_not(surface, truth):
+    """There photos colour the head if they show what they show at the face's border."""
+    marks = surface.vertices_mm[np.asarray(surface.model.landmarks)]
+    (x, y, _), mouth = surface.vertices_mm.T, marks[48:60, 1].mean()
+    shallow = surface._replace(face=surface.face * ((x < 35) | (y > mouth)))
+    beside = beside_face(shallow)
+    assert beside.max() == 1 and (beside[shallow.face > 0.99] == 0).all()
+    assert (beside[y > marks[36:48, 1].max()] == 0).all()
+    beard = painted(surface, truth, y < mouth, truth * [0.5, 0.45, 0.4])
+    collar = painted(surface, truth, (y < mouth) & (x > 35), [0.1, 0.9, 0.1])
+    for colors, goes_on in ((beard, True), (collar, False)):
+        found = bake(shallow, [photograph(surface, colors, -35.0, 1)], SIZE)
+        chosen = beside * surface.face * (x > 38) * (y < mouth - 15)
+        there = find_texels(surface.model, SIZE).spread(chosen[:, None])[..., 0]
+        where = (there > 0.8) & (found.views[0].squarely > 0.5)
+        assert where.sum() > 100
+        assert (np.median(found.consensus.known[where]) > 0.5) == goes_on
+        albedo = found.texture.albedo[where]
+        assert (albedo[:, 1] < 1.2 * albedo[:, 0]).mean() > 0.95
+
+
+def test_hair_has_its_own_colour_and_bald_heads_have_none(surface, truth):
+    on_scalp = scalp(surface)
+    model_scalp = on_scalp > 0.5
+    skin = np.median(truth[np.asarray(surface.model.skin_mask) > 0.5], axis=0)
+    for color in ([0.12, 0.09, 0.07], [0.75, 0.7, 0.65], skin):
+        photos = [
+            photograph(surface, painted(surface, truth, model_scalp, color), yaw, 2) for yaw in (-30.0, 30.0)
+        ]
+        texture = bake_texture(surface, photos, SIZE)
+        found = look_up_points(texture.albedo / np.float32(255), vertex_uv(surface.model))
+        crown = (on_scalp > 0.99) & (surface.vertices_mm[:, 2] < -80)  # which no photo shows
+        np.testing.assert_allclose(np.median(found[crown], axis=0), color, atol=0.06)
 
 
 def test_one_photo_from_the_side_gives_a_whole_face(surface, truth, true_texture):

@@ -9,9 +9,12 @@ import numpy as np
 from dfmvr_jax.conventions import HEAD_PARTS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.face_model.pieces import SKIN, triangles_of_pieces
 from dfmvr_jax.render.array_types import Bool, Float, UInt8
+from dfmvr_jax.textures.beard import beside_face
 from dfmvr_jax.textures.consensus import TINY, Consensus, agree, log_ratio
-from dfmvr_jax.textures.hair import hair_tone, may_be_hair, scalp
+from dfmvr_jax.textures.eyes import ELSEWHERE, eye_tone, find_eyes
+from dfmvr_jax.textures.hair import hair_on_scalp, may_be_hair, scalp, without_hair
 from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.textures.layers import lay_mirrored_over, lay_photos_over
 from dfmvr_jax.textures.lookup import look_up_points
@@ -60,11 +63,13 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     texels = find_texels(model, size)
     coarse = texels.thinned(step)
     per_mm = texels_per_mm(surface, size)
-    views = [view_photo(photo, surface, coarse, per_mm, step) for photo in photos]
-    of_scalp = scalp(surface)
-    of_vertices = np.column_stack([surface.colors, model.skin_mask, may_be_hair(surface), of_scalp])
+    of_scalp, beyond, apart = scalp(surface), beside_face(surface), pieces_apart(model)
+    eyes = find_eyes(surface, apart)
+    shown = surface._replace(face=surface.face * ~apart * (1 - eyes.lids))
+    views = [view_photo(photo, shown, beyond, coarse, per_mm, step) for photo in photos]
+    of_vertices = np.column_stack([surface.colors, model.skin_mask, may_be_hair(surface), of_scalp, beyond])
     features = coarse.spread(of_vertices).clip(0, 1)
-    by_model, skin, doubt, on_scalp = features[..., :3], *np.moveaxis(features[..., 3:], -1, 0)
+    by_model, skin, doubt, on_scalp, beside = features[..., :3], *np.moveaxis(features[..., 3:], -1, 0)
     shading = [np.maximum(coarse.spread(view.shading), DARK) for view in views]
     best = max(float(view.weight.max()) for view in views)
     found = agree(
@@ -73,14 +78,21 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
         np.stack([view.inside for view in views]),
         skin,
         doubt,
+        beside,
     )
     mirrored = mirror_face(model, coarse, found)
     field = _tone_of_all(surface, found, mirrored)
-    hair = hair_tone(views, shading, by_model, on_scalp)
-    if hair is not None:
-        field += of_scalp[:, None] * (hair - field)
+    hair = hair_on_scalp(surface, on_scalp, views, shading, found.usual)
+    colors = surface.colors
+    if hair.bald or hair.color is not None:
+        colors = without_hair(surface, of_scalp)
+    balls = eyes.angles.min(axis=0) < ELSEWHERE
+    field[balls] = eye_tone(surface, eyes, coarse, views, shading, by_model)[balls]
 
-    albedo = texels.spread((surface.colors + TINY) * np.exp(field) - TINY)
+    colors = (colors + TINY) * np.exp(field) - TINY
+    if hair.color is not None:
+        colors += of_scalp[:, None] * (hair.color - colors)
+    albedo = texels.spread(colors)
     nearest = nearest_texels(texels)
     fill_gutters(albedo, nearest)
     lay_photos_over(albedo, texels, views, found, step)
@@ -137,6 +149,14 @@ def _light_of_all(surface: Surface, views: Sequence[View]) -> Float[np.ndarray, 
     known = np.clip(2 * seen, 0, 1)
     smooth = spread_tone(surface.vertices_mm, triangles, logarithm, known, np.tile(usual, (len(seen), 1)))
     return np.exp(smooth + known[:, None] * (logarithm - smooth))
+
+
+def pieces_apart(model: MorphableModel) -> Bool[np.ndarray, "vertices"]:
+    """Vertices of eyeballs, teeth and tongue, where they are pieces of their own."""
+    triangles, apart = np.asarray(model.triangles), np.zeros(model.num_vertices, bool)
+    for name, chosen in triangles_of_pieces(model).items():
+        apart[triangles[chosen]] = name != SKIN
+    return apart
 
 
 def _is_skin(model: MorphableModel) -> Bool[np.ndarray, "vertices"]:

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from dfmvr_jax.render.array_types import Float, Int, UInt8
+from dfmvr_jax.textures.beard import like_its_border
 
 TINY = 0.02  # added to colours before their logarithm
 AGREEING = 0.25  # difference of logarithms beyond which a photo is hardly believed
@@ -35,6 +36,7 @@ def agree(
     inside: Float[np.ndarray, "photos size size"],
     skin: Float[np.ndarray, "size size"],
     doubt: Float[np.ndarray, "size size"],
+    beyond: Float[np.ndarray, "size size"],
 ) -> Consensus:
     """Find where photos show the skin of the head.
 
@@ -44,8 +46,9 @@ def agree(
       inside: 1 within the face, 0 outside.
       skin: 1 on plain skin, whose tone is known best.
       doubt: 1 where hair may lie on the skin, 0 in the midst of the face.
+      beyond: above 0 where the face goes on outside, if it looks as at its border.
     """
-    usual, spread = usual_tone(ratio, weight, skin)
+    usual, spread = usual_tone(ratio, weight * (inside > 0), skin)
     scale = np.maximum(3 * spread, LIKE_SKIN)
     strange = np.stack([(((one - usual) / scale) ** 2).mean(axis=-1) for one in ratio])
     like_skin = 1 / (1 + doubt * blur(strange, SMOOTH)) ** 2
@@ -63,7 +66,9 @@ def agree(
     smooth = blur(believed, SMOOTH) * (weight > 0)
     source = np.where(smooth.max(axis=0) > KNOWN, smooth.argmax(axis=0), -1)
     best = np.take_along_axis(inside * like_skin, np.maximum(source, 0)[None], axis=0)[0]
-    known = np.where(source >= 0, best, 0)
+    known = np.where(source >= 0, best, 0).astype(np.float32)
+    if beyond.any():
+        known = np.maximum(known, (source >= 0) * beyond * like_its_border(tone, known))
     gain = np.stack([_gain(one - tone, of * (source >= 0)) for one, of in zip(ratio, smooth)])
     return Consensus(smooth, source, tone.astype(np.float32), known.astype(np.float32), usual, gain)
 

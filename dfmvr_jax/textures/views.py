@@ -40,12 +40,20 @@ class View(NamedTuple):
     inside: Float[np.ndarray, "size size"]  # 1 within the face, 0 outside
 
 
-def view_photo(photo: TexturePhoto, surface: Surface, coarse: Texels, per_mm: float, step: int) -> View:
+def view_photo(
+    photo: TexturePhoto,
+    surface: Surface,
+    beyond: Float[np.ndarray, "vertices"],
+    coarse: Texels,
+    per_mm: float,
+    step: int,
+) -> View:
     """Look at the coarse texels of a head in a photo.
 
     Args:
       photo: with the head before its camera.
       surface: the head.
+      beyond: above 0 where its face may go on outside.
       coarse: texels that are compared.
       per_mm: texels of the texture in a millimetre.
       step: texels of the texture to a coarse one.
@@ -65,8 +73,8 @@ def view_photo(photo: TexturePhoto, surface: Surface, coarse: Texels, per_mm: fl
         ),
     )
     shading = face_shading(normals, photo.light, face)
-    column, row, far, cosine, on_face = np.moveaxis(
-        coarse.spread(np.column_stack([x, y, depth, facing, face])), -1, 0
+    column, row, far, cosine, on_face, beside = np.moveaxis(
+        coarse.spread(np.column_stack([x, y, depth, facing, face, beyond])), -1, 0
     )
     height, width = photo.pixels.shape[:2]
     there = coarse.covered & (column > 1) & (column < width - 1) & (row > 1) & (row < height - 1)
@@ -76,7 +84,7 @@ def view_photo(photo: TexturePhoto, surface: Surface, coarse: Texels, per_mm: fl
     inside = np.minimum(on_face.clip(0, 1), _within(photo.outline, column, row))
     bright = coarse.spread(shading).mean(axis=-1) / np.median(shading[face > 0.5].mean(axis=-1))
     sharp = min(1.0, photo_per_mm / per_mm)
-    weight = squarely**SQUARE * (inside > 0) * np.clip(bright, 0.1, 1) * sharp**2
+    weight = squarely**SQUARE * ((inside > 0) | (beside > 0)) * np.clip(bright, 0.1, 1) * sharp**2
     fine, share = _shrink(photo.pixels, per_mm / photo_per_mm)
     coarser, small = _shrink(photo.pixels, per_mm / step / photo_per_mm)
     color = look_up(coarser, small[0] * column, small[1] * row)
