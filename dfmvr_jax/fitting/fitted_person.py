@@ -37,7 +37,7 @@ from dfmvr_jax.render.camera import Camera
 from dfmvr_jax.render.shade import shade
 from dfmvr_jax.results import DESCRIPTION, results_in
 from dfmvr_jax.textures.atlas import with_atlas
-from dfmvr_jax.textures.head_texture import HeadTexture
+from dfmvr_jax.textures.head_texture import HeadTexture, VertexColors
 from dfmvr_jax.textures.surface import Surface, TexturePhoto
 from dfmvr_jax.turntable import turn_whole_head
 from dfmvr_jax.viewer.shown import ErrorMap, ShownPhoto
@@ -103,14 +103,13 @@ class FittedPerson:
     albedo: Float[np.ndarray, "albedo"]
     modes: int  # of `identity`, that are the head model's own; the rest are the free form's
     vertices_mm: Float[np.ndarray, "vertices 3"]  # neutral, model space
-    colors: Float[np.ndarray, "vertices 3"]  # of the skin without light
-    confidence: Float[np.ndarray, "vertices"]  # 0 to 1: how often and how squarely photos show a vertex
     photos: tuple[HeadInPhoto, ...]
     left_out: dict[Path, str]  # photos that were not used, and why
     size: Size
     started_by: str  # "points" or "network"
     fitting_photos: tuple[FittingPhoto, ...] = dataclasses.field(repr=False)
     face: Float[np.ndarray, "vertices"]  # 1 where photos may colour it, 0 where they show hair or clothes
+    painted: VertexColors | None = dataclasses.field(repr=False)  # where there is no texture
     texture_size: int = 2048  # texels on a side; 0: no texture
 
     @functools.cached_property
@@ -122,6 +121,25 @@ class FittedPerson:
 
         surface, photos = textured_surface(self)
         return bake_texture(surface, photos, self.texture_size)
+
+    @functools.cached_property
+    def _vertex_colors(self) -> VertexColors:
+        if self.painted is not None:
+            return self.painted
+        from dfmvr_jax.textures.at_vertices import texture_at_vertices
+
+        assert self.texture is not None
+        return texture_at_vertices(self.texture, self.model)
+
+    @property
+    def colors(self) -> Float[np.ndarray, "vertices 3"]:
+        """Of the skin without light, in [0, 1]: the texture's, where there is one."""
+        return self._vertex_colors.colors
+
+    @property
+    def confidence(self) -> Float[np.ndarray, "vertices"]:
+        """How often and how squarely photos show a vertex, 0 to 1."""
+        return self._vertex_colors.confidence
 
     @property
     def triangles(self) -> Int[np.ndarray, "triangles 3"]:
@@ -261,10 +279,13 @@ def describe(
 ) -> FittedPerson:
     """Turn what a fit found into millimetres, colours and cameras of whole photos."""
     model, head, look = found.fitting.model, found.fit.head, found.fit.look
-    counts = np.ones(len(found.photos), bool)
-    colours = photo_colours(found.photos, counts, SHARP)
-    face = jnp.asarray(on_face(model, np.asarray(found.fitting.places.mean[len(YAWS) // 2])))
-    colors, confidence = paint_head(model, head, look, colours, face)
+    face = on_face(model, np.asarray(found.fitting.places.mean[len(YAWS) // 2]))
+    textured = with_atlas(model) if texture_size else model
+    painted = None
+    if not texture_size or textured.uv is None:
+        colours = photo_colours(found.photos, np.ones(len(found.photos), bool), SHARP)
+        colors, confidence = paint_head(model, head, look, colours, jnp.asarray(face))
+        painted = VertexColors(np.asarray(colors).clip(0, 1), np.asarray(confidence))
     neutral = np.asarray(model.mean_shape + model.identity_basis @ head.identity, np.float64)
     size = find_size(neutral, model, wishes.pupils_mm)
     millimetres = UNIT_MM * size.scale
@@ -295,19 +316,18 @@ def describe(
             )
         )
     return FittedPerson(
-        model=with_atlas(model) if texture_size else model,
+        model=textured,
         identity=np.asarray(head.identity),
         albedo=np.asarray(look.albedo),
         modes=modes,
         vertices_mm=millimetres * neutral,
-        colors=np.asarray(colors).clip(0, 1),
-        confidence=np.asarray(confidence),
         photos=tuple(photos),
         left_out=found.left_out,
         size=size,
         started_by=found.started_by,
         fitting_photos=tuple(found.photos),
-        face=np.asarray(face),
+        face=face,
+        painted=painted,
         texture_size=texture_size,
     )
 

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr_jax.render.array_types import UInt8
+from dfmvr_jax.render.array_types import Float, UInt8
 
 
 class HeadTexture(NamedTuple):
@@ -17,3 +17,10 @@ class HeadTexture(NamedTuple):
     albedo: UInt8[np.ndarray, "size size 3"]  # the same without light
     confidence: UInt8[np.ndarray, "size size"]  # 0: the model's or mirrored, 255: seen squarely by photos
     unseen: float  # share of the skin that no photo shows
+
+
+class VertexColors(NamedTuple):
+    """The same of a head's vertices."""
+
+    colors: Float[np.ndarray, "vertices 3"]  # without light, in [0, 1]
+    confidence: Float[np.ndarray, "vertices"]  # 0 to 1
