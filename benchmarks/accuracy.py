@@ -35,11 +35,12 @@ from dfmvr_jax.evaluation.scan_files import read_scan
 from dfmvr_jax.evaluation.scanning import seen_vertices
 from dfmvr_jax.face_model import MorphableModel, load_face_model
 from dfmvr_jax.file_names import is_shown
-from dfmvr_jax.fitting.fit_person import PersonFit, Wishes, fit_person
+from dfmvr_jax.fitting.fit_person import PersonFit, fit_person
 from dfmvr_jax.fitting.fitted_person import describe
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.fitting.photos import FILM_MM
 from dfmvr_jax.fitting.size import find_size
+from dfmvr_jax.fitting.wishes import Wishes
 from dfmvr_jax.landmarks import LEFT_EYE, REGISTRATION, RIGHT_EYE
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
 from dfmvr_jax.render.array_types import Bool, Float

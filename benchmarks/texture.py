@@ -162,9 +162,9 @@ def step_where_photos_meet(baked: Baked) -> float:
 
 def _change(picture: np.ndarray, row: np.ndarray, column: np.ndarray, step: int) -> np.ndarray:
     """How much colours differ on both sides of the middle between a coarse texel and the next one."""
-    left = (step * column - step // 2).clip(0)
-    right = (step * column + step + step // 2).clip(max=picture.shape[1] - 1)
-    return np.abs(picture[step * row, left] - picture[step * row, right]).mean(axis=-1)
+    middle, row = step * (column + 1), step * row + step // 2
+    left, right = (middle - step).clip(0), (middle + step).clip(max=picture.shape[1] - 1)
+    return np.abs(picture[row, left] - picture[row, right]).mean(axis=-1)
 
 
 def generated_files(seed: int, photos: int, size: int, megapixels: float) -> list[PhotoFile]:

@@ -32,7 +32,7 @@ PART_COLORS = np.array(
 )
 
 
-def to_uint8(image: Float[np.ndarray, "*size 3"]) -> UInt8[np.ndarray, "*size 3"]:
+def to_uint8(image: Float[np.ndarray, "*size channels"]) -> UInt8[np.ndarray, "*size channels"]:
     """Colours from [0, 1], clipped, to 0..255."""
     return np.round(255 * np.clip(image, 0, 1)).astype(np.uint8)
 

@@ -24,11 +24,12 @@ from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model import load_face_model
 from dfmvr_jax.fitting.against_scan import compare_person
-from dfmvr_jax.fitting.fit_person import Wishes, choose_faces, fit_person, misfits, read_people
+from dfmvr_jax.fitting.fit_person import choose_faces, fit_person, misfits, read_people
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.fitting.network_start import choose_views, network_start
 from dfmvr_jax.fitting.photos import read_fitting_photo
 from dfmvr_jax.fitting.stages import first_head, layout_of
+from dfmvr_jax.fitting.wishes import Wishes
 from dfmvr_jax.landmarks import five_points
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import Prediction, Run
@@ -257,6 +258,15 @@ def test_wishes_are_kept(points_fitter, ann):
     assert person.landmarks_mm.shape == (68, 3) and person.vertices_mm.shape[1] == 3
     seen = person.confidence > 0.5
     assert 0.1 < seen.mean() < 0.9
+
+
+def test_wishes_that_cannot_be_meant_are_refused(points_fitter, ann):
+    for wishes, message in (
+        (Wishes(pupils_mm=640.0), "<pupils_mm> 640.0: expected 30 to 90"),
+        (Wishes(faces=(0,)), "<face> 0"),
+    ):
+        with pytest.raises(InputError, match=message):
+            fit([*files(ann.photos)], face_model=points_fitter, wishes=wishes)
 
 
 def test_of_two_faces_the_persons_own_is_taken(points_fitter, ann, bob):

@@ -17,6 +17,7 @@ from dfmvr_jax.face_model.arkit import ARKIT, arkit_name, blendshape_sampler
 from dfmvr_jax.face_model.arkit_units import BLENDSHAPES, WITHOUT_COUNTERPART, units_of_blendshape
 from dfmvr_jax.face_model.coarser import coarser
 from dfmvr_jax.face_model.expression_units import EXPRESSION_UNITS
+from dfmvr_jax.face_model.mouth_light import mouth_light
 from dfmvr_jax.face_model.sampling import sample_coefficients
 from dfmvr_jax.landmarks import MOUTH_CORNERS
 
@@ -217,3 +218,13 @@ def test_a_coarser_head_keeps_landmarks_and_modes(coarse):
     assert half.uv_triangles.shape == half.triangles.shape
     assert dataclasses.replace(half, name="x").dimensions == coarse.dimensions
     assert jax.tree.structure(half) != jax.tree.structure(coarse)  # their names differ
+
+
+def test_it_is_dark_behind_lips_that_hardly_part(coarse):
+    neutral = 100 * np.asarray(coarse.mean_shape, np.float64)
+    opened = 100 * np.asarray(coarse.expression_basis, np.float64) @ units_of_blendshape("jawOpen")
+    inner = np.isin(coarse.part_labels, [HEAD_PARTS.index(part) for part in ("mouth", "teeth")])
+    shut, ajar, wide = (mouth_light(coarse, neutral + share * opened) for share in (0, 0.1, 1))
+    assert (shut[inner] < 0.2).all() and (wide == 1).all()
+    assert (shut[inner] < ajar[inner]).all() and (ajar[inner] < 1).all()
+    assert (shut[~inner] == 1).all()

@@ -353,3 +353,12 @@ def test_khronos_finds_no_fault_in_a_face_without_expressions(toy_model, tmp_pat
     file = pygltflib.GLTF2.load_binary(tmp_path / "mesh.glb")
     assert not file.meshes[0].weights and not file.meshes[0].extras and not file.cameras
     assert issues(tmp_path / "mesh.glb")["messages"] == []
+
+
+def test_a_buffer_keeps_the_same_bytes_once_for_each_use():
+    buffer = GltfBuffer()
+    data = bytes(24)
+    first = buffer.add_bytes(data, pygltflib.ARRAY_BUFFER, 12)
+    assert buffer.add_bytes(data, pygltflib.ARRAY_BUFFER, 12) == first
+    assert buffer.add_bytes(data, pygltflib.ARRAY_BUFFER, 8) != first
+    assert buffer.views[first].byteStride == 12 and buffer.views[1].byteStride == 8

@@ -13,12 +13,14 @@ import pytest
 from scipy.ndimage import distance_transform_edt
 from scipy.spatial.transform import Rotation
 
+from dfmvr_jax import viewer
 from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.evaluation.scan_files import read_scan_landmarks, read_scan_points, scan_landmarks_beside
 from dfmvr_jax.evaluation.without_landmarks import find_landmarks
 from dfmvr_jax.face_model.builtin import load_builtin
 from dfmvr_jax.face_model.morphable_model import vertex_normals
+from dfmvr_jax.face_model.mouth_light import mouth_light
 from dfmvr_jax.landmarks import REGISTRATION
 from dfmvr_jax.mesh_files.head import Head, PhotoCamera
 from dfmvr_jax.pictures import to_uint8
@@ -76,7 +78,8 @@ def photograph(head: Head, number: int) -> np.ndarray:
     rotation = jnp.asarray(Rotation.from_euler("yxz", [yaw, 0.1, -0.1]).as_matrix(), jnp.float32)
     vertices = jnp.asarray(list(head.photographed_mm.values())[number] / 100, jnp.float32)
     camera = Camera(2 * FOCAL, (2 * x, 2 * y), 0.0, (2 * SIZE[1], 2 * SIZE[0]), far=500.0)
-    colors = jnp.asarray(head.colors, jnp.float32)
+    dark = mouth_light(head.model, list(head.photographed_mm.values())[number])
+    colors = jnp.asarray(head.colors * dark[:, None], jnp.float32)
     lit = shade(colors, vertex_normals(vertices, head.model) @ rotation.T, jnp.asarray(LIGHT), AMBIENT)
     posed = vertices @ rotation.T + jnp.array([0.2, 0.1, -7])
     edges = mesh_edges(head.model.triangles)
@@ -160,6 +163,16 @@ def arrays_of(page: Path) -> dict[str, np.ndarray]:
     }
 
 
+def morphed(page: Path, number: int) -> np.ndarray:
+    """The head of a page with one expression: [vertices, 3]."""
+    arrays, data = arrays_of(page), data_of(page)
+    moved = arrays["neutral"].reshape(-1, 3).astype(float)
+    for move, share in data["morphs"][number]["mix"]:
+        steps = arrays[f"steps{move}"].reshape(3, -1).T
+        moved[arrays[f"vertices{move}"]] += share * data["moves"][move] * steps
+    return moved
+
+
 @pytest.mark.parametrize("name", ["colored", "textured"])
 def test_a_page_is_one_file_without_a_network(pages, name):
     text = pages[name].read_text()
@@ -191,10 +204,7 @@ def test_the_page_holds_the_head_and_its_expressions(pages, head):
         np.testing.assert_array_equal(corners, head.model.triangles)
         assert len(data["morphs"]) == 2 + 12 and data["opens"] == 1
         for number, expected in enumerate(head.photographed_mm.values()):
-            moved = vertices.astype(float)
-            steps = arrays[f"steps{number}"].reshape(3, -1).T
-            moved[arrays[f"vertices{number}"]] += data["morphs"][number]["step"] * steps
-            np.testing.assert_allclose(moved, expected, atol=0.005)
+            np.testing.assert_allclose(morphed(page, number), expected, atol=0.005)
         if name == "textured":
             u, v = arrays["uv"].reshape(-1, 2)[arrays["triangles"]].T / 65535
             flat = np.asarray(head.model.uv)[np.asarray(head.model.uv_triangles).ravel()]
@@ -210,18 +220,37 @@ def test_other_models_have_no_sliders(tmp_path, toy_model):
     assert data["legends"] == {"confidence": None, "error": None}
 
 
+def with_many_photos(head: Head, count: int, size: tuple[int, int]) -> tuple[Head, list[ShownPhoto]]:
+    """The head in photos of noise, which JPEG keeps worst."""
+    noise = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    photos = [ShownPhoto(f"{number}.jpg", "", noise, LIGHT, str(number)) for number in range(count)]
+    smiles = {str(k): head.photographed_mm["ab"[k % 2]] for k in range(count)}
+    cameras = tuple(head.cameras[k % 2] for k in range(count))
+    return head._replace(cameras=cameras, photographed_mm=smiles, opens_as="7"), photos
+
+
 def test_twenty_photos_fit_into_a_page(tmp_path, head, texture):
-    """Photos of noise, which JPEG keeps worst."""
-    rng = np.random.default_rng(0)
-    noise = rng.integers(0, 255, (1200, 1600, 3), np.uint8)
-    photos = [ShownPhoto(f"{number}.jpg", "", noise, LIGHT, str(number)) for number in range(20)]
-    cameras = tuple(head.cameras[number % 2] for number in range(20))
-    many = head._replace(
-        cameras=cameras, photographed_mm={str(k): head.photographed_mm["ab"[k % 2]] for k in range(20)}
-    )
-    write_view(tmp_path / "many.html", many._replace(opens_as="0"), "many", "", photos, None, texture)
+    many, photos = with_many_photos(head, 20, (1200, 1600))
+    write_view(tmp_path / "many.html", many, "many", "Ann.", photos, None, texture)
     assert 0.3 * LARGEST < (tmp_path / "many.html").stat().st_size <= LARGEST
-    assert len(data_of(tmp_path / "many.html")["photos"]) == 20
+    data = data_of(tmp_path / "many.html")
+    assert len(data["photos"]) == 20 and data["opens"] == 7
+    assert data["facts"] == "Ann."
+
+
+def test_of_too_many_photos_a_page_shows_some(tmp_path, head, monkeypatch):
+    """And of many their expressions are mixed of the model's, which takes less room than each for itself."""
+    many, photos = with_many_photos(head, 40, (200, 320))
+    monkeypatch.setattr(viewer.write_view, "LARGEST", 2_300_000)
+    page = tmp_path / "many.html"
+    write_view(page, many, "many", "Ann.", photos)
+    data = data_of(page)
+    count = len(data["photos"])
+    assert page.stat().st_size <= 2_300_000 and 5 < count < 40
+    assert data["facts"] == f"Ann. The page has room for {count} of them, in small."
+    assert data["photos"][data["opens"]]["file"] == "7.jpg" and len(data["moves"]) == 64
+    for number in (0, 39):
+        np.testing.assert_allclose(morphed(page, number), many.photographed_mm[str(number)], atol=0.02)
 
 
 # a list of people

@@ -25,6 +25,7 @@ from dfmvr_jax.command_line import parse_command, program
 from dfmvr_jax.conventions import VIEWS
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.fitting.config import Effort, FitKind
+from dfmvr_jax.fitting.wishes import Wishes, check_wishes
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.textures.sizes import SIZES
 
@@ -85,7 +86,6 @@ def main() -> None:
             faces=flags.face,
         )
     else:
-        from dfmvr_jax.fitting.fit_person import Wishes
         from dfmvr_jax.programs.fit import fit_people
 
         fit_people(
@@ -98,7 +98,7 @@ def main() -> None:
             effort=flags.effort,
             check=flags.check,
             detector=flags.detector,
-            wishes=Wishes(flags.same_expression, flags.focal_mm, flags.pupils_mm, flags.face),
+            wishes=wishes_of(flags),
             scan=flags.scan,
             texture_size=flags.texture_size,
         )
@@ -128,13 +128,12 @@ def check_flags(flags: ReconstructFlags, kind: FitKind) -> None:
     if flags.texture_size not in (0, *SIZES):
         sizes = ", ".join(map(str, SIZES))
         raise InputError(f"--texture-size {flags.texture_size}: expected one of {sizes}, or 0 for none")
-    for name, value, low, high in (
-        ("focal-mm", flags.focal_mm, 8, 1200),
-        ("pupils-mm", flags.pupils_mm, 30, 90),
-        *(("face", number, 1, 1000) for number in flags.face),
-    ):
-        if value is not None and not low <= value <= high:
-            raise InputError(f"--{name} {value}: expected {low} to {high}")
+    check_wishes(wishes_of(flags))
+
+
+def wishes_of(flags: ReconstructFlags) -> Wishes:
+    """What the flags say of the photos."""
+    return Wishes(flags.same_expression, flags.focal_mm, flags.pupils_mm, flags.face)
 
 
 def named_views(flags: ReconstructFlags) -> list[tuple[str, Path | None, Path | None]]:

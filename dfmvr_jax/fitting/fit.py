@@ -11,10 +11,11 @@ from pathlib import Path
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.fitting.config import Effort, FitKind
-from dfmvr_jax.fitting.fit_person import Tell, Wishes, fit_person, tell_nobody
+from dfmvr_jax.fitting.fit_person import Tell, fit_person, tell_nobody
 from dfmvr_jax.fitting.fitted_person import FittedPerson, describe
 from dfmvr_jax.fitting.fitter import Fitter, load_fitter
 from dfmvr_jax.fitting.network_start import network_start
+from dfmvr_jax.fitting.wishes import Wishes
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile, landmarks_beside
 from dfmvr_jax.prediction import Run, load_run

@@ -28,6 +28,7 @@ from dfmvr_jax.fitting.stages import (
     settle,
 )
 from dfmvr_jax.fitting.unknowns import Head, Layout
+from dfmvr_jax.fitting.wishes import Wishes, check_wishes
 from dfmvr_jax.landmarks import COUNT, OUTER_EYE_CORNERS, WITHOUT_JAW
 from dfmvr_jax.photos.face_mesh import landmarks_of_mesh
 from dfmvr_jax.photos.faces import numbers_of_faces
@@ -42,17 +43,6 @@ BETTER = 0.99  # of the misfit, below which a network's start is the better one
 
 def tell_nobody(stage: str, cost: float) -> None:
     """Take no notice of how far a fit is."""
-
-
-class Wishes(NamedTuple):
-    """What a user wants of the fit of one person."""
-
-    same_expression: bool = False  # in all photos
-    focal_mm: float | None = None  # of all photos, as of 35 mm film
-    pupils_mm: float | None = None  # the distance of the pupils
-    # which face, where a photo shows several, or which in each photo; 1 is the largest; none: the person's of
-    # the other photos
-    faces: tuple[int, ...] = ()
 
 
 class PhotoError(NamedTuple):
@@ -126,8 +116,9 @@ def fit_person(
       tell: is told of each step.
 
     Raises:
-      InputError: none of the photos can be used.
+      InputError: none of the photos can be used, or a wish cannot be meant.
     """
+    check_wishes(wishes)
     tell("photos", math.nan)
     read, left_out = read_people(fitter, files, wishes)
     config = fitter.config

@@ -5,7 +5,7 @@ import functools
 import json
 import math
 import re
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -16,16 +16,18 @@ from PIL import Image
 from dfmvr_jax.conventions import AMBIENT, UNIT_MM
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import MorphableModel, face_albedo, vertex_normals
+from dfmvr_jax.face_model.mouth_light import mouth_light
 from dfmvr_jax.files import whole_files
 from dfmvr_jax.fitting.colours import FAR, head_shapes
 from dfmvr_jax.fitting.config import FitConfig
-from dfmvr_jax.fitting.fit_person import PersonFit, PhotoError, Wishes
+from dfmvr_jax.fitting.fit_person import PersonFit, PhotoError
 from dfmvr_jax.fitting.paint import on_face, paint_head
 from dfmvr_jax.fitting.photos import FittingPhoto
 from dfmvr_jax.fitting.point_table import YAWS
 from dfmvr_jax.fitting.points import seen_yaw
 from dfmvr_jax.fitting.size import Size, find_size
 from dfmvr_jax.fitting.stages import photo_colours
+from dfmvr_jax.fitting.wishes import Wishes
 from dfmvr_jax.geometry import rotation_matrix
 from dfmvr_jax.mesh_files.head import Head, PhotoCamera
 from dfmvr_jax.mesh_files.ply import write_ply
@@ -160,12 +162,14 @@ class FittedPerson:
         """
         names = photo_names([photo.file for photo in self.photos])
         earlier = results_in(Path(folder))
+        title, head, texture = Path(folder).resolve().name, as_head(self), self.texture
         with whole_files(Path(folder)) as unfinished, ThreadPoolExecutor() as pool:
-            texture = pool.submit(lambda: self.texture)  # NumPy bakes while JAX draws
+            writing: list[Future] = [  # NumPy writes while JAX draws
+                pool.submit(write_head, unfinished, head, texture),
+                pool.submit(write_page, unfinished / "view.html", self, title, error_map),
+            ]
             overlays = draw_overlays(self)
             overview, thumbnail = draw_person(self, overlays), draw_thumbnail(self, overlays)
-            meshes = pool.submit(write_head, unfinished, as_head(self), texture.result())
-            write_page(unfinished / "view.html", self, Path(folder).resolve().name, error_map)
             for name, photo in zip(names, self.photos):
                 write_ply(unfinished / f"head_{name}.ply", photo.vertices_mm, self.colors, self.model)
             found = self.as_json() | ({} if error_map is None else {"scan": error_map.as_json()})
@@ -175,9 +179,10 @@ class FittedPerson:
                 Image.fromarray(overlay).save(unfinished / f"overlay_{name}.jpg", quality=92)
             Image.fromarray(overview).save(unfinished / "overview.png")
             Image.fromarray(thumbnail).save(unfinished / "thumbnail.jpg", quality=88)
-            meshes.result()
-            written = {path.name for path in unfinished.iterdir()}
-        return [Path(folder, name) for name in sorted(earlier - written)]
+            for written in writing:
+                written.result()
+            files = {path.name for path in unfinished.iterdir()}
+        return [Path(folder, name) for name in sorted(earlier - files)]
 
     def as_json(self) -> dict:
         """Give all but the mesh as JSON has it."""
@@ -362,7 +367,7 @@ def draw_overlays(person: FittedPerson) -> list[UInt8[np.ndarray, "h w 3"]]:
             np.float32(photo.vertices_mm / millimetres),
             np.float32(photo.rotation),
             np.float32(photo.translation_mm / millimetres),
-            np.float32(person.colors),
+            np.float32(person.colors * mouth_light(person.model, photo.vertices_mm)[:, None]),
             photo.light,
             edges,
         )
@@ -382,8 +387,9 @@ def draw_person(
     camera, edges = face_camera(2 * PICTURE), mesh_edges(person.model.triangles)
     vertices = np.float32(person.vertices_mm / UNIT_MM)
     turns = turn_whole_head(person.model, np.radians(HEAD_YAWS).tolist())
+    dark = mouth_light(person.model, person.vertices_mm)[:, None]
     grey = np.full_like(person.colors, GREY)
-    for colors, light in ((person.colors, _front_light(0.3)), (grey, _front_light(0.25))):
+    for colors, light in ((person.colors * dark, _front_light(0.3)), (grey * dark, _front_light(0.25))):
         drawn = []
         for rotation, translation in zip(turns.rotation, turns.translation):
             pose = rotation_matrix(rotation), translation

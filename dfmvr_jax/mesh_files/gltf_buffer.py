@@ -17,15 +17,16 @@ class GltfBuffer:
         self.data = bytearray()
         self.views: list[gltf.BufferView] = []
         self.accessors: list[gltf.Accessor] = []
-        self._known: dict[tuple[bytes, int | None], int] = {}
+        self._known: dict[tuple[bytes, int | None, int | None], int] = {}
 
     def add_bytes(self, data: bytes, target: int | None = None, stride: int | None = None) -> int:
         """Add bytes, once if they come again.
 
         `target` says that they are vertices, with a `stride` of so many bytes, or indices.
         """
-        if (data, target) not in self._known:
-            self._known[data, target] = len(self.views)
+        key = data, target, stride
+        if key not in self._known:
+            self._known[key] = len(self.views)
             self.views.append(
                 gltf.BufferView(
                     buffer=0,
@@ -36,7 +37,7 @@ class GltfBuffer:
                 )
             )
             self.data += data + bytes(-len(data) % ALIGNMENT)
-        return self._known[data, target]
+        return self._known[key]
 
     def add_indices(self, triangles: Int[np.ndarray, "triangles 3"], count: int) -> int:
         """Add triangles of so many vertices."""

@@ -15,9 +15,9 @@ from dfmvr_jax.files import check_writable
 from dfmvr_jax.fitting.against_scan import compare_person
 from dfmvr_jax.fitting.config import Effort, FitConfig, FitKind
 from dfmvr_jax.fitting.fit import fit
-from dfmvr_jax.fitting.fit_person import Wishes
 from dfmvr_jax.fitting.fitted_person import FittedPerson
 from dfmvr_jax.fitting.fitter import load_fitter
+from dfmvr_jax.fitting.wishes import Wishes
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.preparation import PhotoFile
 from dfmvr_jax.prediction import load_run

@@ -85,8 +85,8 @@ def eye_tone(
     return BLACK + ramp(angle, PUPIL)[:, None] * (tone - BLACK)
 
 
-def _darker_half(tones: Float[np.ndarray, "eyes 3"]) -> Float[np.ndarray, "3"]:
-    """The mean of those that are not lighter than most: where an eye is shut, skin is in the iris' place."""
+def _darker_half(tones: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "3"]:
+    """The mean of those that are not lighter than most, as skin is where an eye is shut."""
     lightness = tones.mean(axis=1)
     return tones[lightness <= np.median(lightness)].mean(axis=0)
 

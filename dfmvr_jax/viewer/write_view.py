@@ -8,6 +8,7 @@ import numpy as np
 
 from dfmvr_jax.conventions import AMBIENT
 from dfmvr_jax.evaluation.error_map import SCALE
+from dfmvr_jax.face_model.mouth_light import DARKEST, WIDE_MM, facing_lips, inside_mouth
 from dfmvr_jax.mesh_files.cameras import place_camera
 from dfmvr_jax.mesh_files.corners import corners_of
 from dfmvr_jax.mesh_files.head import Head, PhotoCamera
@@ -16,9 +17,9 @@ from dfmvr_jax.render.array_types import Float
 from dfmvr_jax.render.shade import BAND_0, BAND_1, BAND_2
 from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.viewer.arrays import pack_arrays
-from dfmvr_jax.viewer.morphs import Morph, find_morphs
+from dfmvr_jax.viewer.morphs import Move, find_morphs
 from dfmvr_jax.viewer.pages import as_data, as_text, assemble
-from dfmvr_jax.viewer.pictures import FINENESSES, Fineness, encode
+from dfmvr_jax.viewer.pictures import Fineness, describe_way, encode, shrink, ways_to_show
 from dfmvr_jax.viewer.shown import ErrorMap, ShownPhoto
 
 LARGEST = 12_000_000  # bytes of a page, for which its pictures shrink
@@ -56,20 +57,24 @@ def write_view(
       texture: in the texture coordinates of the head's model; None: vertices have their colours.
       error_map: against a scan, of the head's vertices.
     """
-    morphs = find_morphs(head)
+    moves, morphs = find_morphs(head)
     page = {
         "title": title,
-        "facts": facts,
-        **_arrays(head, morphs, confidence, texture is not None, error_map),
+        **_arrays(head, moves, confidence, texture is not None, error_map),
         **_place(head),
-        "morphs": [{"label": m.label, "names": list(m.names), "step": m.step_mm} for m in morphs],
-        "opens": next((k for k, photo in enumerate(photos) if photo.expression == head.opens_as), None),
+        "mouth": {"lips": facing_lips(head.model).T.tolist(), "wide": WIDE_MM, "darkest": DARKEST},
+        "moves": [move.step_mm for move in moves],
+        "morphs": [{"label": m.label, "names": list(m.names), "mix": list(m.mix.items())} for m in morphs],
         "softLight": _light(SOFT_LIGHT),
         "scales": {"confidence": CONFIDENCE_SCALE.tolist(), "error": SCALE.tolist()},
         "legends": _legends(confidence is not None or texture is not None, error_map),
     }
-    for fineness in FINENESSES:
-        page |= _pictures(head, photos, texture, fineness)
+    opens = next((k for k, photo in enumerate(photos) if photo.expression == head.opens_as), None)
+    for shown, fineness in ways_to_show(len(photos), opens):
+        photos = [photo._replace(picture=shrink(photo.picture, fineness.photo_px)) for photo in photos]
+        page |= _pictures(head, photos, shown, texture, fineness)
+        page["opens"] = None if opens is None else shown.index(opens)
+        page["facts"] = " ".join(filter(None, (facts, describe_way(len(photos), shown, fineness))))
         texts = {"title": as_text(title), "data": as_data(page)}
         text = assemble("view.html", STYLES, SCRIPTS, images="blob:", **texts)
         if len(text.encode()) <= LARGEST:
@@ -79,7 +84,7 @@ def write_view(
 
 def _arrays(
     head: Head,
-    morphs: Sequence[Morph],
+    moves: Sequence[Move],
     confidence: Float[np.ndarray, "vertices"] | None,
     textured: bool,
     error_map: ErrorMap | None,
@@ -90,12 +95,13 @@ def _arrays(
     uv = np.zeros((len(corners.vertices), 2))
     if textured:
         uv = np.asarray(model.uv, np.float64)[corners.uv] * [1, -1] + [0, 1]
-    facts = np.zeros((model.num_vertices, 3))
+    facts = np.zeros((model.num_vertices, 4))
     if confidence is not None:
         facts[:, 0] = confidence
     if error_map is not None:
         facts[:, 1] = np.nan_to_num(error_map.errors_mm / RED_MM)
         facts[:, 2] = ~np.isnan(error_map.errors_mm)
+    facts[:, 3] = inside_mouth(model)
     arrays: dict[str, np.ndarray] = {
         "neutral": head.neutral_mm.astype(np.float32),
         "corners": corners.vertices.astype(np.uint32),
@@ -104,16 +110,16 @@ def _arrays(
         "colours": to_uint8(head.colors),
         "facts": to_uint8(facts),
     }
-    for number, morph in enumerate(morphs):
-        arrays[f"vertices{number}"] = morph.vertices.astype(np.uint32)
-        arrays[f"steps{number}"] = morph.steps
+    for number, move in enumerate(moves):
+        arrays[f"vertices{number}"] = move.vertices.astype(np.uint32)
+        arrays[f"steps{number}"] = move.steps
     return pack_arrays(arrays)
 
 
 def _place(head: Head) -> dict:
-    """Around which point the head turns, how far it reaches from there, and how it is turned first."""
+    """Around which point the head turns, and how far it reaches from there."""
     low, high = head.neutral_mm.min(axis=0), head.neutral_mm.max(axis=0)
-    return {"middle": ((low + high) / 2).tolist(), "reach": ((high - low) / 2).tolist(), "yaw": 0}
+    return {"middle": ((low + high) / 2).tolist(), "reach": ((high - low) / 2).tolist()}
 
 
 def _light(light: Float[np.ndarray, "3 9"]) -> list:
@@ -143,7 +149,11 @@ def _legends(has_confidence: bool, error_map: ErrorMap | None) -> dict:
 
 
 def _pictures(
-    head: Head, photos: Sequence[ShownPhoto], texture: HeadTexture | None, fineness: Fineness
+    head: Head,
+    photos: Sequence[ShownPhoto],
+    chosen: Sequence[int],
+    texture: HeadTexture | None,
+    fineness: Fineness,
 ) -> dict:
     middle, expressions = head.neutral_mm.mean(axis=0), list(head.photographed_mm)
     shown = [
@@ -152,15 +162,15 @@ def _pictures(
             "note": photo.note,
             "light": _light(photo.light),
             "morph": expressions.index(photo.expression),
-            "picture": encode(photo.picture, fineness.photo_px, fineness.quality),
+            "picture": encode(photo.picture, fineness.quality),
             **_camera(camera, middle),
         }
-        for camera, photo in zip(head.cameras, photos, strict=bool(photos))
+        for camera, photo in ((head.cameras[number], photos[number]) for number in chosen)
     ]
     textures = None
     if texture is not None:
         textures = {
-            name: encode(getattr(texture, name), fineness.texture_px, fineness.quality)
+            name: encode(shrink(getattr(texture, name), fineness.texture_px), fineness.quality)
             for name in ("photographed", "albedo", "confidence")
         }
     return {"photos": shown, "textures": textures}

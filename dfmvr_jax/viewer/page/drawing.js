@@ -4,11 +4,12 @@ const SURFACES = { photographed: 0, albedo: 1, grey: 2, confidence: 3, wireframe
 const VERTEX_SHADER = `#version 300 es
 in vec3 position, normal, colour;
 in vec2 uv;
-in vec3 facts;  // confidence, error in shares of the legend, 1 where it was measured
+in vec4 facts;  // confidence, error in shares of the legend, 1 where it was measured, 1 within the mouth
 uniform mat3 turn;
 uniform vec3 place, middle;
 uniform vec4 lens;  // scale and shift of the picture, clip space
-out vec3 towards, eye, paint, known;
+out vec3 towards, eye, paint;
+out vec4 known;
 out vec2 at;
 const float NEAR = 20.0, FAR = 20000.0;
 
@@ -25,8 +26,10 @@ void main() {
 }`;
 const FRAGMENT_SHADER = `#version 300 es
 precision highp float;
-in vec3 towards, eye, paint, known;
+in vec3 towards, eye, paint;
+in vec4 known;
 in vec2 at;
+uniform float mouthLight;
 uniform int surface;
 uniform bool textured, lit;
 uniform sampler2D photographed, albedo, confidence;
@@ -69,6 +72,7 @@ void main() {
     shaded = false;
   }
   if (shaded) colour *= lightAt(n);
+  if (surface < 3) colour *= mix(1.0, mouthLight, known.w);
   // the inside is dark, but not at the rim, where pixels of outlines belong to it
   if (surface != 5 && !gl_FrontFacing) colour *= mix(1.0, 0.35, smoothstep(0.1, 0.5, -dot(n, normalize(eye))));
   float opacity = surface == 5 ? 0.5 : 1.0;
@@ -76,8 +80,8 @@ void main() {
 }`;
 
 class Drawing {
-  // Triangles are of corners, which have a vertex and a place in the texture each; colours and facts are bytes, three
-  // a vertex; `pictures` are the textures' images, or null.
+  // Triangles are of corners, which have a vertex and a place in the texture each; colours are three bytes
+  // a vertex, facts four; `pictures` are the textures' images, or null.
   constructor(canvas, { triangles, corners, uv, colours, facts, pictures, scales, middle }) {
     this.canvas = canvas;
     const gl = canvas.getContext("webgl2", { antialias: true, alpha: true });
@@ -97,8 +101,8 @@ class Drawing {
     this.addAttribute("position", this.moving.position, 3, gl.FLOAT);
     this.addAttribute("normal", this.moving.normal, 3, gl.FLOAT);
     this.addAttribute("uv", uv, 2, gl.UNSIGNED_SHORT);
-    this.addAttribute("colour", atCorners(colours, corners), 3, gl.UNSIGNED_BYTE);
-    this.addAttribute("facts", atCorners(facts, corners), 3, gl.UNSIGNED_BYTE);
+    this.addAttribute("colour", atCorners(colours, corners, 3), 3, gl.UNSIGNED_BYTE);
+    this.addAttribute("facts", atCorners(facts, corners, 4), 4, gl.UNSIGNED_BYTE);
     this.triangles = this.addIndices(triangles);
     this.edges = this.addIndices(edgesOf(triangles, count));
 
@@ -177,7 +181,7 @@ class Drawing {
   }
 
   // `light`: nine colours, or null for none.
-  draw(camera, stage, surface, light) {
+  draw(camera, stage, surface, light, mouthLight) {
     const gl = this.gl, { width, height } = this.canvas;
     gl.viewport(0, 0, width, height);
     gl.clear(gl.COLOR_BUFFER_BIT | gl.DEPTH_BUFFER_BIT);
@@ -191,6 +195,7 @@ class Drawing {
       camera.shift[0] * scale(stage.width),
       -camera.shift[1] * scale(stage.height),
     );
+    gl.uniform1f(this.uniform("mouthLight"), mouthLight);
     gl.uniform1i(this.uniform("lit"), light !== null);
     if (light) gl.uniform3fv(this.uniform("light"), light.flat());
     gl.uniform1i(this.uniform("surface"), SURFACES[surface]);
@@ -208,9 +213,9 @@ class Drawing {
   }
 }
 
-// Three values a vertex, for each of the mesh's corners.
-function atCorners(values, corners) {
-  const found = new values.constructor(3 * corners.length);
-  corners.forEach((vertex, corner) => found.set(values.subarray(3 * vertex, 3 * vertex + 3), 3 * corner));
+// So many values a vertex, for each of the mesh's corners.
+function atCorners(values, corners, many) {
+  const found = new values.constructor(many * corners.length);
+  corners.forEach((vertex, corner) => found.set(values.subarray(many * vertex, many * (vertex + 1)), many * corner));
   return found;
 }

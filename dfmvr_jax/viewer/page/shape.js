@@ -1,20 +1,21 @@
 // The head's surface: neutral vertices plus weighted displacements, and the normals that follow.
 
 class Shape {
-  // `neutral` in mm, three numbers a vertex; a morph has the vertices that it moves, and by how many steps of so
-  // many mm: to the right of all of them, then up, then out.
-  constructor(neutral, triangles, morphs) {
+  // `neutral` in mm, three numbers a vertex; a move has the vertices that it moves, and by how many steps of so
+  // many mm: to the right of all of them, then up, then out; `mouth` tells how light it is behind lips.
+  constructor(neutral, triangles, moves, mouth) {
+    this.mouth = mouth;
     this.neutral = neutral;
     this.triangles = triangles;
-    this.morphs = morphs;
+    this.moves = moves;
     this.positions = new Float32Array(neutral.length);
     this.normals = new Float32Array(neutral.length);
   }
 
-  morph(weights) {
+  move(shares) {
     this.positions.set(this.neutral);
-    this.morphs.forEach(({ vertices, steps, step }, number) => {
-      const weight = step * (weights[number] ?? 0);
+    this.moves.forEach(({ vertices, steps, step }, number) => {
+      const weight = step * shares[number];
       if (weight === 0) return;
       for (let k = 0; k < vertices.length; k++) {
         const at = 3 * vertices[k];
@@ -24,6 +25,14 @@ class Shape {
       }
     });
     this.findNormals();
+    this.mouthLight = this.findMouthLight();
+  }
+
+  // Share of the light: the head casts no shadows, and teeth would shine through lips that hardly part.
+  findMouthLight() {
+    const { lips, wide, darkest } = this.mouth, at = (vertex, k) => this.positions[3 * vertex + k];
+    const gaps = lips.map(([upper, lower]) => Math.hypot(...[0, 1, 2].map((k) => at(upper, k) - at(lower, k))));
+    return Math.min(1, Math.max(darkest, Math.max(...gaps) / wide));
   }
 
   // The mean of the unit normals of the triangles around each vertex, not weighted by their areas.

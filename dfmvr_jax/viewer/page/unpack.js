@@ -1,4 +1,4 @@
-// What the page brings along: numbers as one compressed block, pictures as JPEG and PNG, all in base64.
+// What the page brings along: numbers as one compressed block, and pictures as JPEG, all in base64.
 
 const ARRAYS = {
   float32: Float32Array,

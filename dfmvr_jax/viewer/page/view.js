@@ -25,6 +25,7 @@ class View {
     this.canvas = find("canvas");
     this.stage = { element: find(".stage"), width: 1, height: 1, side: 1 };
     this.standing = null; // number of the photo
+    this.yaw = 0; // degrees, of the head seen freely
     this.fitted = true; // the camera fills the stage as it did at first
     this.expressionOf = page.opens; // number of the photo
     this.blend = 1;
@@ -35,12 +36,12 @@ class View {
     this.expression = this.expressionOf === null ? 0 : 1;
 
     const { neutral, triangles, corners, uv, colours, facts } = arrays;
-    const morphs = page.morphs.map((morph, number) => ({
-      step: morph.step,
+    const moves = page.moves.map((step, number) => ({
+      step,
       vertices: arrays[`vertices${number}`],
       steps: arrays[`steps${number}`],
     }));
-    this.shape = new Shape(neutral, triangles.map((corner) => corners[corner]), morphs);
+    this.shape = new Shape(neutral, triangles.map((corner) => corners[corner]), moves, page.mouth);
     this.middle = page.middle;
     this.drawing = new Drawing(this.canvas, {
       triangles, corners, uv, colours, facts, pictures, scales: page.scales, middle: this.middle,
@@ -72,14 +73,14 @@ class View {
 
   fittingCamera() {
     return this.standing === null
-      ? freeCamera(this.yaw ?? this.page.yaw, this.page.reach, this.stage)
+      ? freeCamera(this.yaw, this.page.reach, this.stage)
       : photoCamera(this.photos[this.standing], this.middle, this.stage);
   }
 
   redraw() {
     this.waiting ??= requestAnimationFrame(() => {
       this.waiting = undefined;
-      this.drawing.draw(this.camera, this.stage, this.surface, this.lightNow());
+      this.drawing.draw(this.camera, this.stage, this.surface, this.lightNow(), this.shape.mouthLight);
       this.placePhoto();
       document.body.dataset.frames = 1 + Number(document.body.dataset.frames ?? 0);
     });
@@ -92,7 +93,11 @@ class View {
   morph() {
     const weights = [...this.weights];
     if (this.expressionOf !== null) weights[this.photos[this.expressionOf].morph] = this.expression;
-    this.shape.morph(weights);
+    const shares = this.page.moves.map(() => 0);
+    weights.forEach((weight, number) => {
+      for (const [move, share] of this.page.morphs[number].mix) shares[move] += weight * share;
+    });
+    this.shape.move(shares);
     this.drawing.move(this.shape);
     this.redraw();
   }
