@@ -29,6 +29,6 @@ def mouth_light(
     model: MorphableModel, vertices_mm: Float[np.ndarray, "vertices 3"]
 ) -> Float[np.ndarray, "vertices"]:
     """Share of the light that falls on each vertex of a head: 1 outside of the mouth."""
-    upper, lower = vertices_mm[facing_lips(model)]
-    light = np.clip(np.linalg.norm(upper - lower, axis=1).max() / WIDE_MM, DARKEST, 1)
+    upper, lower = vertices_mm[facing_lips(model), 1]
+    light = np.clip((upper - lower).max() / WIDE_MM, DARKEST, 1)
     return np.where(inside_mouth(model), light, 1.0)

@@ -30,8 +30,8 @@ class Shape {
 
   // Share of the light: the head casts no shadows, and teeth would shine through lips that hardly part.
   findMouthLight() {
-    const { lips, wide, darkest } = this.mouth, at = (vertex, k) => this.positions[3 * vertex + k];
-    const gaps = lips.map(([upper, lower]) => Math.hypot(...[0, 1, 2].map((k) => at(upper, k) - at(lower, k))));
+    const { lips, wide, darkest } = this.mouth, height = (vertex) => this.positions[3 * vertex + 1];
+    const gaps = lips.map(([upper, lower]) => height(upper) - height(lower));
     return Math.min(1, Math.max(darkest, Math.max(...gaps) / wide));
   }
 
