@@ -109,7 +109,7 @@ def files_of(person: GeneratedPerson, case: Case) -> list[PhotoFile]:
         picture = Image.fromarray(put_glasses_on(photo, person, int(path.stem)) if case.glasses else photo)
         if case.shrink_to:
             picture = picture.resize((case.shrink_to, case.shrink_to), Image.Resampling.LANCZOS)
-        return np.asarray(picture, np.float32) / 255
+        return np.asarray(picture)
 
     return [
         PhotoFile(Path(f"{number}.generated"), read=functools.partial(read, photo=photo))

@@ -161,6 +161,7 @@ def found_faces(model: MorphableModel, count: int, size: int = 320) -> float:
     from dfmvr_jax.face_camera import face_cameras
     from dfmvr_jax.face_rendering import render_coefficients
     from dfmvr_jax.photos.detection import load_detector
+    from dfmvr_jax.pictures import to_uint8
 
     detect = load_detector("mediapipe")
     cameras = face_cameras(1, size)
@@ -181,7 +182,7 @@ def found_faces(model: MorphableModel, count: int, size: int = 320) -> float:
             )
         )
         image = jnp.where(rendering.masks[..., None], rendering.images, 0.6).clip(0, 1)[0]
-        found += len(detect(np.asarray(image))) > 0
+        found += len(detect(to_uint8(np.asarray(image)))) > 0
     return found / count
 
 

@@ -178,10 +178,9 @@ def generated_files(seed: int, photos: int, size: int, megapixels: float) -> lis
     ]
 
 
-def _enlarged(_: Path, photo: np.ndarray, megapixels: float) -> Float[np.ndarray, "h w 3"]:
+def _enlarged(_: Path, photo: np.ndarray, megapixels: float) -> UInt8[np.ndarray, "h w 3"]:
     side = round(1000 * np.sqrt(megapixels))
-    picture = Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(Image.fromarray(photo).resize((side, side), Image.Resampling.BICUBIC))
 
 
 def people_of(flags) -> Iterator[tuple[str, list[PhotoFile]]]:

@@ -39,6 +39,7 @@ OPTIONAL = {
     "open3d": "evaluation",
     "ai_edge_litert": "photos",
     "platformdirs": "photos",
+    "pillow_heif": "photos",
     "torch": "torch",
 }
 

@@ -147,7 +147,7 @@ def _write_page(path: Path, face: Reconstruction, title: str) -> None:
         ShownPhoto(
             file=camera.file.name,
             note=_describe_view(camera),
-            picture=to_uint8(photo.photo),
+            picture=photo.photo,
             light=np.asarray(face.coefficients.light),
             expression=PHOTOGRAPHED,
         )

@@ -31,6 +31,7 @@ from dfmvr_jax.photos.preparation import (
     find_photo_files,
     prepare_photo,
 )
+from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render.camera import project
 from tests.run_program import run_program
 
@@ -49,12 +50,12 @@ def detector(face_mesh):
 
 @pytest.fixture(scope="module")
 def scenes(model):
-    """Synthetic subjects: photos float [3, h, w, 3], landmarks [3, 68, 2] and yaw [3] of each."""
+    """Synthetic subjects: photos [3, h, w, 3], landmarks [3, 68, 2] and yaw [3] of each."""
     made = []
     for k in range(SUBJECTS):
         rng = np.random.default_rng([5, k])
         scene = render_scene(model, sample_subject(rng, model), 224)
-        photos = photograph(rng, scene) / np.float32(255)
+        photos = photograph(rng, scene)
         yaws = np.asarray(scene.coefficients.rotation)[:, 1]
         made.append((photos, np.asarray(scene.landmarks, np.float64), yaws))
     return made
@@ -64,9 +65,9 @@ def placed(photo, side, centre, angle=0.0, canvas=700):
     """The photo shrunk or enlarged to `side` pixels, turned, on grey; and the way of its points there."""
     turn = Rotation.from_euler("z", angle).as_matrix()[:2, :2] * len(photo) / side
     to_photo = np.column_stack([turn, np.full(2, len(photo) / 2) - turn @ centre])
-    shown = warp(np.ones_like(photo), to_photo, canvas)
+    shown = warp(np.full_like(photo, 255), to_photo, canvas)
     to_canvas = np.linalg.inv(np.vstack([to_photo, [0, 0, 1]]))[:2]
-    return warp(photo, to_photo, canvas) + 0.4 * (1 - shown), to_canvas
+    return to_uint8(warp(photo, to_photo, canvas) + 0.4 * (1 - shown)), to_canvas
 
 
 def error_in_eye_distances(found, true, front):
@@ -237,7 +238,7 @@ def test_landmarks_of_an_aligned_crop_lie_where_it_has_the_face(scenes, model, t
 
 def test_no_face_and_half_a_face(detector, scenes):
     with pytest.raises(InputError, match="no face found"):
-        find_face(np.random.default_rng(0).uniform(size=(300, 200, 3)).astype(np.float32), detector)
+        find_face(np.random.default_rng(0).integers(0, 256, (300, 200, 3), np.uint8), detector)
     photo = scenes[0][0][1]
     with pytest.raises(InputError, match="no face found|cut off by the photo's border"):
         find_face(np.ascontiguousarray(photo[:, : int(scenes[0][1][1][30, 0])]), detector)
@@ -247,13 +248,13 @@ def test_a_face_beyond_the_border():
     outside = np.random.default_rng(0).uniform(10, 90, (68, 2))
     outside[40] = (-3, 50)
     with pytest.raises(InputError, match="cut off by the photo's border"):
-        find_face(np.zeros((100, 100, 3), np.float32), lambda _: [FoundFace(outside, 1.0)])
+        find_face(np.zeros((100, 100, 3), np.uint8), lambda _: [FoundFace(outside, 1.0)])
 
 
 def test_views_are_recognised(detector, scenes, model, tmp_path):
     photos, landmarks, yaws = scenes[2]
     for name, view in (("x", 2), ("y", 0), ("z", 1)):
-        Image.fromarray((255 * photos[view]).astype(np.uint8)).save(tmp_path / f"{name}.png")
+        Image.fromarray(photos[view]).save(tmp_path / f"{name}.png")
     prepared = [prepare_photo(file, lambda: detector, model, 64) for file in find_photo_files(tmp_path)]
     for photo, view in zip(prepared, (2, 0, 1)):
         assert abs(photo.yaw - yaws[view]) < 0.15
@@ -411,10 +412,10 @@ def test_face_alignment(monkeypatch, tmp_path, name):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setitem(sys.modules, "face_alignment", PretendedFaceAlignment())
     detector = load_detector(name)
-    (face,) = detector(np.ones((9, 9, 3), np.float32))
+    (face,) = detector(np.ones((9, 9, 3), np.uint8))
     assert face.landmarks.shape == (68, 2) and face.probability == 0.75
     np.testing.assert_array_equal(face.landmarks[1], [4.5, 5.5] if name.endswith("3d") else [3.5, 4.5])
-    assert detector(np.zeros((9, 9, 3), np.float32)) == []
+    assert detector(np.zeros((9, 9, 3), np.uint8)) == []
 
     monkeypatch.setitem(
         sys.modules, "face_alignment", PretendedFaceAlignment(urllib.error.URLError("no host"))

@@ -124,6 +124,7 @@ def test_all_modules_of_the_extras_are_known():
         "open3d-cpu": "open3d",
         "ai-edge-litert": "ai_edge_litert",
         "opencv-python-headless": "cv2",
+        "pillow-heif": "pillow_heif",
     }
     extras = ("cli", "data", "evaluation", "photos", "torch")
     first = {}

@@ -96,7 +96,7 @@ def read_parts(masks: dict[str, Path]) -> UInt8[np.ndarray, "h w"]:
     for number, name in enumerate(FOLDED):
         if name not in masks or not masks[name].is_file():  # this part is not in the photo
             continue
-        mask = read_photo(masks[name])[..., 0] > 0.5
+        mask = read_photo(masks[name])[..., 0] > 127
         parts = np.zeros(mask.shape, np.uint8) if parts is None else parts
         if mask.shape != parts.shape:
             raise InputError(f"{masks[name]}: has {mask.shape} pixels, the masks before it {parts.shape}")

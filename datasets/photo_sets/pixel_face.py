@@ -34,7 +34,7 @@ from dfmvr_jax.landmarks import REGISTRATION, WITHOUT_JAW
 from dfmvr_jax.photos.alignment import mean_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, PreparedPhoto, landmarks_beside, naming
 from dfmvr_jax.photos.reading import read_photo
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import UInt8
 
 UNIT_MM = 100.0
 PHOTO_NAMES = ("t.jpg", "t.bmp", "t.png")
@@ -43,7 +43,7 @@ SPLIT_FOLDERS = {"train": "train", "val": "test", "validation": "test", "eva": "
 IBUG_OF_106 = np.r_[33:43, 43:52, 52:64, 84:104]
 
 
-def read_stored_photo(path: Path) -> Float[np.ndarray, "h w 3"]:
+def read_stored_photo(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """A photo as it should be: turned by 90 degrees clockwise and then mirrored."""
     return np.ascontiguousarray(np.rot90(read_photo(path), -1)[:, ::-1])
 

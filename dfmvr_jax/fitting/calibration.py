@@ -22,6 +22,7 @@ from dfmvr_jax.fitting.point_table import YAWS, PointTable
 from dfmvr_jax.lights import sample_light
 from dfmvr_jax.photos.detection import Detector
 from dfmvr_jax.photos.faces import by_size
+from dfmvr_jax.pictures import to_uint8
 from dfmvr_jax.render import render_mesh
 from dfmvr_jax.render.array_types import Array, Float, Int
 from dfmvr_jax.render.camera import Camera
@@ -69,7 +70,7 @@ def calibrate(model: MorphableModel, detector: Detector, heads: int = 24, seed: 
         )
         image, ids, barycentrics = map(np.asarray, draw(coefficients, distance))
         background = rng.uniform(0, 1, 3)
-        photo = np.where(ids[..., None] >= 0, image.clip(0, 1), background).astype(np.float32)
+        photo = to_uint8(np.where(ids[..., None] >= 0, image, background))
         seen[np.unique(ids[ids >= 0])] = True
         faces = by_size(detector(photo))
         if faces and faces[0].mesh is not None:

@@ -22,10 +22,12 @@ from dfmvr_jax.photos.alignment import (
     warp,
 )
 from dfmvr_jax.photos.detection import Detector
+from dfmvr_jax.photos.exif import EXIF, FOCAL_LENGTH_ON_FILM, MAKER, MODEL, exif_tag
 from dfmvr_jax.photos.faces import FoundFace, as_large, by_size, doubt_of, numbered_face
 from dfmvr_jax.photos.given_points import confirm_points
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, naming
+from dfmvr_jax.photos.reading import open_photo
 from dfmvr_jax.render.array_types import Float, UInt8
 
 FILM_MM = 43.27  # diagonal of the film that focal lengths "in 35 mm film" speak of
@@ -91,10 +93,9 @@ def read_fitting_photo(
         else:
             faces = _found_faces(photo, get_detector(), face)
         shrink = math.ceil(max(photo.shape[:2]) / SHOWN)
-        eight_bits = np.round(255 * photo).astype(np.uint8)
-        picture = np.asarray(Image.fromarray(eight_bits).reduce(shrink))
+        picture = np.asarray(Image.fromarray(photo).reduce(shrink))
         read = [
-            _with_face(file.path, photo, eight_bits, camera, found, doubt, picture, model, config)
+            _with_face(file.path, photo, camera, found, doubt, picture, model, config)
             for found, doubt in faces
         ]
         if file.landmarks and not read[0].pose.misfit < LARGEST_MISFIT:
@@ -103,7 +104,7 @@ def read_fitting_photo(
 
 
 def _found_faces(
-    photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int | None
+    photo: UInt8[np.ndarray, "h w 3"], detector: Detector, number: int | None
 ) -> list[tuple[FoundFace, str]]:
     """Faces that may be meant, each with a doubt whether it is, or nothing."""
     found = [one for one in by_size(detector(photo)) if np.ptp(one.landmarks[:, 0]) >= SMALLEST_FACE]
@@ -120,7 +121,7 @@ def _found_faces(
 
 def _given_face(
     landmarks: Float[np.ndarray, "n 2"],
-    photo: Float[np.ndarray, "h w 3"],
+    photo: UInt8[np.ndarray, "h w 3"],
     get_detector: Callable[[], Detector],
 ) -> tuple[FoundFace, str]:
     """The face of given landmarks, and what speaks against these; five say too little of a face."""
@@ -133,7 +134,7 @@ def _given_face(
     return seen, ""
 
 
-def _with_face(path, photo, eight_bits, camera, face, doubt, picture, model, config) -> FittingPhoto:
+def _with_face(path, photo, camera, face, doubt, picture, model, config) -> FittingPhoto:
     points = face.landmarks if face.mesh is None else face.mesh
     low, high = points.min(axis=0), points.max(axis=0)
     scale = config.crop_room * (high - low).max() / config.crop_size
@@ -151,7 +152,7 @@ def _with_face(path, photo, eight_bits, camera, face, doubt, picture, model, con
         crop=warp(photo, crop_to_photo, config.crop_size),
         crop_to_photo=crop_to_photo,
         picture=picture,
-        head=cut_head(eight_bits, points),
+        head=cut_head(photo, points),
         doubt=doubt,
     )
 
@@ -172,20 +173,18 @@ def camera_of_photo(path: Path, size: tuple[int, int]) -> CameraOfPhoto:
     """What EXIF says of the camera; without it, photos of one size are taken for one camera's."""
     sides = tuple(sorted(size))
     try:
-        with Image.open(path) as image:
-            exif = image.getexif()
-            details = exif.get_ifd(0x8769)
-    except Exception:  # damaged EXIF is no reason to leave a photo out
+        with open_photo(path) as image:
+            names = exif_tag(image, MAKER), exif_tag(image, MODEL)
+            film = exif_tag(image, FOCAL_LENGTH_ON_FILM, EXIF)
+    except InputError:  # a photo that is no file
         return CameraOfPhoto(sides, None)
-    film = details.get(0xA405)  # FocalLengthIn35mmFilm
     try:
         millimetres = float(film or 0)
     except (TypeError, ValueError):
         millimetres = 0.0
     if not 8 <= millimetres <= 1200:  # 0: the camera does not know
-        return CameraOfPhoto((*sides, exif.get(0x010F), exif.get(0x0110)), None)
-    key = (*sides, exif.get(0x010F), exif.get(0x0110), millimetres)
-    return CameraOfPhoto(key, focal_of_film(millimetres, size))
+        return CameraOfPhoto((*sides, *names), None)
+    return CameraOfPhoto((*sides, *names, millimetres), focal_of_film(millimetres, size))
 
 
 def focal_of_film(millimetres: float, size: tuple[int, int]) -> float:

@@ -12,7 +12,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_camera import face_camera
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.landmarks import WITHOUT_JAW, five_points
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import Float, Num, UInt8
 from dfmvr_jax.render.camera import Camera
 
 YAW_STARTS = (-0.6, 0.0, 0.6)  # radians; the fit starts from each and the best is taken
@@ -40,7 +40,7 @@ class FittedPose(NamedTuple):
 
 
 def align_photo(
-    photo: Float[np.ndarray, "h w 3"],
+    photo: UInt8[np.ndarray, "h w 3"],
     landmarks: Float[np.ndarray, "n 2"] | None,
     model: MorphableModel,
     size: int,
@@ -48,7 +48,7 @@ def align_photo(
     """The crop in which the face lies where `face_camera(size)` would show the model's mean face.
 
     Args:
-      photo: colours in [0, 1], any size.
+      photo: any size.
       landmarks: 68 or five points of the photo (`read_landmarks`); None: the photo is such a crop already
         and is only resized.
       model: whose mean face is the reference.
@@ -178,12 +178,13 @@ def transform_points(
 
 
 def warp(
-    photo: Float[np.ndarray, "h w 3"], to_photo: Float[np.ndarray, "2 3"], size: int
+    photo: Num[np.ndarray, "h w 3"], to_photo: Float[np.ndarray, "2 3"], size: int
 ) -> Float[np.ndarray, "size size 3"]:
     """A square crop of `size` pixels whose pixel (x, y) shows the photo at `to_photo`; black outside.
 
-    A photo of finer pixels than the crop's is averaged to at most twice as fine, then sampled bilinearly
-    and, where it is still finer, averaged over 2 x 2 samples.
+    Colours of the photo are uint8, or floats in [0, 1] as those of the crop. A photo of finer pixels than
+    the crop's is averaged to at most twice as fine, then sampled bilinearly and, where it is still finer,
+    averaged over 2 x 2 samples.
     """
     photo_pixels = math.sqrt(abs(np.linalg.det(to_photo[:, :2])))  # per pixel of the crop
     shrink = max(1, int(photo_pixels + 1e-6))
@@ -203,8 +204,8 @@ def warp(
 
 
 def _cut_out(
-    photo: Float[np.ndarray, "h w 3"], to_photo: Float[np.ndarray, "2 3"], size: int, block: int
-) -> tuple[Float[np.ndarray, "h2 w2 3"], Float[np.ndarray, "2 3"]]:
+    photo: Num[np.ndarray, "h w 3"], to_photo: Float[np.ndarray, "2 3"], size: int, block: int
+) -> tuple[Num[np.ndarray, "h2 w2 3"], Float[np.ndarray, "2 3"]]:
     """The part of the photo that the crop needs, in whole blocks of pixels, and where the crop lies in it."""
     corners = transform_points(to_photo, size * np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]))
     blocks = (np.array(photo.shape[1::-1]) - 1) // block
@@ -215,9 +216,13 @@ def _cut_out(
     return photo[top:bottom, left:right], to_photo - shift
 
 
-def _average_blocks(photo: Float[np.ndarray, "h w 3"], side: int) -> Float[np.ndarray, "h2 w2 3"]:
+def _average_blocks(photo: Num[np.ndarray, "h w 3"], side: int) -> Float[np.ndarray, "h2 w2 3"]:
     """Means over blocks of side x side pixels; the last blocks repeat the photo's last row and column."""
-    photo = np.pad(photo, [(0, -photo.shape[0] % side), (0, -photo.shape[1] % side), (0, 0)], mode="edge")
+    missing = [-length % side for length in photo.shape[:2]]
+    if any(missing):
+        photo = np.pad(photo, [(0, missing[0]), (0, missing[1]), (0, 0)], mode="edge")
     height, width = photo.shape[0] // side, photo.shape[1] // side
-    rows = photo.reshape(height, side, width * side * 3).mean(axis=1)  # several times as fast as both at once
-    return rows.reshape(height, width, side, 3).mean(axis=2)
+    # several times as fast as both at once, and no large photo is turned into floats
+    rows = photo.reshape(height, side, width * side * 3).sum(axis=1, dtype=np.float32)
+    white = 255 if photo.dtype == np.uint8 else 1
+    return rows.reshape(height, width, side, 3).sum(axis=2) / np.float32(white * side * side)

@@ -9,9 +9,9 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.landmarks import WITHOUT_JAW
 from dfmvr_jax.photos.detector_names import DetectorName
 from dfmvr_jax.photos.faces import FoundFace, as_large, by_size, doubt_of, numbered_face
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import UInt8
 
-Detector = Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]  # colours in [0, 1] -> faces, in any order
+Detector = Callable[[UInt8[np.ndarray, "h w 3"]], list[FoundFace]]  # photo -> faces, in any order
 
 
 def load_detector(name: str) -> Detector:
@@ -33,7 +33,7 @@ def load_detector(name: str) -> Detector:
 
 
 def find_face(
-    photo: Float[np.ndarray, "h w 3"], detector: Detector, number: int | None = None
+    photo: UInt8[np.ndarray, "h w 3"], detector: Detector, number: int | None = None
 ) -> tuple[FoundFace, str]:
     """The face of that number, the largest being 1, or the largest, and a doubt whether it is meant, or "".
 

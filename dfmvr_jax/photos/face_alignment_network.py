@@ -7,8 +7,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.photos.faces import FoundFace
-from dfmvr_jax.pictures import to_uint8
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import UInt8
 
 INSTALL = "pip install 'face-alignment>=1.5'"
 WEIGHTS = {  # of the detector and of the two networks, by dimension
@@ -17,7 +16,7 @@ WEIGHTS = {  # of the detector and of the two networks, by dimension
 }
 
 
-def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]:
+def face_alignment_detector(in_3d: bool) -> Callable[[UInt8[np.ndarray, "h w 3"]], list[FoundFace]]:
     """The `Detector` of landmarks on the outline that is seen (2D) or on the surface, hidden or not (3D).
 
     The package downloads its weights at first use. Raises `InputError` where it or they are missing.
@@ -42,8 +41,8 @@ def face_alignment_detector(in_3d: bool) -> Callable[[Float[np.ndarray, "h w 3"]
             "them with an internet connection, copy them there, or take the detector mediapipe"
         ) from None
 
-    def detect(photo: Float[np.ndarray, "h w 3"]) -> list[FoundFace]:
-        landmarks, _, boxes = network.get_landmarks_from_image(to_uint8(photo), return_bboxes=True)
+    def detect(photo: UInt8[np.ndarray, "h w 3"]) -> list[FoundFace]:
+        landmarks, _, boxes = network.get_landmarks_from_image(photo, return_bboxes=True)
         if landmarks is None:
             return []
         # it counts whole pixels from the centre of the first

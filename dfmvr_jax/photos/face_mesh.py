@@ -19,7 +19,7 @@ import numpy as np
 
 from dfmvr_jax.photos.alignment import transform_points, warp
 from dfmvr_jax.photos.faces import FoundFace, extent
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import Float, UInt8
 
 Number = TypeVar("Number", float, np.ndarray)
 
@@ -69,11 +69,11 @@ class Box(NamedTuple):
     eyes: Float[np.ndarray, "2 2"]  # first the one on the image's left of an upright face
 
 
-def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], list[FoundFace]]:
+def face_mesh_detector(folder: Path) -> Callable[[UInt8[np.ndarray, "h w 3"]], list[FoundFace]]:
     """The `Detector` whose networks lie in `folder`."""
     networks = {name: load_network(folder / name) for name in (*(d.file for d in DETECTORS), MESH_FILE)}
 
-    def find(photo: Float[np.ndarray, "h w 3"], looks: list[np.ndarray]) -> list[Box]:
+    def find(photo: UInt8[np.ndarray, "h w 3"], looks: list[np.ndarray]) -> list[Box]:
         return distinct(
             [
                 box
@@ -83,7 +83,7 @@ def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], l
             ]
         )
 
-    def detect(photo: Float[np.ndarray, "h w 3"]) -> list[FoundFace]:
+    def detect(photo: UInt8[np.ndarray, "h w 3"]) -> list[FoundFace]:
         boxes = find(photo, [whole(photo)])
         if not any(box.probability > SURE for box in boxes):
             boxes = find(photo, [*quarter_turns(photo), *overlapping_squares(photo)])
@@ -100,18 +100,18 @@ def face_mesh_detector(folder: Path) -> Callable[[Float[np.ndarray, "h w 3"]], l
     return detect
 
 
-def whole(photo: Float[np.ndarray, "h w 3"], angle: float = 0.0) -> Float[np.ndarray, "2 3"]:
+def whole(photo: UInt8[np.ndarray, "h w 3"], angle: float = 0.0) -> Float[np.ndarray, "2 3"]:
     """A look at all of the photo: from a square of side 1 to pixels of the photo."""
     height, width = photo.shape[:2]
     return square(np.array([width / 2, height / 2]), float(max(height, width)), angle)
 
 
-def quarter_turns(photo: Float[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "2 3"]]:
+def quarter_turns(photo: UInt8[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "2 3"]]:
     """Looks at photos that may lie on their side or stand on their head."""
     return [whole(photo, quarter * math.pi / 2) for quarter in range(4)]
 
 
-def overlapping_squares(photo: Float[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "2 3"]]:
+def overlapping_squares(photo: UInt8[np.ndarray, "h w 3"]) -> list[Float[np.ndarray, "2 3"]]:
     """Looks at parts of the photo that overlap by half, for faces that are small in it."""
     height, width = photo.shape[:2]
     side = max(height, width) / 2
@@ -148,7 +148,7 @@ def load_network(path: Path) -> Callable[[Float[np.ndarray, "h w 3"]], list[np.n
 def find_boxes(
     network: Callable,
     detector: DetectorNetwork,
-    photo: Float[np.ndarray, "h w 3"],
+    photo: UInt8[np.ndarray, "h w 3"],
     look: Float[np.ndarray, "2 3"],
 ) -> list[Box]:
     """What one of the detectors finds in one look at the photo, faces several times."""
@@ -193,7 +193,7 @@ def cell_centres(grids: tuple[tuple[int, int], ...]) -> Float[np.ndarray, "n 2"]
 
 def mesh_points(
     network: Callable,
-    photo: Float[np.ndarray, "h w 3"],
+    photo: UInt8[np.ndarray, "h w 3"],
     centre: Float[np.ndarray, "2"],
     side: float,
     eyes: Float[np.ndarray, "2 2"],

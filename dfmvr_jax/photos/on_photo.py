@@ -123,7 +123,7 @@ def draw_on_photo(
       photo: with the crop.
     """
     shrink = math.ceil(max(photo.photo.shape[:2]) / LARGEST_PICTURE)
-    picture = np.asarray(Image.fromarray(to_uint8(photo.photo)).reduce(shrink))
+    picture = np.asarray(Image.fromarray(photo.photo).reduce(shrink))
     seen = photo_camera(camera, photo.aligned.to_photo / shrink, picture.shape[:2])
     drawn = jax.jit(render_mesh)(
         seen.camera,

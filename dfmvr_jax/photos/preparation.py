@@ -22,7 +22,7 @@ from dfmvr_jax.photos.faces import FoundFace
 from dfmvr_jax.photos.given_points import confirm_points
 from dfmvr_jax.photos.landmark_files import read_landmarks
 from dfmvr_jax.photos.reading import can_be_read, is_photo, read_photo
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import Float, UInt8
 from dfmvr_jax.results import is_folder_of_results, is_result
 
 LARGEST_YAW = math.radians(60)  # beyond it half of the landmarks are hidden, and detectors guess
@@ -39,14 +39,14 @@ class PhotoFile(NamedTuple):
     path: Path
     landmarks: Path | None = None  # file of 68 or five
     view: int | None = None  # number in `VIEWS`; None: to be recognised by the head's yaw
-    read: Callable[[Path], Float[np.ndarray, "h w 3"]] = read_photo  # gives the photo upright
+    read: Callable[[Path], UInt8[np.ndarray, "h w 3"]] = read_photo  # gives the photo upright
 
 
 class PreparedPhoto(NamedTuple):
     """A photo and the face in it."""
 
     file: PhotoFile
-    photo: Float[np.ndarray, "h w 3"]  # upright, colours in [0, 1]
+    photo: UInt8[np.ndarray, "h w 3"]  # upright
     landmarks: Float[np.ndarray, "n 2"] | None  # 68 or five, pixels of the photo; None: not known
     yaw: float | None  # of the head, radians (docs/conventions.md); None: not known
     aligned: AlignedPhoto
