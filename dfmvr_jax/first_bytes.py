@@ -1,6 +1,7 @@
 """What a file is, by its first bytes: for messages about files that are not what they should be."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 LENGTH = 512  # bytes that tell
 AVIF_BRANDS = {b"avif", b"avis"}
@@ -8,10 +9,17 @@ AVIF_BRANDS = {b"avif", b"avis"}
 HEIC_BRANDS = {b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"}
 DOWNLOAD = "copy or download it again"
 UNPACK = "unpack it"
-# what a file begins with -> what it is, and how to mend that
+MATLAB, ZIP, PICKLE, PLY, GLB = (
+    "a MATLAB file",
+    "a ZIP archive",
+    "a pickle, as older PyTorch writes",
+    "a mesh (.ply)",
+    "a glTF mesh (.glb)",
+)
+# what a file begins with, what it is, and how to mend that
 SIGNATURES = (
     (b"version https://git-lfs", "a pointer of Git LFS", "fetch the file itself by git lfs pull"),
-    (b"PK\x03\x04", "a ZIP archive", UNPACK),
+    (b"PK\x03\x04", ZIP, UNPACK),
     (b"\x1f\x8b", "a gzip archive", UNPACK),
     (b"BZh", "a bzip2 archive", UNPACK),
     (b"\xfd7zXZ\0", "an xz archive", UNPACK),
@@ -19,13 +27,13 @@ SIGNATURES = (
     (b"Rar!", "a RAR archive", UNPACK),
     (b"\0\5\x16\7", "what macOS keeps beside a file", "name the file itself, whose name has no ._"),
     (b"MATLAB 7.3", "a MATLAB file of version 7.3", "save it in MATLAB by save(..., '-v7')"),
-    (b"MATLAB 5.0", "a MATLAB file", ""),
+    (b"MATLAB 5.0", MATLAB, ""),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file", ""),
     (b"\x93NUMPY", "a NumPy array (.npy)", ""),
-    (b"\x80\2", "a pickle, as older PyTorch writes", ""),
-    (b"glTF", "a glTF mesh (.glb)", ""),
-    (b"ply\n", "a mesh (.ply)", ""),
-    (b"ply\r", "a mesh (.ply)", ""),
+    (b"\x80\2", PICKLE, ""),
+    (b"glTF", GLB, ""),
+    (b"ply\n", PLY, ""),
+    (b"ply\r", PLY, ""),
     (b"%PDF", "a PDF document", ""),
     (b"8BPS", "a Photoshop picture", ""),
     (b"\xff\n", "a JPEG XL picture", ""),
@@ -47,44 +55,60 @@ def first_bytes(path: Path) -> bytes:
         return file.read(LENGTH)
 
 
-def what_it_is(path: Path) -> str:
-    """Words about a file that is not what was expected, such as "is empty; copy or download it again".
+class Kind(NamedTuple):
+    """What a file is."""
 
-    They end with how to mend it, where the first bytes tell that; empty where they tell nothing.
-    """
+    name: str  # with its article; empty where the first bytes do not tell
+    remedy: str = ""  # how to mend that the file is this, in words
+
+
+def kind_of(path: Path) -> Kind:
+    """What a file is by its first bytes."""
     try:
-        head = first_bytes(path)
+        return _kind(first_bytes(path))
     except OSError:
+        return Kind("")
+
+
+def mismatch(path: Path, wanted: str, *kinds: str) -> str:
+    """Say that a file is something else than was wanted, and how to mend that; nothing where it may be that.
+
+    Args:
+      path: of the file.
+      wanted: with its article, such as "a scan".
+      kinds: names that such a file may have by its first bytes.
+    """
+    name, remedy = kind_of(path)
+    if not name or name in kinds:
         return ""
-    kind, remedy = _kind(head)
-    return kind and "; ".join(filter(None, [f"is {kind}", remedy]))
+    return f"is {name}, expected {wanted}" + (f"; {remedy}" if remedy else "")
 
 
-def _kind(head: bytes) -> tuple[str, str]:
-    """What begins so, and how to mend that."""
+def _kind(head: bytes) -> Kind:
+    """What begins so."""
     if not head:
-        return "empty", DOWNLOAD
+        return Kind("empty", DOWNLOAD)
     if not head.strip(b"\0"):
-        return "nothing but zeros", DOWNLOAD
+        return Kind("nothing but zeros", DOWNLOAD)
     for signature, kind, remedy in SIGNATURES:
         if head.startswith(signature):
-            return kind, remedy
+            return Kind(kind, remedy)
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "a WebP picture", ""
+        return Kind("a WebP picture")
     if head[257:262] == b"ustar":
-        return "a tar archive", UNPACK
+        return Kind("a tar archive", UNPACK)
     if found := brands(head):
         if found & AVIF_BRANDS:
-            return "an AVIF picture", ""
+            return Kind("an AVIF picture")
         if found & HEIC_BRANDS:
-            return "a HEIC picture", ""
-        return ("a camera's raw picture" if b"crx " in found else "a video"), ""
+            return Kind("a HEIC picture")
+        return Kind("a camera's raw picture" if b"crx " in found else "a video")
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith((b"<!doctype html", b"<html", b"<head")):
-        return "a web page", "download the file itself"
+        return Kind("a web page", "download the file itself")
     if text.startswith(b"<?xml"):
-        return "XML text", "was it a download that failed?"
-    return "", ""
+        return Kind("XML text", "was it a download that failed?")
+    return Kind("")
 
 
 def brands(head: bytes) -> set[bytes]:

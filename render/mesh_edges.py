@@ -19,9 +19,13 @@ class MeshEdges(NamedTuple):
 def mesh_edges(triangles: Int[Array, "f 3"]) -> MeshEdges:
     """The edges of a mesh. Its triangles must be known: call it outside of `jit`.
 
-    An edge where more than two triangles meet is there once for every two of them.
+    A triangle that is there several times, with its corners in whatever order, counts once, and one that
+    has a vertex twice does not count. Where three triangles or more meet at an edge (no surface has such
+    edges) it is there once for every two of them, and once for one that is left: part of them may pass for
+    outlines where they are none.
     """
-    ends, opposite, partner = _half_edges(_known(triangles))
+    known = _known(triangles)
+    ends, opposite, partner = _half_edges(known[_distinct(known)[0]])
     once = np.arange(len(partner)) > partner  # the second of two partners, or one without
     return MeshEdges(
         jnp.asarray(ends[once], jnp.int32),
@@ -30,9 +34,17 @@ def mesh_edges(triangles: Int[Array, "f 3"]) -> MeshEdges:
 
 
 def opposite_vertices(triangles: Int[Array, "f 3"]) -> Int[Array, "f 3"]:
-    """For each corner of each triangle, the third corner of the triangle across from it; -1 = none there."""
-    _, opposite, partner = _half_edges(_known(triangles))
-    return jnp.asarray(_opposite_of(opposite, partner).reshape(3, -1).T, jnp.int32)
+    """For each corner of each triangle, the third corner of the triangle across from it; -1 = none there.
+
+    Triangles count as in `mesh_edges`.
+    """
+    known = _known(triangles)
+    kept, first = _distinct(known)
+    _, opposite, partner = _half_edges(known[kept])
+    found = np.full(known.shape, -1)
+    found[kept] = _opposite_of(opposite, partner).reshape(3, -1).T
+    corner = (known[first][:, None] == known[:, :, None]).argmax(axis=-1)  # of the first alike
+    return jnp.asarray(np.take_along_axis(found[first], corner, axis=1), jnp.int32)
 
 
 def _known(triangles: Array) -> np.ndarray:
@@ -41,6 +53,15 @@ def _known(triangles: Array) -> np.ndarray:
     if isinstance(triangles, jax.core.Tracer):
         raise ValueError("edges do not depend on vertices: make them outside of jit and vmap")
     return np.asarray(triangles)
+
+
+def _distinct(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The triangles that count, ascending, and for each triangle the first with the same corners."""
+    corners = np.sort(triangles, axis=1)
+    _, first, inverse = np.unique(corners, axis=0, return_index=True, return_inverse=True)
+    first = first[inverse.ravel()]
+    has_three = (corners[:, :-1] < corners[:, 1:]).all(axis=1)
+    return np.flatnonzero((first == np.arange(len(first))) & has_three), first
 
 
 def _half_edges(triangles: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

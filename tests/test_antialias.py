@@ -59,6 +59,17 @@ def test_edges_of_two_triangles_and_one_of_three():
     assert len(at_spine) == 2 and set.union(*at_spine) == {2, 3, 4, -1}
 
 
+def test_triangles_that_come_again_count_once():
+    """Whatever the order of their corners; those with a vertex twice are none."""
+    triangles = [[0, 1, 2], [2, 1, 3]]
+    again = jnp.array([[1, 1, 2], *triangles, [1, 0, 2], [3, 2, 1], [0, 1, 2], [3, 3, 3]])
+    for one, other in zip(mesh_edges(jnp.array(triangles)), mesh_edges(again)):
+        np.testing.assert_array_equal(one, other)
+    nothing, expected = [-1, -1, -1], [[3, -1, -1], [-1, -1, 0]]
+    expected = [nothing, *expected, [-1, 3, -1], [0, -1, -1], [3, -1, -1], nothing]
+    np.testing.assert_array_equal(opposite_vertices(again), expected)
+
+
 def test_edges_of_a_closed_mesh_all_have_two_sides():
     cube = np.array(
         [[0, 1, 3], [0, 3, 2], [4, 6, 7], [4, 7, 5], [0, 4, 5], [0, 5, 1],
@@ -259,6 +270,32 @@ def test_forward_reverse_and_differences_agree():
         high, low = (loss(*(x + sign * step * d for x, d in zip(inputs, direction))) for sign in (1, -1))
         np.testing.assert_allclose(reverse, forward, rtol=1e-9)
         np.testing.assert_allclose(reverse, (high - low) / (2 * step), rtol=1e-5)
+
+
+@pytest.mark.parametrize("repeats", [2, 3])
+def test_outlines_of_triangles_that_come_again_move_as_before(repeats):
+    """Against finite differences of the area, and the gradient of the mesh without them."""
+    vertices, triangles = map(jnp.asarray, bumpy_ellipsoid(25))
+    again = jnp.concatenate([triangles[:, [1, 0, 2]] if k % 2 else triangles for k in range(repeats)])
+    again = jnp.concatenate([again, again[:, [0, 0, 1]]])
+    size = 48
+
+    def area(scale, triangles, edges, size):
+        clip = clip_positions(face_camera(size), scale * vertices @ turned(0.5).T)
+        fragments = rasterize(clip, triangles, (size, size))
+        mask = fragments.mask[..., None].astype(jnp.float32)
+        if edges is None:
+            return jnp.mean(mask), jnp.array(False)
+        smooth, overflow = antialias(mask, fragments, clip, edges)
+        return jnp.mean(smooth), overflow
+
+    derivative = jax.value_and_grad(area, has_aux=True)
+    (_, overflow), slope = derivative(1.0, again, mesh_edges(again), size)
+    _, slope_alone = derivative(1.0, triangles, mesh_edges(triangles), size)
+    larger, smaller = (area(scale, triangles, None, 20 * size)[0] for scale in (1.02, 0.98))
+    assert not overflow
+    assert float(slope) == pytest.approx(float(slope_alone), rel=1e-4)
+    assert float(slope) == pytest.approx(float(larger - smaller) / 0.04, rel=0.05)
 
 
 # ---------------------------------------------------------------- bad meshes, limits, batches

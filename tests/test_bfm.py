@@ -128,17 +128,41 @@ def test_a_wrong_file_is_named_with_what_is_wrong(write, changes, drop, message)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("array", "name", "remedy"),
+    [
+        ("shapeMU", "01_MorphableModel.mat", "prepare_bfm makes BFM_model_front.mat of it"),
+        ("trimIndex", "BFM_exp_idx.mat", "prepare_bfm makes BFM_model_front.mat of it"),
+        ("unheard", "", "array meanshape is missing; found unheard; expected meanshape"),
+    ],
+)
+def test_other_files_of_the_basel_model_are_known(tmp_path, array, name, remedy):
+    path = tmp_path / "BFM_model_front.mat"
+    savemat(path, {array: np.zeros((3, 1))})
+    with pytest.raises(InputError, match=f"BFM_model_front.mat: .*{name}.*{remedy}"):
+        load_face_model(str(path))
+
+
 def test_files_that_are_no_matlab_files(write, tmp_path):
     whole = write({}).read_bytes()
-    for name, content in (
-        ("truncated", whole[: len(whole) // 2]),
-        ("empty", b""),
-        ("text", b"hello " * 100),
-        ("hdf5", b"\x89HDF\r\n\x1a\n" + bytes(600)),
+    expected = "expected a MATLAB file of version 5 to 7"
+    for name, content, message in (
+        ("truncated", whole[: len(whole) // 2], "cannot be read as a MATLAB file .* is it cut off"),
+        ("empty", b"", f"is empty, {expected}; copy or download it again"),
+        ("text", b"hello " * 100, "cannot be read as a MATLAB file"),
+        ("hdf5", b"\x89HDF\r\n\x1a\n" + bytes(600), f"is an HDF5 file, {expected}"),
+        ("v73", b"MATLAB 7.3 MAT-file".ljust(124) + b"\0\2IM", r".*of version 7.3, .*save\(..., '-v7'\)"),
+        ("page", b"<!DOCTYPE html><html>", f"is a web page, {expected}; download the file itself"),
+        (
+            "pointer",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            "is a pointer of Git LFS.*lfs pull",
+        ),
+        ("picture", b"\xff\xd8\xff\xe0" + bytes(99), f"is a JPEG picture, {expected}"),
     ):
         path = tmp_path / f"{name}.mat"
         path.write_bytes(content)
-        with pytest.raises(InputError, match=f"{name}.mat: ") as caught:
+        with pytest.raises(InputError, match=f"{name}.mat: {message}") as caught:
             load_bfm(path)
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="there is no such file"):

@@ -279,7 +279,9 @@ def test_other_npz_files_are_named(tmp_path):
         load_face_model(str(other))
     np.save(tmp_path / "array.npy", np.zeros(3))
     (tmp_path / "array.npy").rename(tmp_path / "array.npz")
-    with pytest.raises(InputError, match="array.npz: is no .npz file.*prepare_ict"):
+    with pytest.raises(
+        InputError, match=r"array.npz: is a NumPy array \(.npy\), expected an .npz file.*prepare_ict"
+    ):
         load_face_model(str(tmp_path / "array.npz"))
     with pytest.raises(InputError, match=f"face model {tmp_path}: this folder has no FaceXModel"):
         load_face_model(str(tmp_path))

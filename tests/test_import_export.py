@@ -8,6 +8,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import jax
@@ -271,6 +272,17 @@ def write_bad_file(torch, kind: str, path) -> None:
         torch.save({"args": argparse.Namespace(a=1)}, path)
     elif kind == "no tensors":
         torch.save({"epoch": 3}, path)
+    elif kind == "page":
+        path.write_text("<!DOCTYPE html>\n<html></html>")
+    elif kind == "pointer":
+        path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    elif kind == "program":
+        with warnings.catch_warnings(action="ignore"):  # they are going out of use
+            torch.jit.script(torch.nn.Linear(2, 2)).save(path)
+    elif kind == "module":
+        torch.save(torch.nn.Linear(2, 2), path)
+    elif kind == "several networks":
+        torch.save({"net_recon": {"fc": torch.zeros(2)}, "opt_00": {}}, path)
     elif kind == "list":
         torch.save([torch.zeros(2)], path)
     elif kind == "another network":
@@ -285,7 +297,15 @@ def write_bad_file(torch, kind: str, path) -> None:
     [
         ("absent", "there is no such file"),
         ("text", "is no PyTorch checkpoint, or an incomplete or damaged one"),
-        ("empty", "is no PyTorch checkpoint, or an incomplete or damaged one"),
+        ("empty", "is empty, expected a PyTorch checkpoint; copy or download it again"),
+        ("page", "is a web page, expected a PyTorch checkpoint; download the file itself"),
+        (
+            "pointer",
+            "is a pointer of Git LFS, expected a PyTorch checkpoint; fetch the file itself by",
+        ),
+        ("program", "is a TorchScript program; expected its tensors alone: torch.save(torch.jit.load"),
+        ("module", "holds torch.nn.modules.linear.Linear besides tensors"),
+        ("several networks", "holds no tensors by name, but a dict of net_recon, opt_00; is it of another"),
         ("truncated", "is no PyTorch checkpoint, or an incomplete or damaged one"),
         ("namespace", "holds argparse.Namespace besides tensors"),
         ("no tensors", "holds no tensors by name, but a dict of epoch"),

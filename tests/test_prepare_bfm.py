@@ -1,5 +1,7 @@
 """`prepare_bfm` on small files of the owners' formats: which vertex and mode lands where, and bad files."""
 
+import shutil
+
 import numpy as np
 import pytest
 from scipy.io import loadmat, savemat
@@ -110,6 +112,10 @@ def rewrite(folder, name: str, **changes) -> None:
         (
             lambda f: (f / "BFM_exp_idx.mat").write_text("x"),
             "BFM_exp_idx.mat: cannot be read as a MATLAB file",
+        ),
+        (
+            lambda f: shutil.copy(f / "BFM_front_idx.mat", f / "BFM_exp_idx.mat"),
+            "BFM_exp_idx.mat: is BFM_front_idx.mat by what it holds; are the files' names exchanged?",
         ),
         (
             lambda f: rewrite(f, "BFM_exp_idx.mat", trimIndex=np.full((EXPRESSION, 1), BASEL + 1)),

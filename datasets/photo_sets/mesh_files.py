@@ -7,6 +7,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.files import read_text
+from dfmvr_jax.first_bytes import mismatch
 from dfmvr_jax.photos.landmark_files import LARGEST_TEXT, numbers
 from dfmvr_jax.render.array_types import Float, Int
 
@@ -30,6 +31,8 @@ def read_obj(path: Path) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3
     import trimesh
 
     check_size(path, LARGEST_MESH)
+    if other := mismatch(path, "a mesh (.obj)"):
+        raise InputError(f"{path}: {other}")
     try:
         text = io.StringIO(read_text(path))
         mesh = trimesh.load(

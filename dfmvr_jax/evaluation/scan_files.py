@@ -10,6 +10,7 @@ from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.evaluation.metrics import Scan
 from dfmvr_jax.file_names import file_beside, plain
 from dfmvr_jax.files import read_text
+from dfmvr_jax.first_bytes import GLB, PLY, ZIP, mismatch
 from dfmvr_jax.landmarks import COUNT, REGISTRATION
 from dfmvr_jax.render.array_types import Float
 
@@ -30,6 +31,8 @@ def read_scan_points(path: Path) -> Float[np.ndarray, "k 3"]:
 
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; name a scan (.ply, .obj, .stl ...)")
+    if other := mismatch(path, "a scan (.ply, .obj, .stl ...)", PLY, GLB, ZIP):  # .3mf is a ZIP archive
+        raise InputError(f"{path}: {other}")
     try:
         if plain(path.suffix) == ".obj":  # of which trimesh would miss the first line after an editor's mark
             found: Any = trimesh.load(io.StringIO(read_text(path)), file_type="obj", process=False)

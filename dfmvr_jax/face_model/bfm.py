@@ -4,16 +4,18 @@ The file is not part of this project: its licence asks every user to obtain it. 
 docs/head_models.md.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 from scipy.io import loadmat
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.farthest_points import SPREAD_POINTS, farthest_points
 from dfmvr_jax.face_model.height import check_height
 from dfmvr_jax.face_model.morphable_model import MorphableModel
+from dfmvr_jax.first_bytes import MATLAB, mismatch
 
 # sizes of arrays by their names; a size that is a name stands for the same number wherever it occurs
 Layout = dict[str, tuple[str | int, str | int]]
@@ -30,6 +32,14 @@ LAYOUT: Layout = {
     "skinmask": (1, "N"),
     "frontmask2_idx": ("front", 1),
 }
+# an array that only one of these files holds -> its name
+OTHERS = {
+    "shapeMU": "01_MorphableModel.mat",
+    "trimIndex": "BFM_exp_idx.mat",
+    "idx": "BFM_front_idx.mat",
+    "idBase": "BFM_model_front.mat",
+}
+PREPARE = "python -m dfmvr_jax.commands.prepare_bfm makes BFM_model_front.mat of it and of some other files"
 
 
 def load_bfm(path: Path) -> MorphableModel:
@@ -79,15 +89,20 @@ def read_mat(path: Path, layout: Layout) -> dict[str, np.ndarray]:
     try:
         stored = loadmat(path)
     except Exception as error:  # a damaged file makes scipy raise almost anything
+        other = mismatch(path, "a MATLAB file of version 5 to 7", MATLAB)
         raise InputError(
-            f"{path}: cannot be read as a MATLAB file of version 5 to 7 ({error or type(error).__name__});"
-            " it may be truncated or of another kind"
+            f"{path}: "
+            + (
+                other
+                or f"cannot be read as a MATLAB file of version 5 to 7 ({one_line(error)}); is it cut off?"
+            )
         ) from error
 
     arrays: dict[str, np.ndarray] = {}
     sizes: dict[str, int] = {}
     for name, shape in layout.items():
         if name not in stored:
+            _check_not_another(path, stored, layout)
             found = ", ".join(key for key in stored if not key.startswith("__")) or "nothing"
             raise InputError(f"{path}: array {name} is missing; found {found}; expected {', '.join(layout)}")
         array = np.asarray(stored[name])
@@ -109,6 +124,14 @@ def read_mat(path: Path, layout: Layout) -> dict[str, np.ndarray]:
             raise InputError(f"{path}: array {name} has values that are not finite")
         arrays[name] = array.astype(np.float64)
     return arrays
+
+
+def _check_not_another(path: Path, stored: Iterable[str], layout: Layout) -> None:
+    """Raise `InputError` where a file is one of those that `prepare_bfm` makes the model of, or made."""
+    for array, name in OTHERS.items():
+        if array in stored and array not in layout:
+            remedy = PREPARE if layout is LAYOUT else "are the files' names exchanged?"
+            raise InputError(f"{path}: is {name} by what it holds; {remedy}")
 
 
 def _words(shape: tuple) -> str:

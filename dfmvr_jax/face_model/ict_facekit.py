@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.first_bytes import mismatch
 from dfmvr_jax.landmarks import COUNT
 
 CLONE = "git clone https://github.com/ICT-VGL/ICT-FaceKit"
@@ -133,10 +134,8 @@ def _read_vertices(path: Path, expected: int) -> np.ndarray:
     if len(vertices) == expected and not finite:
         raise InputError(f"{path}: has vertices that are not three finite numbers; clone it again: {CLONE}")
     if len(vertices) != expected:
-        raise InputError(
-            f"{path}: has {len(vertices)} vertices, expected {expected}: it is cut off or of another "
-            f"topology; clone it again: {CLONE}"
-        )
+        why = f"has {len(vertices)} vertices, expected {expected}: it is cut off or of another topology"
+        raise InputError(f"{path}: {mismatch(path, 'a mesh (.obj)') or why}; clone it again: {CLONE}")
     return vertices * np.float32(CENTIMETRE)
 
 

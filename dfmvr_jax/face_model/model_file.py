@@ -14,6 +14,7 @@ from dfmvr_jax.face_model.arkit import ARKIT, blendshape_sampler
 from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_rings
 from dfmvr_jax.face_model.prior import Prior
 from dfmvr_jax.files import whole_file
+from dfmvr_jax.first_bytes import ZIP, mismatch
 
 BASES = ("identity_basis", "expression_basis", "albedo_basis")  # stored with half the precision
 PRIOR = "expression_prior"
@@ -47,9 +48,8 @@ def read_model(path: Path) -> MorphableModel:
     Raises `InputError` where the file is damaged or of another kind.
     """
     if path.is_file() and not zipfile.is_zipfile(path):
-        raise InputError(
-            f"{path}: is no .npz file, but text, a page, a pointer of Git LFS, or cut off; {REMEDY}"
-        )
+        other = mismatch(path, "an .npz file", ZIP)
+        raise InputError(f"{path}: {other or 'is no .npz file, or cut off'}; {REMEDY}")
     try:
         with path.open("rb") as opened, np.load(opened) as file:
             found = ", ".join(file.files) or "nothing"

@@ -29,9 +29,9 @@ def network_start(run: Run, model: MorphableModel) -> Start:
         for view, photo in enumerate(choose_views(photos)):
             if photo is not None:
                 scale = max(photo.picture.shape[:2]) / max(photo.size)
-                picture = photo.picture / np.float32(255)
+                landmarks = scale * photo.face.landmarks
                 try:
-                    crops[view] = align_photo(picture, scale * photo.face.landmarks, model, size).crop
+                    crops[view] = align_photo(photo.picture, landmarks, model, size).crop
                 except InputError:  # a face that is small in its photo: too small in the shrunk picture
                     continue
                 given[view] = True

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, features
 
 from dfmvr_jax.errors import InputError, one_line
-from dfmvr_jax.first_bytes import AVIF_BRANDS, HEIC_BRANDS, brands, first_bytes, what_it_is
+from dfmvr_jax.first_bytes import AVIF_BRANDS, HEIC_BRANDS, brands, first_bytes, kind_of, mismatch
 from dfmvr_jax.photos.color_profiles import bits_of_levels, conversion_to_srgb
 from dfmvr_jax.photos.exif import ORIENTATION, exif_tag
 from dfmvr_jax.photos.iso_boxes import coded_colors
@@ -166,11 +166,11 @@ def _is_raw(image: Image.Image, path: Path) -> bool:
 
 def _why_not(path: Path) -> str:
     """Why a file is no picture that is read here, and how to mend that."""
-    what = what_it_is(path)
-    if "HEIC" in what and "HEIF" not in formats():
-        return f"{what}, which pillow-heif reads: pip install 'dfmvr_jax[photos]'"
-    if "AVIF" in what and "AVIF" not in formats():
-        return f"{what}, which newer versions of Pillow read: pip install 'pillow>=11.3'"
-    if "picture" in what:
-        return f"{what}, but damaged, or of a kind that is not read here; {SAVE_AS}"
-    return what or f"is no picture of a kind that is known here; {SAVE_AS}"
+    name, _ = kind_of(path)
+    if "HEIC" in name and "HEIF" not in formats():
+        return f"is {name}, which pillow-heif reads: pip install 'dfmvr_jax[photos]'"
+    if "AVIF" in name and "AVIF" not in formats():
+        return f"is {name}, which newer versions of Pillow read: pip install 'pillow>=11.3'"
+    if "picture" in name:
+        return f"is {name}, but damaged, or of a kind that is not read here; {SAVE_AS}"
+    return mismatch(path, "a photo") or f"is no picture of a kind that is known here; {SAVE_AS}"

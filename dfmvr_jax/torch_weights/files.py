@@ -9,6 +9,7 @@ import numpy as np
 
 from dfmvr_jax.errors import InputError
 from dfmvr_jax.files import whole_file
+from dfmvr_jax.first_bytes import PICKLE, ZIP, mismatch
 
 # entries of a checkpoint that may hold the tensors, tried in this order
 NESTED = ("state_dict", "net", "model", "model_state_dict", "network")
@@ -28,9 +29,17 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         with warnings.catch_warnings(action="ignore"):
             content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file makes torch raise almost anything
+        if "TorchScript" in str(error):
+            raise InputError(
+                f"{path}: is a TorchScript program; expected its tensors alone: "
+                "torch.save(torch.jit.load(...).state_dict(), ...)"
+            ) from None
         code = isinstance(error, pickle.UnpicklingError) and re.search(r"GLOBAL ([\w.]*\w)", str(error))
         if not code:
-            raise InputError(f"{path}: is no PyTorch checkpoint, or an incomplete or damaged one") from None
+            other = mismatch(path, "a PyTorch checkpoint", ZIP, PICKLE)
+            raise InputError(
+                f"{path}: {other or 'is no PyTorch checkpoint, or an incomplete or damaged one'}"
+            ) from None
         raise InputError(
             f"{path}: holds {code[1]} besides tensors; reading that may run code, so the file is "
             "refused: ask its maker for one written by torch.save(net.state_dict(), ...)"
@@ -38,7 +47,9 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
     tensors = _find_tensors(content, torch.Tensor)
     if not tensors:
         found = f"a dict of {', '.join(map(str, content))}" if isinstance(content, dict) else type(content)
-        raise InputError(f"{path}: holds no tensors by name, but {found}"[:300])
+        raise InputError(
+            f"{path}: holds no tensors by name, but {found!s:.200}; is it of another network, or of several?"
+        )
     unusual = [
         name for name, tensor in tensors.items() if tensor.layout != torch.strided or tensor.is_quantized
     ]
