@@ -20,6 +20,7 @@ from dfmvr_jax.photos.alignment import mean_landmarks
 from dfmvr_jax.photos.preparation import PhotoFile, find_photo_files
 from dfmvr_jax.photos.reading import can_be_read, is_photo, read_photo
 from tests.color_profiles import DISPLAY_P3, rgb_profile
+from tests.peak_memory import STATUS
 from tests.tiff_files import RGB, write_tiff
 
 ORIENTATION = 0x0112
@@ -360,6 +361,7 @@ print(len(photos), photos[0].size, peak_memory() // 2**20)
 """
 
 
+@pytest.mark.skipif(not STATUS.is_file(), reason="only Linux tells how much memory is taken")
 def test_three_photos_of_48_megapixels_fit_into_memory(tmp_path):
     """As uint8 each has 144 MB, decoded 192 MB; one at a time is whole. As floats one alone had 1.7 GB."""
     model = load_face_model("builtin-coarse")
@@ -374,4 +376,4 @@ def test_three_photos_of_48_megapixels_fit_into_memory(tmp_path):
     out = subprocess.run(program, capture_output=True, text=True, cwd=Path(__file__).parents[1])
     assert out.returncode == 0, out.stderr
     assert out.stdout.startswith("3 (8000, 6000) ")
-    assert int(out.stdout.split()[-1]) < 1200  # MB, of which the program itself has 350
+    assert int(out.stdout.split()[-1]) < 1000  # MB, of which the program itself has 350

@@ -18,9 +18,13 @@ MODES, EXPRESSION_MODES = 90, 70
 
 @pytest.fixture
 def source(tmp_path):
-    """The six files; what they hold is kept in `source.content`."""
-    rng = np.random.default_rng(0)
+    """The six files and what they hold."""
     folder = tmp_path / "BFM"
+    return folder, *write_owners_files(folder)
+
+
+def write_owners_files(folder):
+    rng = np.random.default_rng(0)
     folder.mkdir()
     front_crop = arrays()
     basel = {
@@ -40,7 +44,7 @@ def source(tmp_path):
     savemat(folder / "BFM_front_idx.mat", {"idx": front})
     topology = {name: front_crop[name] for name in TOPOLOGY}
     savemat(folder / "facemodel_info.mat", topology | {"tri_mask2": np.ones((3, 3))})
-    return folder, basel, expressions, scales, trim, front
+    return basel, expressions, scales, trim, front
 
 
 def test_every_vertex_and_mode_lands_where_it_belongs(source, monkeypatch, capsys, tmp_path):

@@ -41,8 +41,10 @@ def read_obj(path: Path) -> tuple[Float[np.ndarray, "n 3"], Int[np.ndarray, "t 3
         vertices, triangles = np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32)
     except Exception as error:  # whatever a damaged file brings about
         raise InputError(f"{path}: cannot be read as a mesh ({one_line(error)})") from None
-    if not len(vertices) or not np.isfinite(vertices).all():
-        raise InputError(f"{path}: has no vertices, or some that are not finite")
+    if vertices.ndim != 2 or vertices.shape[1] != 3 or not len(vertices) or not np.isfinite(vertices).all():
+        raise InputError(f"{path}: has no vertices, or some that are not three finite numbers")
+    if triangles.size and not 0 <= triangles.min() <= triangles.max() < len(vertices):
+        raise InputError(f"{path}: has triangles of vertices that it has not; is it cut off?")
     return vertices, triangles
 
 

@@ -68,11 +68,11 @@ def read_split_list(path: Path, subjects: Sequence[str]) -> dict[str, str]:
         if subject not in known:
             some = ", ".join(list(subjects)[:3]) + (", ..." if len(subjects) > 3 else "")
             raise InputError(
-                f"{path}: names {subject!r}, which is none of the subjects ({some}); expected lines `subject "
-                f"split`, with one of {', '.join(SPLITS)}, or names of test subjects alone"
+                f"{path}: names {subject!r:.60}, which is none of the subjects ({some}); expected lines "
+                f"`subject split`, with one of {', '.join(SPLITS)}, or names of test subjects alone"
             )
         if listed.setdefault(subject, split) != split:
-            raise InputError(f"{path}: {subject} is in {listed[subject]} and in {split}")
+            raise InputError(f"{path}: {subject:.60} is in {listed[subject]} and in {split}")
     if not listed:
         raise InputError(f"{path}: is empty; expected names of subjects")
     if None not in listed.values():
