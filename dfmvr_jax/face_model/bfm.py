@@ -9,11 +9,11 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.io import loadmat
 
-from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.errors import InputError
 from dfmvr_jax.face_model.farthest_points import SPREAD_POINTS, farthest_points
 from dfmvr_jax.face_model.height import check_height
+from dfmvr_jax.face_model.mat_file import mat_arrays
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.first_bytes import MATLAB, mismatch
 
@@ -87,27 +87,24 @@ def read_mat(path: Path, layout: Layout) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; expected a MATLAB file with {', '.join(layout)}")
     try:
-        stored = loadmat(path)
-    except Exception as error:  # a damaged file makes scipy raise almost anything
+        stored = mat_arrays(path)
+    except (OSError, ValueError) as error:
         other = mismatch(path, "a MATLAB file of version 5 to 7", MATLAB)
-        raise InputError(
-            f"{path}: "
-            + (
-                other
-                or f"cannot be read as a MATLAB file of version 5 to 7 ({one_line(error)}); is it cut off?"
-            )
-        ) from error
+        raise InputError(f"{path}: {other or _damaged(error)}") from None
 
     arrays: dict[str, np.ndarray] = {}
     sizes: dict[str, int] = {}
     for name, shape in layout.items():
         if name not in stored:
             _check_not_another(path, stored, layout)
-            found = ", ".join(key for key in stored if not key.startswith("__")) or "nothing"
+            found = ", ".join(stored) or "nothing"
             raise InputError(f"{path}: array {name} is missing; found {found}; expected {', '.join(layout)}")
-        array = np.asarray(stored[name])
-        if not np.issubdtype(array.dtype, np.number):
-            raise InputError(f"{path}: array {name} holds {array.dtype}; expected numbers")
+        if stored[name].holds:
+            raise InputError(f"{path}: array {name} holds {stored[name].holds}; expected numbers")
+        try:
+            array = stored[name].read()
+        except ValueError as error:
+            raise InputError(f"{path}: array {name}: {_damaged(error)}") from None
         if 1 in shape:  # a vector, lying or standing
             array = array.reshape((1, -1) if shape[0] == 1 else (-1, 1))
         expected = tuple(sizes.get(size, size) if isinstance(size, str) else size for size in shape)
@@ -124,6 +121,10 @@ def read_mat(path: Path, layout: Layout) -> dict[str, np.ndarray]:
             raise InputError(f"{path}: array {name} has values that are not finite")
         arrays[name] = array.astype(np.float64)
     return arrays
+
+
+def _damaged(error: Exception) -> str:
+    return f"cannot be read as a MATLAB file of version 5 to 7 ({error}); is it cut off?"
 
 
 def _check_not_another(path: Path, stored: Iterable[str], layout: Layout) -> None:
