@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.conventions import FACE_DISTANCE
-from dfmvr_jax.errors import InputError, without_marks
-from dfmvr_jax.files import read_text
+from dfmvr_jax.errors import InputError, one_line, without_marks
+from dfmvr_jax.files import read_json
 
 
 def setting(
@@ -264,13 +264,13 @@ def read_config(path: Path) -> Config:
             "python -m dfmvr_jax.commands.import_torch"
         )
     try:
-        config = config_from_json(json.loads(read_text(path)))
+        config = config_from_json(read_json(path))
         check_values(config)
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is not the folder of a run") from None
     except (OSError, ValueError) as error:  # `InputError` is a `ValueError`
         raise InputError(
-            f"{path} is not a config of this version ({without_marks(str(error))}): put that right in "
+            f"{path} is not a config of this version ({without_marks(one_line(error))}): put that right in "
             "it, or name another folder"
         ) from None
     return config

@@ -1,11 +1,13 @@
-"""Text as people's editors save it; results written so that a full disk or a wrong folder harms nothing."""
+"""Text and JSON as editors save them; results written so that a full disk or a wrong folder harms nothing."""
 
 import codecs
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dfmvr_jax.errors import InputError
 
@@ -56,3 +58,11 @@ def check_is_file_name(path: Path) -> None:
     """Raise `InputError` where a folder is in the way of a file to write."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. Raises `ValueError` where it holds anything else, and `OSError`."""
+    try:
+        return json.loads(read_text(path))
+    except RecursionError:
+        raise ValueError("values in values, too many") from None

@@ -267,15 +267,15 @@ def damage_folder(examples: int, folder: Path, read: Callable[[Path], object]) -
 
     def is_read(data):
         chosen = data.draw(st.lists(st.sampled_from(list(whole)), min_size=1, max_size=2, unique=True))
-        for path in chosen:
-            if data.draw(st.integers(0, 9)):
-                path.write_bytes(data.draw(damaged([whole[path]])))
-            else:
-                path.unlink()
-        with well_behaved(folder):
-            read(folder)
-        for path in chosen:
-            path.write_bytes(whole[path])
+        damages = [data.draw(st.none() | damaged([whole[path]])) for path in chosen]
+        for path, content in zip(chosen, damages):
+            path.unlink() if content is None else path.write_bytes(content)
+        try:
+            with well_behaved(folder):
+                read(folder)
+        finally:
+            for path in chosen:
+                path.write_bytes(whole[path])
 
     try_many(examples, is_read, data=st.data())
 

@@ -20,7 +20,9 @@ def read_points(path: Path, number: int) -> Float[np.ndarray, "n 3"]:
     try:
         points = numbers(read_text(path))
     except (OSError, ValueError) as error:  # text in no known encoding too
-        raise InputError(f"{path}: cannot be read as points ({error}); expected lines `x y z`") from None
+        raise InputError(
+            f"{path}: cannot be read as points ({one_line(error)}); expected lines `x y z`"
+        ) from None
     if points.shape != (number, 3) or not np.isfinite(points).all():
         raise InputError(f"{path}: holds {points.shape} numbers; expected {number} lines `x y z`, all finite")
     return points

@@ -12,6 +12,7 @@ from dfmvr_jax.errors import InputError
 from dfmvr_jax.render.array_types import Float, Int
 
 HEADER = struct.Struct("<HHdH")  # rows, columns, depth of the background, length of the photo's file name
+FARTHEST = 1e5  # mm that a point may be away; NaN is farther
 LARGEST_GAP = 6.0  # of an edge between points, in distances of neighbouring points; wider is a hole
 
 
@@ -40,7 +41,7 @@ def read_range_image(path: Path) -> RangeImage:
     x, y, z, u, v = np.frombuffer(content, "<f8", offset=start).reshape(5, -1)
     points = np.stack([x, y, z], axis=-1)
     photo_xy = np.stack([u, v], axis=-1)
-    seen = (points != background).all(axis=1) & np.isfinite([x, y, z, u, v]).all(axis=0)
+    seen = (points != background).all(axis=1) & (np.abs([x, y, z, u, v]) < FARTHEST).all(axis=0)
     points, photo_xy = points[seen], photo_xy[seen]
     if len(points) < 3:
         raise InputError(f"{path}: the scanner saw {len(points)} points; a face has thousands")

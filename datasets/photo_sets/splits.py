@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dfmvr_jax.datasets.photo_sets.samples import Sample
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.file_names import composed
 from dfmvr_jax.files import read_text
 
@@ -60,7 +60,7 @@ def read_split_list(path: Path, subjects: Sequence[str]) -> dict[str, str]:
     try:
         lines = [line.strip() for line in composed(read_text(path)).splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of subjects ({error})") from None
+        raise InputError(f"{path}: cannot be read as a list of subjects ({one_line(error)})") from None
     known, listed = set(subjects), {}
     for line in lines:
         words = [line] if line in known else line.rsplit(maxsplit=1)

@@ -19,7 +19,7 @@ from dfmvr_jax.config import differing_fields
 from dfmvr_jax.datasets.photo_sets.samples import Sample
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.file_names import printable
-from dfmvr_jax.files import read_text
+from dfmvr_jax.files import read_json
 from dfmvr_jax.workers import end_with_the_parent
 
 SETTINGS_FILE = "settings.json"
@@ -73,9 +73,13 @@ def open_staging(folder: Path, settings: dict) -> None:
 def check_settings(folder: Path, settings: dict) -> None:
     """Raise `InputError` where what is in the folder was prepared with other settings."""
     try:
-        found = json.loads(read_text(folder / SETTINGS_FILE))
+        found = read_json(folder / SETTINGS_FILE)
+        if not isinstance(found, dict):
+            raise ValueError(f"it holds {found!r:.50}")
     except (OSError, ValueError) as error:
-        raise InputError(f"{folder}: does not say how it was prepared ({error}); delete it") from None
+        raise InputError(
+            f"{folder}: does not say how it was prepared ({one_line(error)}); delete it"
+        ) from None
     changed = [
         f"{name if name == 'version' else f'<{name}>'} {words}"  # of the builder, which no flag says
         for name, words in differing_fields(settings, found).items()

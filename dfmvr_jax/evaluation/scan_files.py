@@ -68,7 +68,8 @@ def read_scan_landmarks(path: Path) -> Float[np.ndarray, "7 3"]:
     wanted = f"{len(REGISTRATION)} or {COUNT} points x y z (a line each in text files)"
     try:
         if plain(path.suffix) == ".npy":
-            points = np.load(path)
+            with path.open("rb") as file:  # numpy leaves damaged files open
+                points = np.load(file)
         else:
             points = np.loadtxt(io.StringIO(read_text(path)), ndmin=2)
         points = np.asarray(points, np.float64)

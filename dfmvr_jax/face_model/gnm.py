@@ -117,7 +117,9 @@ def _landmarks(path: Path, positions: np.ndarray, kept: np.ndarray) -> np.ndarra
     try:
         rows = np.loadtxt(file, ndmin=2)
     except (OSError, ValueError) as error:
-        raise InputError(f"{file}: cannot be read ({error}); expected {COUNT} rows of six numbers") from error
+        raise InputError(
+            f"{file}: cannot be read ({one_line(error)}); expected {COUNT} rows of six numbers"
+        ) from error
     if not np.isfinite(rows).all():
         raise InputError(f"{file}: has numbers that are not finite")
     if rows.shape != (COUNT, 6):

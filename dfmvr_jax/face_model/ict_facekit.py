@@ -4,13 +4,13 @@ The files are not part of this project; their licence is MIT (USC Institute for 
 vertex ranges are those of its README.
 """
 
-import json
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from dfmvr_jax.errors import InputError, one_line
+from dfmvr_jax.files import read_json
 from dfmvr_jax.first_bytes import mismatch
 from dfmvr_jax.landmarks import COUNT
 
@@ -78,7 +78,7 @@ def read_facekit(folder: Path) -> FaceKit:
     if not (models / NEUTRAL).is_file():
         raise InputError(f"{folder}: has no FaceXModel/{NEUTRAL}; expected the folder that `{CLONE}` gives")
     try:
-        marks = json.loads((models / MARKS).read_text())
+        marks = read_json(models / MARKS)
         names = tuple(str(name) for name in marks["expressions"])
         landmarks = np.array(marks["idx_to_landmark_verts"], np.int32)
     except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import cached_file, topology
 from dfmvr_jax.files import whole_file
@@ -74,7 +74,7 @@ def read_table(path: Path, model: MorphableModel) -> PointTable | None:
                 return None
             table = PointTable(*(file[name] for name in PointTable._fields))
     except Exception as error:  # numpy and zipfile raise errors of many kinds for damaged files
-        raise InputError(f"{path}: is no table of points ({error})") from None
+        raise InputError(f"{path}: is no table of points ({one_line(error)})") from None
     barycentrics = table.barycentrics.astype(np.float64)
     barycentrics /= barycentrics.sum(axis=-1, keepdims=True)
     return PointTable(table.corners, barycentrics, table.deviation_mm.astype(np.float64))

@@ -1,10 +1,9 @@
 """The page of all people of a run, kept up to date while it runs."""
 
-import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from dfmvr_jax.files import read_text
+from dfmvr_jax.files import read_json
 from dfmvr_jax.programs.people import Tell
 from dfmvr_jax.results import DESCRIPTION
 from dfmvr_jax.viewer.write_index import ListedPerson, write_index
@@ -52,7 +51,7 @@ def saved_person(folder: Path) -> ListedPerson:
     """What a person's folder tells; files that are missing or damaged tell nothing."""
     there = {name: name if (folder / name).is_file() else None for name in ("view.html", "thumbnail.jpg")}
     try:
-        found = json.loads(read_text(folder / DESCRIPTION))
+        found = read_json(folder / DESCRIPTION)
         notes = describe_person(found)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         notes = ()

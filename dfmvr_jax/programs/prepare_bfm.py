@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from scipy.io import savemat
 
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.bfm import LAYOUT, Layout, indices, load_bfm, read_mat
 from dfmvr_jax.files import read_text, whole_file
 from dfmvr_jax.render.array_types import Float
@@ -119,7 +119,7 @@ def _read_expressions(source: Path, vertices: int) -> Float[np.ndarray, "n3 mode
     try:
         scales = np.array(read_text(scales_path).split(), float)
     except ValueError as error:
-        raise InputError(f"{scales_path}: is no list of numbers ({error})") from None
+        raise InputError(f"{scales_path}: is no list of numbers ({one_line(error)})") from None
     if len(scales) != modes or not np.isfinite(scales).all():
         raise InputError(
             f"{scales_path}: has {len(scales)} numbers; expected the {modes} modes of {path.name}, all finite"

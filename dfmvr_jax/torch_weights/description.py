@@ -9,7 +9,7 @@ from dfmvr_jax.config import Config, config_from_json
 from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import topology
-from dfmvr_jax.files import read_text, whole_file
+from dfmvr_jax.files import read_json, whole_file
 
 
 class Description(NamedTuple):
@@ -35,7 +35,7 @@ def read_description(checkpoint: Path) -> Description | None:
     if not path.exists():
         return None
     try:
-        description = json.loads(read_text(path))
+        description = read_json(path)
         return Description(config_from_json(description["config"]), dict(description["face_model"]))
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise InputError(

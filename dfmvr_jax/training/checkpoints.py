@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import gc
-import json
 import logging
 import math
 import sys
@@ -17,6 +16,7 @@ from orbax.checkpoint import v1 as ocp
 
 from dfmvr_jax.config import Config
 from dfmvr_jax.errors import InputError
+from dfmvr_jax.files import read_json
 from dfmvr_jax.training.processes import gather_over_processes, writer_does
 from dfmvr_jax.training.state import TrainState
 
@@ -167,7 +167,7 @@ def _damaged_losses(directory: Path) -> dict[Path, str]:
     damaged = {}
     for path in directory.glob("*/metrics/metrics"):
         try:
-            metrics = json.loads(path.read_text())
+            metrics = read_json(path)
             if not isinstance(metrics, dict) or not isinstance(metrics.get("loss", 0.0), int | float):
                 raise ValueError("it holds no loss")
         except (OSError, ValueError) as error:

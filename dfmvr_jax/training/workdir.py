@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from dfmvr_jax.config import Config, differing_fields, flat_fields, read_config, settings, write_config
-from dfmvr_jax.errors import InputError
+from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.face_model.morphable_model import MorphableModel
 from dfmvr_jax.face_model.topology import check_topology, topology
-from dfmvr_jax.files import read_text, whole_files
+from dfmvr_jax.files import read_json, whole_files
 
 FACE_MODEL_FILE = "face_model.json"
 
@@ -52,9 +52,11 @@ def check_face_model(workdir: Path, model: MorphableModel) -> None:
     if not path.exists():
         return
     try:
-        theirs = json.loads(read_text(path))
+        theirs = read_json(path)
         if not isinstance(theirs, dict):
             raise ValueError(f"it holds {theirs!r:.50}")
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is damaged ({error}); rename it to go without this check") from None
+        raise InputError(
+            f"{path} is damaged ({one_line(error)}); rename it to go without this check"
+        ) from None
     check_topology(workdir, theirs, model)
