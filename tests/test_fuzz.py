@@ -47,13 +47,14 @@ from tests.color_profiles import DISPLAY_P3, rgb_profile
 from tests.damaged_files import damaged
 from tests.peak_memory import STATUS, peak_memory, reset_peak_memory
 from tests.small_run import small_run
+from tests.test_gnm import write_gnm_head
 from tests.test_prepare_bfm import write_owners_files
 from tests.toy_face import toy_face_model
 
 pytestmark = pytest.mark.skipif(not STATUS.is_file(), reason="only Linux tells how much memory is taken")
 
-SECONDS, MEMORY = 5, 2**30
-HANGS = 20  # seconds after which a reader is stopped
+SECONDS, MEMORY = 5.0, 2**30
+HANGS = 4.0  # times as many seconds, after which a reader is stopped
 QUICK, MANY = 60, 2000  # examples a reader
 
 
@@ -66,19 +67,19 @@ class Reader(NamedTuple):
 
 
 @contextlib.contextmanager
-def well_behaved(folder: Path) -> Iterator[None]:
+def well_behaved(folder: Path, seconds: float = SECONDS) -> Iterator[None]:
     """What is done inside ends well or with an `InputError`, soon, in little memory, and writes nothing."""
     there = sorted(folder.rglob("*"))
     reset_peak_memory()
     before, began = peak_memory(), time.monotonic()
-    signal.setitimer(signal.ITIMER_REAL, HANGS)
+    signal.setitimer(signal.ITIMER_REAL, HANGS * seconds)
     try:
         yield
     except InputError as error:
         assert "\n" not in str(error) and len(str(error)) < 1500, str(error)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-    assert time.monotonic() - began < SECONDS
+    assert time.monotonic() - began < seconds
     assert peak_memory() - before < MEMORY
     assert sorted(folder.rglob("*")) == there
 
@@ -261,7 +262,9 @@ def test_damaged_files_end_in_one_line(kind, examples, tmp_path):
 # ------------------------------------------------------------------------------------------------ folders
 
 
-def damage_folder(examples: int, folder: Path, read: Callable[[Path], object]) -> None:
+def damage_folder(
+    examples: int, folder: Path, read: Callable[[Path], object], seconds: float = SECONDS
+) -> None:
     """Read a folder with one or two of its files damaged or gone."""
     whole = {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -271,7 +274,7 @@ def damage_folder(examples: int, folder: Path, read: Callable[[Path], object]) -
         for path, content in zip(chosen, damages):
             path.unlink() if content is None else path.write_bytes(content)
         try:
-            with well_behaved(folder):
+            with well_behaved(folder, seconds):
                 read(folder)
         finally:
             for path in chosen:
@@ -306,7 +309,13 @@ def test_damaged_files_of_the_basel_models_owners(examples, tmp_path):
 
 
 @pytest.mark.full
+def test_damaged_files_of_gnm(tmp_path):
+    path = write_gnm_head(tmp_path)
+    damage_folder(MANY // 20, tmp_path, lambda _: read_face_model(path), seconds=30)
+
+
+@pytest.mark.full
 def test_damaged_runs(tmp_path):
     run = small_run(tmp_path / "run")
     load_run(run)
-    damage_folder(MANY // 10, run, load_run)
+    damage_folder(MANY // 50, run, load_run, seconds=30)  # a whole one takes some, too

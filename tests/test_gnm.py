@@ -16,6 +16,10 @@ IDENTITIES, EXPRESSIONS = 6, 4
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
+    return write_gnm_head(tmp_path_factory.mktemp("gnm"))
+
+
+def write_gnm_head(folder):
     """The built-in head as GNM would hold it: metres, mode by mode, with corneas that hide the eyes."""
     head = load_face_model("builtin-coarse")
     shape, labels = np.asarray(head.mean_shape) / 10, np.asarray(head.part_labels)
@@ -41,7 +45,7 @@ def file(tmp_path_factory):
         np.float32
     )
     triangles = np.concatenate([triangles, corneas])
-    path = tmp_path_factory.mktemp("gnm") / "gnm_head.npz"
+    path = folder / "gnm_head.npz"
     np.savez(
         path,
         version="3.0",
