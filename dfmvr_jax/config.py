@@ -8,10 +8,11 @@ import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Literal, TypeVar
 
 from dfmvr_jax.conventions import FACE_DISTANCE
-from dfmvr_jax.errors import InputError, one_line, without_marks
+from dfmvr_jax.errors import InputError, without_marks
 from dfmvr_jax.files import read_json
 
 
@@ -269,9 +270,9 @@ def read_config(path: Path) -> Config:
     except FileNotFoundError:
         raise InputError(f"{path} is missing: {path.parent} is not the folder of a run") from None
     except (OSError, ValueError) as error:  # `InputError` is a `ValueError`
+        what = without_marks(shorten(str(error), 200))
         raise InputError(
-            f"{path} is not a config of this version ({without_marks(one_line(error))}): put that right in "
-            "it, or name another folder"
+            f"{path} is not a config of this version ({what}): put that right in it, or name another folder"
         ) from None
     return config
 

@@ -451,11 +451,11 @@ def test_given_landmarks_are_held_against_the_photo(points_fitter, ann, tmp_path
 
     def read(points, name, fitter=points_fitter):
         np.savetxt(tmp_path / name, points)
-        file = PhotoFile(Path("a.jpg"), tmp_path / name, read=lambda _: ann.photos[1] / np.float32(255))
+        file = PhotoFile(Path("a.jpg"), tmp_path / name, read=lambda _: ann.photos[1])
         (photo,) = read_fitting_photo(file, lambda: fitter.detector, fitter.model, fitter.config)
         return photo
 
-    (seen,) = points_fitter.detector(ann.photos[1] / np.float32(255))
+    (seen,) = points_fitter.detector(ann.photos[1])
     assert read(seen.landmarks + 1, "68.txt").face.mesh is None
     assert read(five_points(seen.landmarks) + 1, "5.txt").face.mesh is not None
     nothing = dataclasses.replace(points_fitter)

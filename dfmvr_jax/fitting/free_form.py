@@ -13,7 +13,7 @@ from dfmvr_jax.face_model.morphable_model import MorphableModel, vertex_normals
 from dfmvr_jax.fitting.config import FitConfig
 from dfmvr_jax.render.array_types import Float
 
-MIRRORED = np.float32([-1, 1, 1])
+MIRRORED = np.array([-1, 1, 1], np.float32)
 SMALLEST = 1e-3  # share of a bump's height below which it is 0
 
 

@@ -8,14 +8,14 @@ from dfmvr_jax.errors import InputError, one_line
 from dfmvr_jax.landmarks import OUTER_EYE_CORNERS, WITHOUT_JAW, five_points
 from dfmvr_jax.photos.detection import Detector
 from dfmvr_jax.photos.faces import AS_LARGE, FoundFace, extent
-from dfmvr_jax.render.array_types import Float
+from dfmvr_jax.render.array_types import Float, UInt8
 
 SAME_FACE = 0.3  # mean distance of landmarks, in distances of the outer eye corners, below which two are one
 
 
 def confirm_points(
     points: Float[np.ndarray, "n 2"],
-    photo: Float[np.ndarray, "h w 3"],
+    photo: UInt8[np.ndarray, "h w 3"],
     get_detector: Callable[[], Detector],
 ) -> tuple[FoundFace | None, str]:
     """Hold 68 or five given landmarks against the photo.
