@@ -40,6 +40,7 @@ OPTIONAL = {
     "ai_edge_litert": "photos",
     "platformdirs": "photos",
     "pillow_heif": "photos",
+    "threadpoolctl": "photos",
     "torch": "torch",
 }
 

@@ -117,7 +117,7 @@ def test_the_focal_length_of_heic_arrives_in_a_fit(tmp_path, suffix):
     exif.get_ifd(0x8769)[0xA405] = 26
     Image.new("RGB", (400, 300), (90, 90, 90)).save(tmp_path / f"a{suffix}", exif=exif)
     (file,) = find_photo_files(tmp_path)
-    (found,) = read_fitting_photo(file, lambda: None, model, FitConfig())
+    (found,) = read_fitting_photo(file, lambda: lambda photo: [], model, FitConfig())
     assert found.camera.focal == pytest.approx(26 / 43.27 * 500 / 400)
     assert found.camera.key[2:] == ("Apple", "Phone", 26.0)
 
@@ -277,14 +277,26 @@ def test_no_exif_costs_a_photo(tmp_path, picture, suffix, exif):
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 OTHERS = {
-    "empty.jpg": (b"", "is empty; copy or download it again"),
-    "zeros.jpg": (bytes(5000), "is nothing but zeros; copy or download it again"),
-    "pointer.jpg": (LFS_POINTER, "is a pointer of Git LFS; fetch the file itself by git lfs pull"),
-    "page.jpg": (b"\xef\xbb\xbf\n<!DOCTYPE html><html>", "is a web page; download the file itself"),
-    "error.jpg": (b"<?xml version='1.0'?><Error/>", "is XML text; was it a download that failed"),
-    "zip.jpg": (b"PK\3\4" + bytes(99), "is a ZIP archive; unpack it"),
-    "gzip.jpg": (b"\x1f\x8b" + bytes(99), "is a gzip archive; unpack it"),
-    "resources.jpg": (b"\0\5\x16\7" + bytes(99), "is what macOS keeps beside a file; name the file itself"),
+    "empty.jpg": (b"", "is empty, expected a photo; copy or download it again"),
+    "zeros.jpg": (bytes(5000), "is nothing but zeros, expected a photo; copy or download it again"),
+    "pointer.jpg": (
+        LFS_POINTER,
+        "is a pointer of Git LFS, expected a photo; fetch the file itself by git lfs pull",
+    ),
+    "page.jpg": (
+        b"\xef\xbb\xbf\n<!DOCTYPE html><html>",
+        "is a web page, expected a photo; download the file itself",
+    ),
+    "error.jpg": (
+        b"<?xml version='1.0'?><Error/>",
+        "is XML text, expected a photo; was it a download that failed",
+    ),
+    "zip.jpg": (b"PK\3\4" + bytes(99), "is a ZIP archive, expected a photo; unpack it"),
+    "gzip.jpg": (b"\x1f\x8b" + bytes(99), "is a gzip archive, expected a photo; unpack it"),
+    "resources.jpg": (
+        b"\0\5\x16\7" + bytes(99),
+        "is what macOS keeps beside a file, expected a photo; name the file itself",
+    ),
     "video.heic": (b"\0\0\0\x14ftypqt  \0\0\0\0qt  ", "is a video"),
     "document.png": (b"%PDF-1.7", "is a PDF document"),
     "wide.jxl": (b"\xff\n" + bytes(9), "is a JPEG XL picture, .*; save it as PNG or JPEG"),
@@ -356,7 +368,8 @@ from dfmvr_jax.photos.preparation import find_photo_files
 from tests.peak_memory import peak_memory
 
 model, config = load_face_model("builtin-coarse"), FitConfig()
-photos = [read_fitting_photo(file, None, model, config)[0] for file in find_photo_files(Path(sys.argv[1]))]
+files = find_photo_files(Path(sys.argv[1]))
+photos = [read_fitting_photo(file, lambda: lambda photo: [], model, config)[0] for file in files]
 print(len(photos), photos[0].size, peak_memory() // 2**20)
 """
 

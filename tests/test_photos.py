@@ -119,7 +119,7 @@ def test_what_is_no_photo_is_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 400)
     expected = {
         "missing.png": "no such photo",
-        "empty.png": "is empty; copy or download it again",
+        "empty.png": "is empty, expected a photo; copy or download it again",
         "text.jpg": "no picture of a kind that is known here; save it as PNG or JPEG",
         "no_width.ppm": "no picture of a kind",
         "folder.png": "cannot be read",
