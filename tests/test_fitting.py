@@ -348,7 +348,7 @@ def test_light_and_albedo_are_found(toy_model, head):
         toy_model, np.asarray(toy_model.mean_shape), dataclasses.replace(CONFIG, samples=(400,))
     )
     rng = np.random.default_rng(3)
-    light = jnp.asarray(0.15 * rng.normal(size=(PHOTOS, 3, 9)), jnp.float32)
+    light = jnp.asarray(0.15 * rng.normal(size=(PHOTOS, 3, 9)), jnp.float32).at[..., 0].add(2.7)
     albedo = jnp.asarray(rng.normal(size=toy_model.dimensions[2]), jnp.float32)
     normals = rng.normal(size=(PHOTOS, len(samples.vertices), 3)) + [0, 0, 2]
     normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
@@ -364,7 +364,7 @@ def test_light_and_albedo_are_found(toy_model, head):
     found = colours.settle_look(start, weight, there, samples, CONFIG, 40)
     model_colors = samples.mean_albedo + samples.albedo_basis @ found.albedo
     again = jnp.einsum("vsb,vcb->vsc", harmonics, found.light.at[..., 0].add(AMBIENT)) * model_colors
-    assert float(jnp.abs(again - color)[:, 20:].mean()) < 0.025
+    assert float(jnp.abs(again - color)[:, 20:].mean()) < 0.05 * float(color.max())
     precision = np.asarray(found.precision)
     assert precision[0, :20].max() < 0.1 * np.median(precision)  # and is not believed
 

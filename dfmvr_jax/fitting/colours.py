@@ -32,6 +32,7 @@ EDGE_ON = 0.25  # cosine of the angle from which on a surface is seen from the s
 FAR = 500.0  # plane, model units: telephoto lenses stand far away
 MEDIAN_OF_NORMAL = 0.6745  # of the absolute value, standard deviations
 FREE = 0.1  # share of an error that is seen, from which on it tells how far colours scatter
+DARKEST = 0.02  # albedo that there is
 TONE_STEPS = 6  # of Gauss and Newton's
 SETTLING = 8  # rounds of albedo, light and weights in a step
 EXCLUDED_PARTS = ("mouth", "teeth")
@@ -236,7 +237,8 @@ def anchor_tone(
     exposure = jnp.log(jnp.maximum(jnp.einsum("vs,vsc->vc", weight, shading) / counts[:, None], 1e-3))
     used = (weight.sum(axis=1) > 0)[:, None]
     exposure = jnp.sum(used * exposure, axis=0) / jnp.maximum(used.sum(), 1) - jnp.log(config.exposure)
-    rows = jnp.sqrt(look.prior * config.measurements / jnp.maximum(weight.max(axis=0).sum(), 1e-9))[:, None]
+    precision = look.prior * config.measurements / jnp.maximum(weight.max(axis=0).sum(), 1e-9)
+    rows = jnp.sqrt(precision)[:, None] * samples.mean_albedo  # of logarithms: a small factor must not pay
 
     def residuals(unknowns: Float[Array, "unknowns"]) -> Float[Array, "residuals"]:
         factor, coefficients = unknowns[:3], unknowns[3:]

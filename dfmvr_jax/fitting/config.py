@@ -30,7 +30,7 @@ class FitConfig:
     albedo_deviation: float = 0.08  # of a vertex' own albedo from the model's; what makes views agree
     light_deviation: float = 0.5  # of the coefficients of light
     colour_robust: float = 5.0  # deviations beyond which a colour counts less: hair, glasses, shadows, shine
-    exposure: float = 0.9  # usual brightness of a white face in a photo, of 1
+    exposure: float = 1.0  # usual brightness of a white face in a photo, of 1
     exposure_deviation: float = 0.25  # of its logarithm
     tint_deviation: float = 0.1  # of its channels' logarithms: white balance
     outline: float = 0.95  # of the part of the face that is compared, as a share of the points' outline
