@@ -41,13 +41,14 @@ def face_at(
     for face in faces:
         if distance(points, face) < SAME_FACE:
             return face
+    five = five_points(points)
     for face in faces:
-        for how, moved in misreadings(five_points(points), face, size):
+        for how, moved in misreadings(five, face, size):
             if distance(moved, face) < SAME_FACE:
                 raise InputError(
                     f"its landmarks are those of the photo {how}; give pixels of the photo as it is shown"
                 )
-    large = [face for face in faces if extent(face.landmarks) >= AS_LARGE * extent(points)]
+    large = [face for face in faces if extent(five_points(face.landmarks)) >= AS_LARGE * extent(five)]
     if not large:
         return None
     (x, y), (seen_x, seen_y) = points.mean(axis=0), large[0].landmarks.mean(axis=0)
