@@ -22,12 +22,13 @@ from dfmvr_jax.textures.mirror import Mirrored, mirror_face, vertex_uv
 from dfmvr_jax.textures.sizes import check_size
 from dfmvr_jax.textures.surface import Surface, TexturePhoto
 from dfmvr_jax.textures.texels import fill_gutters, find_texels, nearest_texels
-from dfmvr_jax.textures.tone import areas, spread_tone
+from dfmvr_jax.textures.tone import areas, smoothed, spread_tone
 from dfmvr_jax.textures.views import DARK, View, view_photo
 
 COARSE = 512  # side of the texture in which photos are compared
 SQUARELY = 2.0  # photos seen squarely: a confidence of 1 - 1/e
 MIRRORED = 0.5  # how surely the tone of mirrored skin is known
+PLAIN, PLAIN_MM = ("face skin", "neck"), 8.0
 NO_SKIN = ("background", "left eye", "right eye", "mouth", "teeth")
 
 
@@ -63,6 +64,7 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
     texels = find_texels(model, size)
     coarse = texels.thinned(step)
     per_mm = texels_per_mm(surface, size)
+    surface = surface._replace(colors=_plain_beyond_face(surface))
     of_scalp, beyond, apart = scalp(surface), beside_face(surface), pieces_apart(model)
     eyes = find_eyes(surface, apart)
     shown = surface._replace(face=surface.face * ~apart * (1 - eyes.lids))
@@ -120,6 +122,15 @@ def texels_per_mm(surface: Surface, size: int) -> float:
     u, v = b - a, c - a
     of_texture = np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).sum() / 2
     return float(size * np.sqrt(of_texture / max(areas(surface.vertices_mm, triangles[chosen]).sum(), 1e-6)))
+
+
+def _plain_beyond_face(surface: Surface) -> Float[np.ndarray, "vertices 3"]:
+    """The model's colours; beyond the face its skin has no stubble or freckles, which are nobody's there."""
+    plain = np.isin(surface.model.part_labels, [HEAD_PARTS.index(part) for part in PLAIN])
+    triangles = np.asarray(surface.model.triangles)
+    there = triangles[(plain & (surface.face < 1))[triangles].all(axis=1)]
+    smooth = smoothed(surface.vertices_mm, there, surface.colors, PLAIN_MM)
+    return smooth + surface.face[:, None] * (surface.colors - smooth)
 
 
 def _tone_of_all(

@@ -25,7 +25,7 @@ GLINT = 0.5  # colour of the model, above which it is no iris
 SEEN = 0.3  # cosine from which on a photo shows an eye's colour
 FEWEST = 50  # coarse texels that show it
 LIT = 0.7  # quantile of lightness of the white, which lids shade
-IRIS_LIMITS, WHITE_LIMITS = (-0.5, 0.8), (-0.5, 0.1)  # logarithms of what eyes are to the model's
+IRIS_LIMITS, WHITE_LIMITS = (-0.5, 0.8), (-0.65, 0.1)  # logarithms of what eyes are to the model's
 ELSEWHERE = 180.0  # degrees, of vertices that are not of the ball
 BLACK = -1.0  # of the pupil
 

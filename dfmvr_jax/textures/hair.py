@@ -1,6 +1,5 @@
 """Hair, which head models do not have: where it may lie on the skin, and its colour."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from dfmvr_jax.landmarks import OUTER_EYE_CORNERS
 from dfmvr_jax.render.array_types import Float
 from dfmvr_jax.textures.consensus import TINY
 from dfmvr_jax.textures.surface import Surface
-from dfmvr_jax.textures.tone import spread_tone
+from dfmvr_jax.textures.tone import smoothed, spread_tone
 from dfmvr_jax.textures.views import View
 
 BROWS, MOUTH = slice(17, 27), slice(48, 60)  # iBUG's
@@ -45,17 +44,9 @@ def may_be_hair(surface: Surface) -> Float[np.ndarray, "vertices"]:
 
 def scalp(surface: Surface) -> Float[np.ndarray, "vertices"]:
     """1 on the scalp, 0 elsewhere, with a soft border."""
-    triangles = np.asarray(surface.model.triangles)
     share = (np.asarray(surface.model.part_labels) == HEAD_PARTS.index("scalp")).astype(float)
-    border = triangles[np.ptp(share[triangles], axis=1) > 0]
-    if not len(border):
-        return share
-    corners = surface.vertices_mm[border]
-    edge = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1).mean()
-    count = np.maximum(np.bincount(triangles.ravel(), minlength=len(share)), 1)
-    for _ in range(math.ceil((SOFT_MM / edge) ** 2)):  # a round spreads it by less than an edge
-        around = np.repeat(share[triangles].mean(axis=1), 3)
-        share = np.bincount(triangles.ravel(), around, len(share)) / count
+    triangles = np.asarray(surface.model.triangles)
+    share = smoothed(surface.vertices_mm, triangles, share[:, None], SOFT_MM)[:, 0]
     return np.clip((share - EDGE[0]) / (EDGE[1] - EDGE[0]), 0, 1)
 
 

@@ -1,5 +1,7 @@
 """The tone of the photos, continued smoothly from the face over the whole head."""
 
+import math
+
 import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.linalg import splu
@@ -52,3 +54,28 @@ def graph_laplacian(triangles: Int[np.ndarray, "triangles 3"], vertices: int) ->
     joined = coo_array((np.ones(len(both)), both.T), (vertices, vertices)).tocsr()
     joined.data[:] = 1  # an edge of two triangles comes twice
     return (diags_array(joined.sum(axis=1)) - joined).tocsr()
+
+
+def smoothed(
+    vertices_mm: Float[np.ndarray, "vertices 3"],
+    triangles: Int[np.ndarray, "triangles 3"],
+    values: Float[np.ndarray, "vertices c"],
+    width_mm: float,
+) -> Float[np.ndarray, "vertices c"]:
+    """Values of vertices, smoothed over about so many millimetres of those triangles; others stay."""
+    slopes = triangles[np.ptp(values[triangles], axis=1).max(axis=-1) > 0]
+    if not len(slopes):
+        return values
+    corners = vertices_mm[slopes]
+    edge = np.linalg.norm(corners[:, 0] - corners[:, 1], axis=1).mean()
+    rows, numbers = np.unique(triangles, return_inverse=True)
+    ones, starts = np.ones(numbers.size), np.arange(0, numbers.size + 1, 3)
+    of_triangle = csr_array((ones, numbers.ravel(), starts), (len(triangles), len(rows)))
+    around = of_triangle.T @ of_triangle
+    around = diags_array(1 / around.sum(axis=1)) @ around
+    smooth = values[rows]
+    for _ in range(math.ceil((width_mm / edge) ** 2)):  # a round spreads them by less than an edge
+        smooth = around @ smooth
+    found = values.copy()
+    found[rows] = smooth
+    return found

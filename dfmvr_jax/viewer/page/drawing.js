@@ -8,9 +8,10 @@ in vec4 facts;  // confidence, error in shares of the legend, 1 where it was mea
 uniform mat3 turn;
 uniform vec3 place, middle;
 uniform vec4 lens;  // scale and shift of the picture, clip space
-out vec3 towards, eye, paint;
-out vec4 known;
-out vec2 at;
+// centroid: at the middle of a pixel that a narrow triangle only touches, textures lie far beyond it
+centroid out vec3 towards, eye, paint;
+centroid out vec4 known;
+centroid out vec2 at;
 const float NEAR = 20.0, FAR = 20000.0;
 
 void main() {
@@ -26,9 +27,9 @@ void main() {
 }`;
 const FRAGMENT_SHADER = `#version 300 es
 precision highp float;
-in vec3 towards, eye, paint;
-in vec4 known;
-in vec2 at;
+centroid in vec3 towards, eye, paint;
+centroid in vec4 known;
+centroid in vec2 at;
 uniform float mouthLight;
 uniform int surface;
 uniform bool textured, lit;
