@@ -4,9 +4,10 @@
 
 Generated people, and by --photos the real ones in folders of their own within a folder. Of each, the head is
 rendered from each photo's camera, its albedo in the fitted light, and compared with the photo over the face
-but for the eyeballs, which are the head model's, at 512 pixels at most: "colour" is the mean absolute difference of colours in [0, 1], "ssim" the structural
-similarity (Wang et al. 2004), of the worst photo. "step" is how much colours change over eight texels where
-two photos meet, by the same a little beside. "unseen" is the share of the head's skin that no photo shows.
+but for the eyeballs, which are the head model's, at 512 pixels at most: "colour" is the mean absolute
+difference of colours in [0, 1], "ssim" the structural similarity (Wang et al. 2004), of the worst photo.
+"step" is how much colours change over eight texels where two photos meet, by the same a little beside.
+"unseen" is the share of the head's skin that no photo shows.
 "seconds" is the time of the bake, the photos being of 12 megapixels, "cpu" that of all cores together; the
 first bake of a process, which compiles, is not counted.
 """
