@@ -199,7 +199,7 @@ def test_a_folder_of_subjects_goes_on_after_a_bad_one(trained, exported, monkeyp
     )  # fmt: skip
     assert code == 2
     assert (tmp_path / "out" / "a" / "mesh.ply").is_file() and not (tmp_path / "out" / "b").exists()
-    assert err.splitlines()[0].startswith(f"error: {subjects / 'b' / 'left.png'}: is not an image")
+    assert err.splitlines()[0].startswith(f"error: {subjects / 'b' / 'left.png'}: is no picture of a kind")
     assert "c: 2 photos of a subject (left.png, right.png); give all three" in err.splitlines()[1]
     assert "2 of 3 subjects were left out" in err.splitlines()[-1]
     assert "3 people, 2 failed" in (tmp_path / "out" / "index.html").read_text()

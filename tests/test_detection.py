@@ -190,7 +190,7 @@ def test_landmarks_of_a_face_that_is_seen_are_taken(seen_face, count):
 
 def test_landmarks_that_nothing_confirms_are_a_doubt(seen_face, model, tmp_path):
     np.savetxt(tmp_path / "a.txt", seen_face.landmarks)
-    photo = np.zeros((HEIGHT, WIDTH, 3), np.float32)
+    photo = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     file = PhotoFile(tmp_path / "a.png", tmp_path / "a.txt", read=lambda _: photo)
 
     def no_networks():
@@ -208,7 +208,7 @@ def test_landmarks_made_on_the_pixels_that_a_phone_stores_are_refused(detector, 
     photo, to_photo = placed(scenes[0][0][1], 400, (330, 360))
     exif = Image.Exif()
     exif[0x0112] = 6
-    stored = np.ascontiguousarray(np.rot90((255 * photo).astype(np.uint8)))
+    stored = np.ascontiguousarray(np.rot90(photo))
     Image.fromarray(stored).save(tmp_path / "a.jpg", exif=exif)
     upright = transform_points(to_photo, scenes[0][1][1])
     file = PhotoFile(tmp_path / "a.jpg", tmp_path / "a.txt")
