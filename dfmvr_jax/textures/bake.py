@@ -14,7 +14,7 @@ from dfmvr_jax.render.array_types import Bool, Float, UInt8
 from dfmvr_jax.textures.beard import beside_face
 from dfmvr_jax.textures.consensus import TINY, Consensus, agree, log_ratio
 from dfmvr_jax.textures.eyes import ELSEWHERE, eye_tone, find_eyes
-from dfmvr_jax.textures.hair import hair_on_scalp, may_be_hair, scalp, without_hair
+from dfmvr_jax.textures.hair import Hair, hair_on_scalp, may_be_hair, scalp, without_hair
 from dfmvr_jax.textures.head_texture import HeadTexture
 from dfmvr_jax.textures.layers import lay_mirrored_over, lay_photos_over
 from dfmvr_jax.textures.lookup import look_up_points
@@ -83,18 +83,12 @@ def bake(surface: Surface, photos: Sequence[TexturePhoto], size: int) -> Baked:
         beside,
     )
     mirrored = mirror_face(model, coarse, found)
-    field = _tone_of_all(surface, found, mirrored)
-    hair = hair_on_scalp(surface, on_scalp, views, shading, found.usual)
-    colors = surface.colors
-    if hair.bald or hair.color is not None:
-        colors = without_hair(surface, of_scalp)
+    tone = _tone_of_all(surface, found, mirrored)
     balls = eyes.angles.min(axis=0) < ELSEWHERE
-    field[balls] = eye_tone(surface, eyes, coarse, views, shading, by_model)[balls]
+    tone[balls] = eye_tone(surface, eyes, coarse, views, shading, by_model)[balls]
+    hair = hair_on_scalp(surface, on_scalp, views, shading, found.usual)
 
-    colors = (colors + TINY) * np.exp(field) - TINY
-    if hair.color is not None:
-        colors += of_scalp[:, None] * (hair.color - colors)
-    albedo = texels.spread(colors)
+    albedo = texels.spread(_matched(surface, tone, hair, of_scalp))
     nearest = nearest_texels(texels)
     fill_gutters(albedo, nearest)
     lay_photos_over(albedo, texels, views, found, step)
@@ -131,6 +125,19 @@ def _plain_beyond_face(surface: Surface) -> Float[np.ndarray, "vertices 3"]:
     there = triangles[(plain & (surface.face < 1))[triangles].all(axis=1)]
     smooth = smoothed(surface.vertices_mm, there, surface.colors, PLAIN_MM)
     return smooth + surface.face[:, None] * (surface.colors - smooth)
+
+
+def _matched(
+    surface: Surface,
+    tone: Float[np.ndarray, "vertices 3"],
+    hair: Hair,
+    of_scalp: Float[np.ndarray, "vertices"],
+) -> Float[np.ndarray, "vertices 3"]:
+    """The model's colours in the tone of the photos, with their hair on its scalp, or none."""
+    bare = hair.bald or hair.color is not None
+    colors = without_hair(surface, of_scalp) if bare else surface.colors
+    colors = (colors + TINY) * np.exp(tone) - TINY
+    return colors if hair.color is None else colors + of_scalp[:, None] * (hair.color - colors)
 
 
 def _tone_of_all(
